@@ -1,0 +1,185 @@
+"""The configuration of a run: one model, the schema of the TOML file and of the flow's parameter."""
+
+import tomllib
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+
+from mfcore.errors import UsageError, nearest
+
+__all__ = [
+    "ALGORITHMS",
+    "DatasetConfig",
+    "EvaluationConfig",
+    "ExportConfig",
+    "PipelineConfig",
+    "RegistrationConfig",
+    "SplitConfig",
+    "TuningConfig",
+    "ValidationConfig",
+]
+
+ALGORITHMS = ("als", "sgd", "pmf")
+"""The algorithms that are tuned when none are named."""
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class DatasetConfig(_Section):
+    """Which ratings, and how to read them where they are the user's own."""
+
+    name: str = Field("ml-100k", description="A known name, a path to ratings, or synthetic:users=…,items=…,ratings=…")
+    user_column: str = Field("user_id", description="Column of the user's id, in a file of one's own")
+    item_column: str = Field("item_id", description="Column of the item's id")
+    rating_column: str = Field("rating", description="Column of the rating")
+    timestamp_column: str = Field("timestamp", description="Column of the time in seconds; may be missing")
+    title_column: str = Field("title", description="Column of the item's title; may be missing")
+    scale_min: float | None = Field(None, description="Lowest rating; read off the data if not given")
+    scale_max: float | None = Field(None, description="Highest rating; read off the data if not given")
+    scale_step: float | None = Field(None, gt=0, description="Distance of neighbouring ratings; none: real-valued")
+
+
+class ValidationConfig(_Section):
+    """What the data must be like to go on."""
+
+    min_ratings: int = Field(100, ge=1, description="Fewer ratings stop the run")
+    min_users: int = Field(5, ge=1, description="Fewer users stop the run")
+    min_items: int = Field(5, ge=1, description="Fewer items stop the run")
+    max_quarantined: float = Field(0.01, ge=0, le=1, description="A larger share of quarantined rows stops the run")
+    duplicates: Literal["last", "mean", "error"] = Field(
+        "last", description="One (user, item) twice: keep the last by time, the mean, or quarantine all of them"
+    )
+
+
+class SplitConfig(_Section):
+    """How ratings are parted into train, validation and test."""
+
+    method: Literal["random", "leave-k-out", "time"] = Field(
+        "random", description="At random; the same number of each user's; or by global time"
+    )
+    validation: Annotated[float, Field(gt=0, lt=0.5)] = Field(0.1, description="Share of ratings for validation")
+    test: Annotated[float, Field(gt=0, lt=0.5)] = Field(0.1, description="Share of ratings for test")
+    leave_k: int = Field(5, ge=1, description="leave-k-out: ratings of each user in validation, and as many in test")
+    seed: int = Field(0, ge=0, description="Seed of the split")
+
+
+class TuningConfig(_Section):
+    """How hyper-parameters are searched: one study an algorithm, on validation only."""
+
+    algorithms: tuple[str, ...] = Field(ALGORITHMS, min_length=1, description="Algorithms to tune")
+    n_trials: int = Field(20, ge=1, description="Trials an algorithm; trial 0 is its defaults")
+    timeout: float | None = Field(None, gt=0, description="Seconds for each study, after which no trial starts")
+    max_epochs: int = Field(40, ge=1, description="Epochs of a trial at most")
+    patience: int = Field(3, ge=1, description="Epochs without a better validation RMSE that end a trial")
+    seed: int = Field(0, ge=0, description="Seed of the search and of training")
+
+    @field_validator("algorithms", mode="before")
+    @classmethod
+    def _split(cls, value: Any) -> Any:
+        return tuple(part.strip() for part in value.split(",")) if isinstance(value, str) else value
+
+    @field_validator("algorithms")
+    @classmethod
+    def _known(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for name in value:
+            if name not in ALGORITHMS:
+                raise ValueError(f"unknown algorithm {name!r}{nearest(name, ALGORITHMS)}; known: {', '.join(ALGORITHMS)}")
+        return tuple(dict.fromkeys(value))
+
+
+class EvaluationConfig(_Section):
+    """How finalists are scored on test."""
+
+    k: int = Field(10, ge=1, description="Length of the lists that ranking metrics look at")
+    relevant_from: float | None = Field(
+        None, description="A test rating from here on is relevant; none: the upper 40 % of the scale, 4 of 1 to 5"
+    )
+
+
+class RegistrationConfig(_Section):
+    """When a new recipe takes the champion's place."""
+
+    min_improvement: float = Field(
+        0.0, ge=0, description="Test RMSE by which a recipe must beat the champion's, retrained on the same data"
+    )
+
+
+class ExportConfig(_Section):
+    """What is written for others to use."""
+
+    n_recommendations: int = Field(20, ge=1, description="Unseen items for each user")
+    n_similar: int = Field(20, ge=1, description="Most similar items for each item")
+
+
+class PipelineConfig(_Section):
+    """The whole configuration of a run.
+
+    >>> PipelineConfig.load(overrides=["tuning.n_trials=5"]).tuning.n_trials
+    5
+    """
+
+    dataset: DatasetConfig = DatasetConfig()
+    validation: ValidationConfig = ValidationConfig()
+    split: SplitConfig = SplitConfig()
+    tuning: TuningConfig = TuningConfig()
+    evaluation: EvaluationConfig = EvaluationConfig()
+    registration: RegistrationConfig = RegistrationConfig()
+    export: ExportConfig = ExportConfig()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _name_nearest(cls, value: Any) -> Any:
+        """Refuse unknown keys with the nearest known one, which pydantic's own message lacks."""
+        if isinstance(value, dict):
+            _refuse_unknown(value, cls.model_fields, "section")
+            for section, field in cls.model_fields.items():
+                if isinstance(value.get(section), dict) and isinstance(field.annotation, type):
+                    known = field.annotation.model_fields  # type: ignore[attr-defined]
+                    _refuse_unknown(value[section], known, f"key in [{section}]:")
+        return value
+
+    @classmethod
+    def load(cls, file: Path | None = None, overrides: Iterable[str] = ()) -> "PipelineConfig":
+        """Read the TOML `file`, then apply `overrides` of the form section.key=value.
+
+        Raises:
+            UsageError: the file can't be read, or a key or value is not possible.
+        """
+        tree: dict[str, Any] = {}
+        if file is not None:
+            try:
+                tree = tomllib.loads(file.read_text(encoding="utf-8"))
+            except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+                raise UsageError(f"cannot read the configuration {file}: {error}") from error
+        for override in overrides:
+            key, equals, text = override.partition("=")
+            section, dot, name = key.strip().partition(".")
+            if not (equals and dot and name):
+                raise UsageError(f"--set {override!r} is not of the form section.key=value.")
+            tree.setdefault(section, {})[name] = _toml_value(text.strip())
+        try:
+            return cls.model_validate(tree)
+        except ValidationError as error:
+            first = error.errors()[0]
+            where = ".".join(str(part) for part in first["loc"])
+            raise UsageError(
+                f"configuration: {where + ': ' if where else ''}{first['msg'].removeprefix('Value error, ')}"
+            ) from error
+
+
+def _refuse_unknown(given: dict[str, Any], known: Iterable[str], what: str) -> None:
+    for key in given:
+        if key not in known:
+            raise ValueError(f"unknown {what} {key!r}{nearest(key, known)}")
+
+
+def _toml_value(text: str) -> Any:
+    """A value in TOML's notation, or else the text itself, so that strings need no quotes."""
+    try:
+        return tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        return text

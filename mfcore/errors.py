@@ -1,0 +1,65 @@
+"""Every error a user can cause, each with the exit code of the command that meets it.
+
+A message is one or two lines that say what is wrong, where, and what to do about it.
+Anything else that escapes is a defect of ours and ends with exit code 1.
+"""
+
+from collections.abc import Iterable
+
+__all__ = [
+    "DataInvalid",
+    "MfcoreError",
+    "NothingToWorkFrom",
+    "SourceUnavailable",
+    "TrainingDiverged",
+    "UsageError",
+    "nearest",
+]
+
+
+class MfcoreError(Exception):
+    """Base of the errors a user can cause; `exit_code` is what the command ends with."""
+
+    exit_code = 1
+
+
+class UsageError(MfcoreError):
+    """Wrong use: an unknown name, an impossible setting, a folder that can't be written."""
+
+    exit_code = 2
+
+
+class TrainingDiverged(UsageError):
+    """Hyper-parameters under which training leaves the range of numbers; names the epoch."""
+
+
+class DataInvalid(MfcoreError):
+    """The data failed validation."""
+
+    exit_code = 3
+
+
+class SourceUnavailable(MfcoreError):
+    """A source could not be had, or is not what its checksum says."""
+
+    exit_code = 4
+
+
+class NothingToWorkFrom(MfcoreError):
+    """What the command builds on is missing: no champion, no artifact, no such user."""
+
+    exit_code = 5
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """Name the known spelling nearest to `name`, as an addition to a message.
+
+    >>> nearest("ml-100", ["ml-100k", "jester-1"])
+    "; did you mean 'ml-100k'?"
+    >>> nearest("zzz", ["ml-100k"])
+    ''
+    """
+    from rapidfuzz import process
+
+    match = process.extractOne(name, list(known), score_cutoff=60)
+    return f"; did you mean {match[0]!r}?" if match else ""

@@ -1,0 +1,1 @@
+"""The trainers, and the factors they all return."""

@@ -1,0 +1,131 @@
+"""`Factors`: the one thing every trainer returns and everything that leaves the house is made from."""
+
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mfcore.data.ratings import Ids, Scale, load_ids, save_ids
+
+__all__ = ["Factors", "Link"]
+
+Link = Literal["identity", "logistic"]
+
+_CHUNK = 1 << 16
+"""Pairs predicted at a time, which bounds the gathered rows to a few MB."""
+
+
+@dataclass(frozen=True, eq=False)
+class Factors:
+    r"""Biases and factor matrices of a matrix factorisation.
+
+    The score of user u and item i is
+
+        s(u, i) = μ + b_u + b_i + x_u · y_i
+
+    and the predicted rating is s clipped to the scale (link "identity"), or
+    min + (max − min) / (1 + exp(−s)) (link "logistic"). An unknown user or item (code −1)
+    has bias and factors 0, so that what is known of the other one still counts.
+
+    Attributes:
+        global_mean: μ.
+        user_bias: float32, (n_users,).
+        item_bias: float32, (n_items,).
+        user_factors: float32, (n_users, k); row u is x_u.
+        item_factors: float32, (n_items, k); row i is y_i.
+        user_ids: (n_users,); the id of each code.
+        item_ids: (n_items,).
+        scale: the rating scale.
+        link: how scores become ratings.
+
+    Raises:
+        ValueError: shapes or dtypes that don't fit together.
+    """
+
+    global_mean: float
+    user_bias: NDArray[np.float32]
+    item_bias: NDArray[np.float32]
+    user_factors: NDArray[np.float32]
+    item_factors: NDArray[np.float32]
+    user_ids: Ids
+    item_ids: Ids
+    scale: Scale
+    link: Link = "identity"
+
+    def __post_init__(self) -> None:
+        n_users, n_items = len(self.user_ids), len(self.item_ids)
+        expected = {
+            "user_bias": (n_users,),
+            "item_bias": (n_items,),
+            "user_factors": (n_users, self.n_factors),
+            "item_factors": (n_items, self.n_factors),
+        }
+        for name, shape in expected.items():
+            array = getattr(self, name)
+            if array.shape != shape or array.dtype != np.float32:
+                raise ValueError(f"{name} is {array.dtype}{list(array.shape)}, not float32{list(shape)}")
+
+    @property
+    def n_factors(self) -> int:
+        """Length k of a factor row."""
+        return int(self.user_factors.shape[1])
+
+    def predict(self, users: NDArray[np.int32], items: NDArray[np.int32]) -> NDArray[np.float32]:
+        """Predicted ratings of (user, item) pairs given by code; never NaN, always on the scale."""
+        ratings = np.empty(len(users), dtype=np.float32)
+        for start in range(0, len(users), _CHUNK):
+            part = slice(start, start + _CHUNK)
+            u, i = users[part], items[part]
+            known_user, known_item = u >= 0, i >= 0
+            scores = np.einsum("nk,nk->n", self.user_factors.take(u, 0, mode="clip"), self.item_factors.take(i, 0, mode="clip"))
+            scores *= known_user & known_item
+            scores += np.float32(self.global_mean)
+            scores += self.user_bias.take(u, mode="clip") * known_user
+            scores += self.item_bias.take(i, mode="clip") * known_item
+            ratings[part] = self.to_ratings(scores)
+        return ratings
+
+    def scores(self, users: NDArray[np.int32]) -> NDArray[np.float32]:
+        """Scores of every item for each of `users` by code: (len(users), n_items), before link and clipping."""
+        known = (users >= 0).astype(np.float32)[:, None]
+        scores = (self.user_factors.take(users, 0, mode="clip") * known) @ self.item_factors.T
+        scores += self.item_bias
+        scores += np.float32(self.global_mean) + self.user_bias.take(users, mode="clip")[:, None] * known
+        return scores
+
+    def to_ratings(self, scores: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Map scores onto the rating scale."""
+        if self.link == "identity":
+            return self.scale.clip(scores)
+        unit = np.float32(1) / (np.float32(1) + np.exp(-np.clip(scores, -30, 30)))
+        return (np.float32(self.scale.minimum) + np.float32(self.scale.width) * unit).astype(np.float32)
+
+    def save(self, folder: Path) -> None:
+        """Write arrays, ids and scale into `folder`; `load` gives the same bits."""
+        folder.mkdir(parents=True, exist_ok=True)
+        for name in ("user_bias", "item_bias", "user_factors", "item_factors"):
+            np.save(folder / f"{name}.npy", getattr(self, name), allow_pickle=False)
+        save_ids(folder / "user_ids.parquet", self.user_ids)
+        save_ids(folder / "item_ids.parquet", self.item_ids)
+        head = {"global_mean": self.global_mean, "link": self.link, "scale": asdict(self.scale)}
+        (folder / "factors.json").write_text(json.dumps(head), encoding="utf-8")
+
+    @classmethod
+    def load(cls, folder: Path) -> "Factors":
+        """Read what `save` wrote."""
+        head = json.loads((folder / "factors.json").read_text(encoding="utf-8"))
+        arrays = {
+            name: np.load(folder / f"{name}.npy", allow_pickle=False)
+            for name in ("user_bias", "item_bias", "user_factors", "item_factors")
+        }
+        return cls(
+            global_mean=head["global_mean"],
+            link=head["link"],
+            scale=Scale(**head["scale"]),
+            user_ids=load_ids(folder / "user_ids.parquet"),
+            item_ids=load_ids(folder / "item_ids.parquet"),
+            **arrays,
+        )

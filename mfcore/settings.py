@@ -1,0 +1,40 @@
+"""Where things live, read from the environment; nothing is created by reading."""
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+__all__ = ["Settings"]
+
+
+@dataclass(frozen=True)
+class Settings:
+    """The three places a run writes to.
+
+    | field | environment | default |
+    |---|---|---|
+    | `home`: raw files, ratings, splits, studies | `MFCORE_HOME` | `.mfcore` |
+    | `tracking_uri`: MLflow's runs and registry | `MLFLOW_TRACKING_URI` | `sqlite:///…/mlruns/mlflow.db` |
+    | `exports`: factors and recommendations | `MFCORE_EXPORTS` | `exports` |
+
+    Relative paths are taken from the working directory.
+
+    >>> Settings.read({"MFCORE_HOME": "/data/mf"}).home.as_posix()
+    '/data/mf'
+    """
+
+    home: Path
+    tracking_uri: str
+    mlruns: Path
+    exports: Path
+
+    @classmethod
+    def read(cls, environ: "os._Environ[str] | dict[str, str]" = os.environ) -> "Settings":
+        """Read the settings from `environ`."""
+        mlruns = Path("mlruns").absolute()
+        return cls(
+            home=Path(environ.get("MFCORE_HOME") or ".mfcore").expanduser().absolute(),
+            tracking_uri=environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{mlruns / 'mlflow.db'}",
+            mlruns=mlruns,
+            exports=Path(environ.get("MFCORE_EXPORTS") or "exports").expanduser().absolute(),
+        )
