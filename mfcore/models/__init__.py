@@ -1,1 +1,24 @@
-"""The trainers, and the factors they all return."""
+"""The trainers: ratings in, factors out."""
+
+from mfcore.models.als import ALS
+from mfcore.models.base import Range, Recommender, Training
+from mfcore.models.baselines import BiasOnly, GlobalMean, MostPopular
+from mfcore.models.factors import Factors
+from mfcore.models.pmf import PMF
+from mfcore.models.recipe import MODELS, Recipe
+from mfcore.models.sgd import SGD
+
+__all__ = [
+    "ALS",
+    "MODELS",
+    "PMF",
+    "SGD",
+    "BiasOnly",
+    "Factors",
+    "GlobalMean",
+    "MostPopular",
+    "Range",
+    "Recipe",
+    "Recommender",
+    "Training",
+]

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
+from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
 from mfcore.data.ratings import Ratings
@@ -37,6 +38,19 @@ class Training(ABC):
     @abstractmethod
     def factors(self) -> Factors:
         """What has been learned so far; later steps don't change it."""
+
+    def check_finite(
+        self, recommender: "Recommender", remedy: str, *arrays: NDArray[np.float32] | NDArray[np.float64]
+    ) -> None:
+        """Refuse parameters that are not finite numbers; a sum is enough to see one.
+
+        Raises:
+            TrainingDiverged: with the epoch and the `remedy`.
+        """
+        if not all(math.isfinite(float(np.sum(array, dtype=np.float64))) for array in arrays):
+            raise TrainingDiverged(
+                f"{recommender.algorithm} diverged in epoch {self.epoch} ({recommender!r}): try {remedy}."
+            )
 
 
 class Recommender(BaseModel, ABC):
@@ -73,18 +87,4 @@ class Recommender(BaseModel, ABC):
             training.step()
             if on_epoch is not None:
                 on_epoch(training)
-        factors = training.factors()
-        check_finite(factors, self, training.epoch)
-        return factors
-
-
-def check_finite(factors: Factors, recommender: Recommender, epoch: int) -> None:
-    """Refuse factors that are not finite numbers.
-
-    Raises:
-        TrainingDiverged: with the epoch and what to change.
-    """
-    total = float(np.sum(factors.user_factors, dtype=np.float64) + np.sum(factors.item_factors, dtype=np.float64))
-    total += float(np.sum(factors.user_bias, dtype=np.float64) + np.sum(factors.item_bias, dtype=np.float64))
-    if not math.isfinite(total):
-        raise TrainingDiverged(f"{recommender.algorithm} diverged in epoch {epoch}: {recommender!r}.")
+        return training.factors()

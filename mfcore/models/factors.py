@@ -79,29 +79,27 @@ class Factors:
         for start in range(0, len(users), _CHUNK):
             part = slice(start, start + _CHUNK)
             u, i = users[part], items[part]
-            known_user, known_item = u >= 0, i >= 0
-            scores = np.einsum("nk,nk->n", self.user_factors.take(u, 0, mode="clip"), self.item_factors.take(i, 0, mode="clip"))
-            scores *= known_user & known_item
+            scores = np.einsum("nk,nk->n", _rows(self.user_factors, u), _rows(self.item_factors, i))
             scores += np.float32(self.global_mean)
-            scores += self.user_bias.take(u, mode="clip") * known_user
-            scores += self.item_bias.take(i, mode="clip") * known_item
+            scores += _rows(self.user_bias, u)
+            scores += _rows(self.item_bias, i)
             ratings[part] = self.to_ratings(scores)
         return ratings
 
     def scores(self, users: NDArray[np.int32]) -> NDArray[np.float32]:
         """Scores of every item for each of `users` by code: (len(users), n_items), before link and clipping."""
-        known = (users >= 0).astype(np.float32)[:, None]
-        scores = (self.user_factors.take(users, 0, mode="clip") * known) @ self.item_factors.T
+        scores: NDArray[np.float32] = _rows(self.user_factors, users) @ self.item_factors.T
         scores += self.item_bias
-        scores += np.float32(self.global_mean) + self.user_bias.take(users, mode="clip")[:, None] * known
+        scores += np.float32(self.global_mean) + _rows(self.user_bias, users)[:, None]
         return scores
 
     def to_ratings(self, scores: NDArray[np.float32]) -> NDArray[np.float32]:
         """Map scores onto the rating scale."""
         if self.link == "identity":
             return self.scale.clip(scores)
-        unit = np.float32(1) / (np.float32(1) + np.exp(-np.clip(scores, -30, 30)))
-        return (np.float32(self.scale.minimum) + np.float32(self.scale.width) * unit).astype(np.float32)
+        unit = 1 / (1 + np.exp(-np.clip(scores, -30, 30)))
+        ratings: NDArray[np.float32] = (self.scale.minimum + self.scale.width * unit).astype(np.float32)
+        return ratings
 
     def save(self, folder: Path) -> None:
         """Write arrays, ids and scale into `folder`; `load` gives the same bits."""
@@ -129,3 +127,12 @@ class Factors:
             item_ids=load_ids(folder / "item_ids.parquet"),
             **arrays,
         )
+
+
+def _rows(array: NDArray[np.float32], codes: NDArray[np.int32]) -> NDArray[np.float32]:
+    """The rows of `codes`; zeros for code −1."""
+    if len(array) == 0:
+        return np.zeros((len(codes), *array.shape[1:]), np.float32)
+    rows = array.take(codes, 0, mode="clip")
+    rows[codes < 0] = 0
+    return rows

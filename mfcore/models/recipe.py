@@ -1,0 +1,60 @@
+"""`Recipe`: an algorithm and its hyper-parameters, as studies find them and the registry keeps them."""
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from mfcore.artifacts import fingerprint
+from mfcore.errors import UsageError, nearest
+from mfcore.models.als import ALS
+from mfcore.models.base import Recommender
+from mfcore.models.baselines import BiasOnly, GlobalMean, MostPopular
+from mfcore.models.pmf import PMF
+from mfcore.models.sgd import SGD
+
+__all__ = ["MODELS", "Recipe"]
+
+MODELS: dict[str, type[Recommender]] = {
+    model.algorithm: model for model in (ALS, SGD, PMF, GlobalMean, BiasOnly, MostPopular)
+}
+"""Algorithm name → class."""
+
+
+class Recipe(BaseModel):
+    """What to train: the name of an algorithm, and the hyper-parameters that differ from its defaults.
+
+    >>> Recipe(algorithm="als", params={"n_factors": 8}).build().n_factors
+    8
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    algorithm: str
+    params: dict[str, float | int | bool | str] = {}
+
+    @property
+    def fingerprint(self) -> str:
+        """The same 16 hexadecimal digits for the same recipe."""
+        return fingerprint(self.algorithm, self.params)
+
+    def build(self) -> Recommender:
+        """The algorithm with these hyper-parameters.
+
+        Raises:
+            UsageError: an unknown algorithm or hyper-parameter, or a value that is not possible.
+        """
+        if self.algorithm not in MODELS:
+            raise UsageError(
+                f"unknown algorithm {self.algorithm!r}{nearest(self.algorithm, MODELS)}; known: {', '.join(MODELS)}."
+            )
+        model = MODELS[self.algorithm]
+        for name in self.params:
+            if name not in model.model_fields:
+                raise UsageError(
+                    f"{self.algorithm} has no hyper-parameter {name!r}{nearest(name, model.model_fields)}; "
+                    f"it has {', '.join(model.model_fields)}."
+                )
+        try:
+            return model(**self.params)
+        except ValidationError as error:
+            first = error.errors()[0]
+            name = ".".join(str(part) for part in first["loc"])
+            raise UsageError(f"{self.algorithm}: {name} = {first['input']!r}: {first['msg']}.") from error

@@ -1,0 +1,66 @@
+import numpy as np
+import pytest
+
+from mfcore.data.ratings import Ratings
+from mfcore.models import ALS, PMF
+from mfcore.models.factors import Factors
+from tests.contract.planted import planted
+
+
+def objective(factors: Factors, ratings: Ratings, model: ALS) -> float:
+    """The class docstring's objective, in float64 and by the letter."""
+    b_u, b_i = factors.user_bias.astype(float), factors.item_bias.astype(float)
+    x, y = factors.user_factors.astype(float), factors.item_factors.astype(float)
+    u, i = ratings.users, ratings.items
+    error = ratings.values - factors.global_mean - b_u[u] - b_i[i] - (x[u] * y[i]).sum(1)
+    n_u = np.bincount(u, minlength=len(b_u)) ** model.reg_exponent
+    n_i = np.bincount(i, minlength=len(b_i)) ** model.reg_exponent
+    penalty = n_u @ (model.reg_user * (x**2).sum(1) + model.reg_user_bias * b_u**2)
+    penalty += n_i @ (model.reg_item * (y**2).sum(1) + model.reg_item_bias * b_i**2)
+    return float(error @ error + penalty)
+
+
+@pytest.mark.parametrize("n_factors", [1, 7, 16, 40, 64, 100])
+@pytest.mark.parametrize("exponent", [0.0, 0.5, 1.0])
+def test_rows_are_the_least_squares_solution(n_factors: int, exponent: float) -> None:
+    """The items' rows, solved last, agree with a solve in float64 for every tile and panel remainder."""
+    ratings, _ = planted(n_users=150, n_items=90, density=0.5)
+    model = ALS(n_factors=n_factors, reg_user=0.3, reg_item=0.4, reg_item_bias=0.2, reg_exponent=exponent)
+    training = model.begin(ratings)
+    training.step()
+    factors = training.factors()
+    for item in range(0, ratings.n_items, 7):
+        rows = np.flatnonzero(ratings.items == item)
+        users = ratings.users[rows]
+        design = np.column_stack([factors.user_factors[users].astype(float), np.ones(len(rows))])
+        target = ratings.values[rows] - factors.global_mean - factors.user_bias[users].astype(float)
+        ridge = np.diag([0.4] * n_factors + [0.2]) * len(rows) ** exponent
+        solution = np.linalg.solve(design.T @ design + ridge, design.T @ target)
+        assert factors.item_factors[item] == pytest.approx(solution[:-1], abs=2e-4)
+        assert factors.item_bias[item] == pytest.approx(solution[-1], abs=2e-4)
+
+
+@pytest.mark.parametrize("exponent", [0.0, 0.6, 1.0])
+def test_objective_never_rises(exponent: float) -> None:
+    ratings, _ = planted()
+    model = ALS(n_factors=5, reg_user=0.1, reg_item=0.2, reg_exponent=exponent)
+    training = model.begin(ratings)
+    values = []
+    for _ in range(12):
+        training.step()
+        values.append(objective(training.factors(), ratings, model))
+    assert (np.diff(values) <= 1e-6 * values[0]).all()
+    assert values[-1] < values[0]
+
+
+def test_pmf_is_plain_ridge_on_standardised_ratings() -> None:
+    """Its mode is ALS's with exponent 0, the ratings' unit taken out."""
+    ratings, _ = planted()
+    spread = float(np.std(ratings.values, dtype=np.float64))
+    regs = {"reg_user": 2.0, "reg_item": 3.0, "reg_user_bias": 1.0, "reg_item_bias": 2.0}
+    pmf = PMF(n_factors=4, n_epochs=30, **regs).fit(ratings)
+    # With x and y in units of √σ, λ‖x‖² keeps its place when divided by σ.
+    scaled = {"reg_user": 2.0 * spread, "reg_item": 3.0 * spread, "reg_user_bias": 1.0, "reg_item_bias": 2.0}
+    als = ALS(n_factors=4, n_epochs=30, reg_exponent=0, **scaled).fit(ratings)
+    pairs = ratings.users, ratings.items
+    assert pmf.predict(*pairs) == pytest.approx(als.predict(*pairs), abs=0.01)
