@@ -23,7 +23,18 @@ from pydantic import BaseModel, ConfigDict
 
 from mfcore.errors import NothingToWorkFrom, UsageError
 
-__all__ = ["MANIFEST", "Artifact", "ArtifactStore", "fingerprint", "new_folder", "sha256_of", "write_file"]
+__all__ = [
+    "MANIFEST",
+    "Artifact",
+    "ArtifactStore",
+    "discard",
+    "fingerprint",
+    "is_whole",
+    "new_folder",
+    "sha256_of",
+    "write_file",
+    "write_manifest",
+]
 
 logger = logging.getLogger(__name__)
 
@@ -82,11 +93,11 @@ def write_file(path: Path, text: str) -> None:
 
 
 @contextmanager
-def new_folder(target: Path) -> Iterator[Path]:
+def new_folder(target: Path, *, replace: bool = False) -> Iterator[Path]:
     """Yield a temporary folder that becomes `target` when the block ends without an error.
 
     Every file is flushed to disk first. When `target` exists by then, it is left as it is
-    and the new folder is dropped.
+    and the new folder is dropped, unless it is to `replace` it.
 
     Raises:
         UsageError: the folder above `target` can't be written.
@@ -107,6 +118,8 @@ def new_folder(target: Path) -> Iterator[Path]:
                 with path.open("rb") as file:
                     os.fsync(file.fileno())
         temporary.chmod(0o755)
+        if replace and target.exists():
+            discard(target)
         try:
             temporary.rename(target)
         except OSError:
@@ -130,7 +143,7 @@ class ArtifactStore:
             return None
         if not is_whole(path):
             logger.warning("%s is damaged; it is made again", path)
-            _discard(path)
+            discard(path)
             return None
         return self.open(path)
 
@@ -228,8 +241,8 @@ def _read_manifest(folder: Path) -> dict[str, Any]:
     return manifest
 
 
-def _discard(path: Path) -> None:
-    """Move a damaged artifact out of the way in one step, then delete it."""
+def discard(path: Path) -> None:
+    """Move a folder out of the way in one step, then delete it."""
     grave = Path(tempfile.mkdtemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent))
     with suppress(FileNotFoundError):  # another process may have been faster
         path.rename(grave / "damaged")

@@ -87,7 +87,9 @@ class TuningConfig(_Section):
     def _known(cls, value: tuple[str, ...]) -> tuple[str, ...]:
         for name in value:
             if name not in ALGORITHMS:
-                raise ValueError(f"unknown algorithm {name!r}{nearest(name, ALGORITHMS)}; known: {', '.join(ALGORITHMS)}")
+                raise ValueError(
+                    f"unknown algorithm {name!r}{nearest(name, ALGORITHMS)}; known: {', '.join(ALGORITHMS)}"
+                )
         return tuple(dict.fromkeys(value))
 
 
@@ -138,7 +140,7 @@ class PipelineConfig(_Section):
             _refuse_unknown(value, cls.model_fields, "section")
             for section, field in cls.model_fields.items():
                 if isinstance(value.get(section), dict) and isinstance(field.annotation, type):
-                    known = field.annotation.model_fields  # type: ignore[attr-defined]
+                    known = field.annotation.model_fields
                     _refuse_unknown(value[section], known, f"key in [{section}]:")
         return value
 

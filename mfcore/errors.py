@@ -46,7 +46,7 @@ class SourceUnavailable(MfcoreError):
 
 
 class NothingToWorkFrom(MfcoreError):
-    """What the command builds on is missing: no champion, no artifact, no such user."""
+    """What the command builds on is missing: no champion, no artifact of the stage before."""
 
     exit_code = 5
 
@@ -61,5 +61,5 @@ def nearest(name: str, known: Iterable[str]) -> str:
     """
     from rapidfuzz import process
 
-    match = process.extractOne(name, list(known), score_cutoff=60)
+    match = process.extractOne(name, list(known), processor=str.lower, score_cutoff=60)
     return f"; did you mean {match[0]!r}?" if match else ""

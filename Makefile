@@ -1,0 +1,53 @@
+# make run     the whole chain on MovieLens 100K
+# make test    the default test suite
+# make help    all targets
+
+PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
+	$$p -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' 2>/dev/null && echo $$p && break; done)
+BIN := .venv/bin
+export PIP_DISABLE_PIP_VERSION_CHECK = 1
+
+.DEFAULT_GOAL := help
+.PHONY: help setup run test test-slow test-browser lint types check lock clean
+
+help:  ## This list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+setup: .venv/installed  ## Make .venv with the exact versions of requirements.lock
+
+.venv/installed: requirements.lock pyproject.toml
+	@test -n "$(PYTHON)" || { echo "mfcore needs Python 3.11, 3.12 or 3.13; none was found. Name one: make setup PYTHON=…"; exit 2; }
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install -q --no-deps --no-compile --require-hashes -r requirements.lock
+	$(BIN)/python -m pip install -q --no-deps --no-compile --editable .
+	$(BIN)/python -m compileall -q -j 0 .venv/lib mfcore flows > /dev/null || true
+	@touch $@
+
+run: setup  ## Download, check, split, tune, evaluate, register, export
+	$(BIN)/mfcore run
+
+test: setup  ## The default test suite
+	$(BIN)/python -m pytest
+
+test-slow: setup  ## What takes longer: accuracy against published figures, large data
+	$(BIN)/python -m pytest -m slow --timeout 3600
+
+test-browser: setup  ## Pages in a real browser; needs chromium and chromedriver on the PATH
+	$(BIN)/python -m pytest -m browser
+
+lint: setup  ## Style, import contracts
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/lint-imports --no-cache
+
+types: setup  ## mypy, strict
+	$(BIN)/mypy
+
+check: lint types test  ## All that has to pass before a change lands
+
+lock: setup  ## Resolve requirements.lock anew from pyproject.toml's bounds, for every supported Python
+	$(BIN)/uv pip compile pyproject.toml --group dev --universal --python-version 3.11 --upgrade \
+		--generate-hashes --no-emit-index-url --no-header -q -o requirements.lock
+
+clean:  ## Remove the environment and caches, no data
+	rm -rf .venv build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
