@@ -1,0 +1,13 @@
+"""The stages as Prefect flows, each deployable alone, and the pipeline that chains them."""
+
+import os
+
+# Read by Prefect when it is imported. Its log handler takes up the library's own messages;
+# a one-off run starts a temporary server, which on a cold machine needs more than 20 s.
+for _name, _value in {
+    "DO_NOT_TRACK": "true",
+    "PREFECT_LOGGING_EXTRA_LOGGERS": "mfcore",
+    "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+    "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "120",
+}.items():
+    os.environ.setdefault(_name, _value)

@@ -1,0 +1,502 @@
+"""The command `mfcore`: arguments in, a flow or a look-up, and a table or JSON out.
+
+Only typer and the standard library are imported at the top, so that `--help` is instant.
+"""
+
+import json
+import logging
+import os
+import sys
+import time
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from mfcore.errors import MfcoreError, UsageError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from mfcore.artifacts import Artifact
+    from mfcore.bundle import Bundle
+    from mfcore.config import PipelineConfig
+    from mfcore.tracking.registry import Registered, Registry
+
+__all__ = ["app", "main"]
+
+app = typer.Typer(
+    name="mfcore",
+    help="From ratings to recommendations: checked, tuned, compared in MLflow, remade every night.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+)
+
+_STAGES, _USE, _KEEP = "Stages, one at a time", "Using the champion", "Looking after it"
+
+DatasetOption = Annotated[
+    str | None,
+    typer.Option("--dataset", "-d", help="A known name, a path to ratings, or synthetic:users=…,items=…,ratings=…"),
+]
+ConfigOption = Annotated[Path | None, typer.Option("--config", "-c", help="A TOML file of settings")]
+SetOption = Annotated[list[str] | None, typer.Option("--set", "-s", help="One setting, as section.key=value")]
+FromOption = Annotated[
+    Path | None, typer.Option("--from", help="The folder to work from; the newest of the stage before by default")
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="One JSON document on stdout")]
+LengthOption = Annotated[int, typer.Option("-k", min=1, help="Length of the list")]
+
+
+def main() -> None:
+    """Run the command; an error a user can cause is a line on stderr and its own exit code."""
+    _quieten()
+    try:
+        app()
+    except MfcoreError as error:
+        if "--json" in sys.argv:
+            _print_json({"error": str(error), "exit_code": error.exit_code})
+        print(f"mfcore: {error}", file=sys.stderr)
+        sys.exit(error.exit_code)
+
+
+@app.command()
+def run(
+    dataset: DatasetOption = None,
+    config: ConfigOption = None,
+    algorithms: Annotated[str | None, typer.Option(help="Algorithms to tune, as in als,sgd,pmf")] = None,
+    trials: Annotated[int | None, typer.Option(min=1, help="Trials an algorithm")] = None,
+    timeout: Annotated[float | None, typer.Option(help="Seconds for each study")] = None,
+    settings: SetOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """The whole chain: download, validate, split, tune, evaluate, register, export."""
+    given = {"tuning.algorithms": algorithms, "tuning.n_trials": trials, "tuning.timeout": timeout}
+    loaded = _config(dataset, config, settings, given)
+    from flows.here import run_here
+    from flows.pipeline import pipeline
+
+    started = time.perf_counter()
+    result = run_here(pipeline, loaded)
+    if as_json:
+        _print_json(result.model_dump(mode="json"))
+        return
+    rows = [
+        {"stage": name, "status": one.status, "seconds": f"{one.seconds:.1f}"} for name, one in result.stages.items()
+    ]
+    _print_table(f"{result.dataset} in {time.perf_counter() - started:.0f} s", rows)
+    metrics = ", ".join(f"{name} {value:.4f}" for name, value in result.metrics.items())
+    print(f"champion  {result.champion} version {result.version}: {result.algorithm}, {metrics}")
+    print(f"export    {result.export_path}")
+    print("look      mfcore ui; mfcore recommend USER; mfcore similar TITLE")
+
+
+@app.command(rich_help_panel=_STAGES)
+def download(
+    dataset: DatasetOption = None, config: ConfigOption = None, settings: SetOption = None, as_json: JsonOption = False
+) -> None:
+    """Fetch the raw files from the first source that delivers them."""
+    loaded = _config(dataset, config, settings)
+    from flows.download import download as flow
+    from flows.here import run_here
+
+    _print_artifact(run_here(flow, loaded), as_json)
+
+
+@app.command(rich_help_panel=_STAGES)
+def validate(
+    source: FromOption = None,
+    dataset: DatasetOption = None,
+    config: ConfigOption = None,
+    settings: SetOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Check the raw files; rows that fail go to quarantine."""
+    loaded = _config(dataset, config, settings)
+    given = _artifact("raw", source, dataset, loaded)
+    from flows.here import run_here
+    from flows.validate import validate as flow
+
+    _print_artifact(run_here(flow, loaded, given), as_json)
+
+
+@app.command(rich_help_panel=_STAGES)
+def split(
+    source: FromOption = None,
+    dataset: DatasetOption = None,
+    config: ConfigOption = None,
+    settings: SetOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Part ratings into train, validation and test."""
+    loaded = _config(dataset, config, settings)
+    given = _artifact("ratings", source, dataset, loaded)
+    from flows.here import run_here
+    from flows.split import split as flow
+
+    _print_artifact(run_here(flow, loaded, given), as_json)
+
+
+@app.command(rich_help_panel=_STAGES)
+def tune(
+    source: FromOption = None,
+    dataset: DatasetOption = None,
+    config: ConfigOption = None,
+    algorithms: Annotated[str | None, typer.Option(help="Algorithms to tune, as in als,sgd,pmf")] = None,
+    trials: Annotated[int | None, typer.Option(min=1, help="Trials an algorithm")] = None,
+    timeout: Annotated[float | None, typer.Option(help="Seconds for each study")] = None,
+    settings: SetOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Search hyper-parameters: one study an algorithm, on validation only."""
+    given_settings = {"tuning.algorithms": algorithms, "tuning.n_trials": trials, "tuning.timeout": timeout}
+    loaded = _config(dataset, config, settings, given_settings)
+    given = _artifact("splits", source, dataset, loaded)
+    from flows.here import run_here
+    from flows.tune import tune as flow
+
+    _print_artifact(run_here(flow, loaded, given), as_json)
+
+
+@app.command(rich_help_panel=_STAGES)
+def evaluate(
+    source: FromOption = None,
+    dataset: DatasetOption = None,
+    config: ConfigOption = None,
+    settings: SetOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Score the best recipes, the champion's and the baselines on test."""
+    loaded = _config(dataset, config, settings)
+    given = _artifact("studies", source, dataset, loaded)
+    from flows.evaluate import evaluate as flow
+    from flows.evaluate import load_evaluation
+    from flows.here import run_here
+    from mfcore.evaluation import comparison
+
+    found = run_here(flow, loaded, given)
+    evaluation = load_evaluation(found)
+    if as_json:
+        _print_artifact(found, as_json, evaluation.model_dump(mode="json"))
+        return
+    _print_frame(evaluation.decision.reason, comparison(evaluation.scores))
+
+
+@app.command(rich_help_panel=_STAGES)
+def register(
+    source: FromOption = None,
+    dataset: DatasetOption = None,
+    config: ConfigOption = None,
+    settings: SetOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Train the chosen recipe on all ratings and make it the champion."""
+    loaded = _config(dataset, config, settings)
+    given = _artifact("evaluations", source, dataset, loaded)
+    from flows.here import run_here
+    from flows.register import register as flow
+
+    _print_versions([run_here(flow, loaded, given).champion], as_json)
+
+
+@app.command(rich_help_panel=_STAGES)
+def export(
+    dataset: DatasetOption = None, config: ConfigOption = None, settings: SetOption = None, as_json: JsonOption = False
+) -> None:
+    """Write the champion's factors and everybody's recommendations."""
+    loaded = _config(dataset, config, settings)
+    champions = _registry(dataset)
+    from flows.export import export as flow
+    from flows.here import run_here
+
+    exported = run_here(flow, loaded, champions.dataset)
+    if as_json:
+        _print_json(exported.model_dump(mode="json"))
+    else:
+        print(exported.path)
+
+
+@app.command()
+def datasets(as_json: JsonOption = False) -> None:
+    """What is known by name, with size, scale and licence."""
+    from mfcore.data.catalog import KNOWN
+
+    rows = [
+        {
+            "name": one.name,
+            "title": one.title,
+            "users": one.n_users,
+            "items": one.n_items,
+            "ratings": one.n_ratings,
+            "scale": f"{one.scale.minimum:g} to {one.scale.maximum:g}" if one.scale else None,
+            "step": one.scale.step if one.scale else None,
+            "licence": one.licence,
+            "homepage": one.homepage,
+        }
+        for one in KNOWN.values()
+    ]
+    if as_json:
+        _print_json(rows)
+        return
+    _print_table("Known data sets", [{**row, "homepage": row["homepage"]} for row in rows])
+    print("Or your own: --dataset path/to/ratings.csv, or --dataset synthetic:users=…,items=…,ratings=…")
+
+
+@app.command(rich_help_panel=_USE)
+def recommend(
+    users: Annotated[list[str], typer.Argument(help="Ids of users", show_default=False)],
+    k: LengthOption = 10,
+    dataset: DatasetOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """The best items that each user has not rated."""
+    from mfcore.data.ratings import find_codes
+
+    bundle = _bundle(dataset)
+    codes = find_codes(bundle.user_ids, users)
+    if (codes < 0).any():
+        unknown = ", ".join(user for user, code in zip(users, codes, strict=True) if code < 0)
+        first, last = bundle.user_ids[0], bundle.user_ids[-1]
+        raise UsageError(
+            f"unknown user {unknown}: the champion was trained on {len(bundle.user_ids):,} users, {first} to {last}."
+        )
+    _print_lists(bundle.recommend(bundle.user_ids[codes], k), "user_id", "For user {}", as_json)
+
+
+@app.command(rich_help_panel=_USE)
+def similar(
+    item: Annotated[str, typer.Argument(help="An item's id or title")],
+    k: LengthOption = 10,
+    dataset: DatasetOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """The items nearest to one, by the cosine of their factors."""
+    bundle = _bundle(dataset)
+    code = _item(bundle, item)
+    _print_lists(bundle.similar(bundle.item_ids[[code]], k), "item_id", f"Like {bundle.titles[code]}", as_json)
+
+
+@app.command(rich_help_panel=_USE)
+def predict(
+    user: Annotated[str, typer.Argument(help="A user's id")],
+    item: Annotated[str, typer.Argument(help="An item's id or title")],
+    dataset: DatasetOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """The rating that a user would give an item; of an unknown user, what anybody would."""
+    import numpy as np
+
+    from mfcore.data.ratings import find_codes
+
+    bundle = _bundle(dataset)
+    users, items = find_codes(bundle.user_ids, [user]), np.array([_item(bundle, item)], dtype=np.int32)
+    rating = float(bundle.factors.predict(users, items)[0])
+    title, known = str(bundle.titles[items[0]]), bool(users[0] >= 0)
+    if as_json:
+        _print_json(
+            {
+                "user_id": user,
+                "item_id": bundle.item_ids[items[0]],
+                "title": title,
+                "known_user": known,
+                "prediction": rating,
+            }
+        )
+    else:
+        print(f"{rating:.2f}  {title}{'' if known else '  (unknown user: what is known of the item alone)'}")
+
+
+@app.command(rich_help_panel=_KEEP)
+def models(dataset: DatasetOption = None, as_json: JsonOption = False) -> None:
+    """The versions in the registry, newest first."""
+    _print_versions(_registry(dataset).versions(), as_json)
+
+
+@app.command(rich_help_panel=_KEEP)
+def promote(
+    version: Annotated[int, typer.Argument(help="The version that is to be the champion")],
+    dataset: DatasetOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Make a version the champion."""
+    _print_versions([_registry(dataset).promote(version)], as_json)
+
+
+@app.command(rich_help_panel=_KEEP)
+def rollback(dataset: DatasetOption = None, as_json: JsonOption = False) -> None:
+    """Make the champion before this one the champion again."""
+    _print_versions([_registry(dataset).rollback()], as_json)
+
+
+@app.command(rich_help_panel=_KEEP)
+def ui(
+    port: Annotated[int, typer.Option(help="Port; a free one is taken when it is not")] = 5000,
+    as_json: JsonOption = False,
+) -> None:
+    """Open MLflow on this project's runs and models, until Ctrl-C."""
+    from mfcore.settings import Settings
+    from mfcore.tracking.ui import serve
+
+    serve(Settings.read(), port, announce=lambda url: _print_json({"url": url}) if as_json else print(url, flush=True))
+
+
+@app.command(rich_help_panel=_KEEP)
+def doctor(as_json: JsonOption = False) -> None:
+    """Check the surroundings: packages, folders, tracking store, threads."""
+    from mfcore.doctor import examine
+
+    findings = examine()
+    if as_json:
+        _print_json([finding.model_dump() for finding in findings])
+    else:
+        _print_table("", [finding.model_dump() for finding in findings])
+    if any(finding.status == "fail" for finding in findings):
+        raise UsageError("something above has to be mended first.")
+
+
+def _config(
+    dataset: str | None,
+    file: Path | None,
+    settings: Iterable[str] | None,
+    given: Mapping[str, object] | None = None,
+) -> "PipelineConfig":
+    """The configuration file, changed by --set, changed by options of their own."""
+    from mfcore.config import PipelineConfig
+
+    options = {"dataset.name": dataset, **(given or {})}
+    named = [f"{key}={json.dumps(value)}" for key, value in options.items() if value is not None]
+    return PipelineConfig.load(file, [*(settings or ()), *named])
+
+
+def _artifact(kind: str, source: Path | None, dataset: str | None, config: "PipelineConfig") -> "Artifact":
+    """What a stage works from: the folder that was named, or the newest one of its kind."""
+    from mfcore.artifacts import ArtifactStore
+    from mfcore.data.catalog import resolve
+    from mfcore.settings import Settings
+
+    store = ArtifactStore(Settings.read().home)
+    if source is None:
+        return store.newest(kind, None if dataset is None else resolve(config.dataset).name)
+    found = store.open(source.absolute())
+    if found.kind != kind:
+        raise UsageError(f"{source} holds {found.kind}, but this stage works from {kind}.")
+    return found
+
+
+def _registry(dataset: str | None) -> "Registry":
+    """The registry of a data set, named as in `mfcore-<dataset>` or as for `run`; else that of the newest champion."""
+    from mfcore.config import DatasetConfig
+    from mfcore.data.catalog import resolve
+    from mfcore.settings import Settings
+    from mfcore.tracking.registry import Registry
+
+    settings = Settings.read()
+    if dataset is None:
+        return Registry.newest(settings)
+    named = Registry(settings, dataset)
+    return named if named.champion() else Registry(settings, resolve(DatasetConfig(name=dataset)).name)
+
+
+def _bundle(dataset: str | None) -> "Bundle":
+    """The champion, pulled from the registry."""
+    registry = _registry(dataset)
+    return registry.pull(registry.require_champion())
+
+
+def _item(bundle: "Bundle", wanted: str) -> int:
+    """The code of an item given by id or, failing that, by title."""
+    import pandas as pd
+
+    from mfcore.data.ratings import find_codes
+    from mfcore.recommend import find_titles
+
+    code = int(find_codes(bundle.item_ids, [wanted])[0])
+    if code >= 0:
+        return code
+    matches = find_titles(pd.DataFrame({"item_id": bundle.item_ids, "title": bundle.titles}), wanted, limit=5)
+    if matches.empty:
+        raise UsageError(f"no item has the id {wanted!r} or a title like it.")
+    if len(matches) > 1:
+        others = ", ".join(matches["title"].iloc[1:])
+        print(f"took {wanted!r} for {matches['title'].iloc[0]}; others like it: {others}", file=sys.stderr)
+    return int(find_codes(bundle.item_ids, [matches["item_id"].iloc[0]])[0])
+
+
+def _print_json(document: object) -> None:
+    print(json.dumps(document, indent=2, default=_plain, allow_nan=False), flush=True)
+
+
+def _plain(value: Any) -> object:
+    """Numpy's scalars as Python's, anything else as text."""
+    return value.item() if hasattr(value, "item") else str(value)
+
+
+def _print_artifact(artifact: "Artifact", as_json: bool, found: object = None) -> None:
+    if as_json:
+        document = {**artifact.model_dump(mode="json"), "details": artifact.details}
+        _print_json(document if found is None else {**document, "found": found})
+    else:
+        print(artifact.path)
+
+
+def _print_lists(frame: "pd.DataFrame", key: str, title: str, as_json: bool) -> None:
+    if as_json:
+        _print_json(json.loads(frame.to_json(orient="records")))
+        return
+    for one, rows in frame.groupby(key, sort=False):
+        _print_frame(title.format(one), rows.drop(columns=key))
+
+
+def _print_versions(versions: "Iterable[Registered]", as_json: bool) -> None:
+    if as_json:
+        _print_json([version.model_dump(mode="json") | {"uri": version.uri} for version in versions])
+        return
+    rows = [
+        {
+            "version": version.version,
+            "aliases": ", ".join(version.aliases),
+            "algorithm": version.recipe.algorithm,
+            **version.metrics,
+            "made": time.strftime("%Y-%m-%d %H:%M", time.localtime(version.made_at / 1000)),
+            "data": version.data,
+        }
+        for version in versions
+    ]
+    _print_table("", rows)
+
+
+def _print_frame(title: str, frame: "pd.DataFrame") -> None:
+    _print_table(title, frame.astype(object).where(frame.notna(), None).to_dict("records"))
+
+
+def _print_table(title: str, rows: Iterable[Mapping[Any, object]]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    rows = list(rows)
+    table = Table(title=title or None, title_justify="left", box=None, header_style="bold", pad_edge=False)
+    for name, value in (rows[0] if rows else {}).items():
+        table.add_column(str(name), justify="right" if isinstance(value, int | float) else "left", overflow="fold")
+    for row in rows:
+        table.add_row(*(_cell(value) for value in row.values()))
+    Console(width=None if sys.stdout.isatty() else 160).print(table)
+
+
+def _cell(value: object) -> str:
+    if isinstance(value, float):
+        return f"{value:.4f}" if abs(value) < 100 else f"{value:,.0f}"
+    return "–" if value is None else f"{value:,}" if isinstance(value, int) else str(value)
+
+
+def _quieten() -> None:
+    """Our own lines on stderr; Prefect's and MLflow's go to their servers, and are shown when they are warnings."""
+    os.environ.setdefault("PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL", str(logging.CRITICAL))
+    os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "WARNING")
+    handler = logging.StreamHandler()
+    handler.setFormatter(logging.Formatter("%(asctime)s  %(message)s", datefmt="%H:%M:%S"))
+    log = logging.getLogger("mfcore")
+    log.setLevel(logging.INFO)
+    log.addHandler(handler)
+    log.propagate = False
