@@ -1,0 +1,73 @@
+"""Zip archives unpacked with suspicion: nothing leaves the folder, nothing is larger than it says."""
+
+import lzma
+import stat
+import zipfile
+import zlib
+from collections.abc import Callable
+from pathlib import Path, PurePosixPath
+
+from mfcore.errors import SourceUnavailable
+
+__all__ = ["unpack"]
+
+_MAX_FILES = 10_000
+_MAX_BYTES = 16 << 30
+_MAX_RATIO = 200
+_SMALL = 64 << 20
+"""Below this size the ratio of packed to unpacked says nothing."""
+_BLOCK = 1 << 20
+
+
+def unpack(archive: Path, folder: Path, origin: str, wanted: Callable[[str], bool] = lambda name: True) -> list[Path]:
+    """Unpack the files of a zip archive straight into `folder`, without their folders.
+
+    Args:
+        archive: the zip.
+        folder: where its files go.
+        origin: what to call the archive in messages.
+        wanted: by its path in the archive, whether a file is unpacked.
+
+    Raises:
+        SourceUnavailable: it is damaged, or made to do harm: paths that escape, links, two
+            files of one name, sizes beyond all measure or other than declared.
+    """
+    try:
+        with zipfile.ZipFile(archive) as packed:
+            members = [member for member in packed.infolist() if not member.is_dir() and wanted(member.filename)]
+            _refuse_harm(members, archive.stat().st_size, origin)
+            return [_unpack(packed, member, folder, origin) for member in members]
+    except (
+        zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, NotImplementedError, RuntimeError, ValueError, OSError
+    ) as error:
+        raise SourceUnavailable(f"{origin}: refused, not a sound zip archive ({error})") from error
+
+
+def _refuse_harm(members: list[zipfile.ZipInfo], packed_size: int, origin: str) -> None:
+    names: set[str] = set()
+    for member in members:
+        path = PurePosixPath(member.filename.replace("\\", "/"))
+        if path.is_absolute() or ".." in path.parts or ":" in path.parts[0] or "\0" in member.filename:
+            raise SourceUnavailable(f"{origin}: refused, its file {member.filename!r} would leave the folder")
+        if stat.S_ISLNK(member.external_attr >> 16):
+            raise SourceUnavailable(f"{origin}: refused, {member.filename!r} is a link")
+        if path.name in names:
+            raise SourceUnavailable(f"{origin}: refused, it holds two files named {path.name!r}")
+        names.add(path.name)
+    size = sum(member.file_size for member in members)
+    if len(members) > _MAX_FILES or size > _MAX_BYTES or (size > _SMALL and size > _MAX_RATIO * packed_size):
+        raise SourceUnavailable(
+            f"{origin}: refused, {packed_size} bytes that unpack to {size} in {len(members)} files are no data set"
+        )
+
+
+def _unpack(packed: zipfile.ZipFile, member: zipfile.ZipInfo, folder: Path, origin: str) -> Path:
+    path = folder / PurePosixPath(member.filename.replace("\\", "/")).name
+    left = member.file_size
+    with packed.open(member) as source, path.open("xb") as target:
+        while block := source.read(_BLOCK):
+            left -= len(block)
+            if left < 0:
+                raise SourceUnavailable(f"{origin}: refused, {member.filename!r} is longer than it declares")
+            target.write(block)
+    return path

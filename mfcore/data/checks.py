@@ -1,0 +1,335 @@
+"""What ratings must be like to go on: a Great Expectations suite over the canonical frame, and its quarantine.
+
+A row that fails goes to the quarantine with the reason. Too many of them, or a failure of
+the table as a whole, are problems that should stop the run.
+"""
+
+import logging
+import os
+import time
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from mfcore.config import ValidationConfig
+from mfcore.data.ratings import Scale
+from mfcore.data.readers import Tables
+
+if TYPE_CHECKING:
+    from great_expectations.expectations.expectation import Expectation
+
+__all__ = ["CheckResult", "check"]
+
+_STEPS = (1.0, 0.5)
+_MAX_STEPS = 1000
+_MAX_LISTED = 1_000_000
+"""Failing rows listed for one expectation; more than these stop the run without being listed."""
+_CLOCK_SKEW_S = 24 * 3600
+_SUPERSEDED = "superseded"
+_TWICE = "rated twice"
+
+
+@dataclass(frozen=True, eq=False)
+class CheckResult:
+    """What the checks found.
+
+    Attributes:
+        ratings: the rows that passed, in the canonical frame; the index is the row in the source.
+        scale: the rating scale, given or read off the ratings.
+        quarantine: row, user_id, item_id, rating, timestamp (all as text) and reason of each row
+            that was taken out.
+        problems: what should stop the run, a sentence each; empty if the data are accepted.
+        results: what each expectation found: expectation, column, success, observed, unexpected.
+    """
+
+    ratings: pd.DataFrame
+    scale: Scale
+    quarantine: pd.DataFrame
+    problems: list[str]
+    results: list[dict[str, Any]]
+
+
+@dataclass(frozen=True)
+class _Rule:
+    """An expectation and what to say where it fails: of each row (`reason`), or of the table (`problem`)."""
+
+    expectation: "Expectation"
+    reason: Callable[[Any], str] | None = None
+    problem: str = ""
+
+
+@dataclass(frozen=True)
+class _Failure:
+    rule: _Rule
+    rows: list[int]
+    observed: Any
+
+
+def check(tables: Tables, config: ValidationConfig) -> CheckResult:
+    """Check what was read, take out the rows that fail, and resolve duplicates by policy.
+
+    Args:
+        tables: from `mfcore.data.readers.read`.
+        config: what is asked of the data.
+    """
+    suite = _Suite()
+    frame = tables.ratings
+    scale = tables.scale or _observed_scale(frame["rating"].to_numpy())
+    reasons = _reasons(frame, suite.failures(frame, _row_rules(frame, scale)), tables.unread)
+    kept = frame[~frame.index.isin(reasons.index)] if len(reasons) else frame
+    kept = _plain(kept)
+    for failure in suite.failures(kept, [_unique_pairs()]):
+        kept, superseded = _resolve(kept, failure.rows, config.duplicates)
+        reasons = pd.concat([reasons, superseded])
+    failures = suite.failures(kept, _table_rules(kept, config))
+    problems = [failure.rule.problem.format(failure.observed) for failure in failures]
+    refused = reasons[~reasons.str.startswith(_SUPERSEDED)]
+    if suite.n_unlisted + len(refused) > config.max_quarantined * len(frame):
+        problems.insert(0, _too_many(len(frame), suite.n_unlisted, refused, config))
+    return CheckResult(
+        ratings=kept,
+        scale=scale,
+        quarantine=_quarantine(frame, reasons, tables.unread),
+        problems=[f"{tables.origin}: {problem}" for problem in problems],
+        results=suite.results,
+    )
+
+
+class _Suite:
+    """Runs expectations over frames and keeps what each found."""
+
+    def __init__(self) -> None:
+        os.environ.setdefault("GX_ANALYTICS_ENABLED", "false")
+        logging.getLogger("great_expectations").setLevel(logging.WARNING)
+        import great_expectations as gx
+        from great_expectations.data_context.types.base import ProgressBarsConfig
+
+        context = gx.get_context(mode="ephemeral")
+        context.variables.progress_bars = ProgressBarsConfig(globally=False)
+        asset = context.data_sources.add_pandas("ratings").add_dataframe_asset("ratings")
+        self._definition = asset.add_batch_definition_whole_dataframe("ratings")
+        self.results: list[dict[str, Any]] = []
+        self.n_unlisted = 0
+
+    def failures(self, frame: pd.DataFrame, rules: Sequence[_Rule]) -> list[_Failure]:
+        """Validate `frame` and say which rules failed, with the rows of those that look at rows."""
+        import great_expectations as gx
+
+        batch = self._definition.get_batch(batch_parameters={"dataframe": frame})
+        for number, rule in enumerate(rules):
+            rule.expectation.meta = {"rule": number}
+        suite = gx.ExpectationSuite(name="ratings", expectations=[rule.expectation for rule in rules])
+        failures = []
+        for outcome in batch.validate(suite, result_format="SUMMARY").results:
+            assert outcome.expectation_config is not None
+            rule = rules[outcome.expectation_config.meta["rule"]]
+            self.results.append(_result(outcome))
+            if outcome.success:
+                continue
+            rows: list[int] = []
+            count = outcome.result.get("unexpected_count", 0)
+            if rule.reason is not None and count <= _MAX_LISTED:
+                whole = batch.validate(rule.expectation, result_format="COMPLETE")
+                rows = [int(row) for row in whole.result["unexpected_index_list"]]
+            elif rule.reason is not None:
+                self.n_unlisted = max(self.n_unlisted, count)
+            failures.append(_Failure(rule, rows, outcome.result.get("observed_value")))
+        return failures
+
+
+def _result(outcome: Any) -> dict[str, Any]:
+    """One expectation's outcome as plain values."""
+    config, found = outcome.expectation_config, outcome.result
+    error = outcome.exception_info.get("exception_message") if outcome.exception_info else None
+    observed = error or found.get("observed_value", found.get("element_count"))
+    return {
+        "expectation": config.type,
+        "column": config.kwargs.get("column") or ", ".join(config.kwargs.get("column_list", [])) or None,
+        "success": bool(outcome.success),
+        "observed": observed.item() if isinstance(observed, np.generic) else observed,
+        "unexpected": int(found.get("unexpected_count", 0)),
+    }
+
+
+def _row_rules(frame: pd.DataFrame, scale: Scale) -> list[_Rule]:
+    """What is asked of each row; where several fail, the first gives the reason."""
+    import great_expectations.expectations as gxe
+
+    low, high = f"{scale.minimum:g}", f"{scale.maximum:g}"
+    rules = [
+        _Rule(gxe.ExpectColumnValuesToNotBeNull(column="user_id"), lambda _: "user_id is missing"),
+        _Rule(gxe.ExpectColumnValuesToNotBeNull(column="item_id"), lambda _: "item_id is missing"),
+        _Rule(gxe.ExpectColumnValuesToNotBeNull(column="rating"), lambda _: "rating is missing"),
+        _Rule(
+            gxe.ExpectColumnValuesToBeBetween(column="rating", min_value=scale.minimum, max_value=scale.maximum),
+            lambda row: f"rating {row.rating:g} is outside the scale from {low} to {high}",
+        ),
+    ]
+    steps = _steps(scale)
+    if steps:
+        rules.append(
+            _Rule(
+                gxe.ExpectColumnValuesToBeInSet(column="rating", value_set=steps),
+                lambda row: f"rating {row.rating:g} is not on the scale from {low} in steps of {scale.step:g}",
+            )
+        )
+    if "timestamp" in frame:
+        now = int(time.time())
+        rules += [
+            _Rule(gxe.ExpectColumnValuesToNotBeNull(column="timestamp"), lambda _: "timestamp is missing"),
+            _Rule(
+                gxe.ExpectColumnValuesToBeBetween(column="timestamp", min_value=0),
+                lambda row: f"timestamp {row.timestamp} lies before 1970",
+            ),
+            _Rule(
+                gxe.ExpectColumnValuesToBeBetween(column="timestamp", max_value=now + _CLOCK_SKEW_S),
+                lambda row: f"timestamp {row.timestamp} lies in the future{_finer_than_seconds(row.timestamp, now)}",
+            ),
+        ]
+    return rules
+
+
+def _unique_pairs() -> _Rule:
+    import great_expectations.expectations as gxe
+
+    return _Rule(
+        gxe.ExpectCompoundColumnsToBeUnique(column_list=["user_id", "item_id"]), lambda _: "rated more than once"
+    )
+
+
+def _table_rules(frame: pd.DataFrame, config: ValidationConfig) -> list[_Rule]:
+    """What is asked of the table of rows that passed."""
+    import great_expectations.expectations as gxe
+
+    rules = [
+        _Rule(
+            gxe.ExpectTableColumnsToMatchSet(column_set=["user_id", "item_id", "rating"], exact_match=False),
+            problem="user_id, item_id and rating are needed; found {}",
+        ),
+        _Rule(
+            gxe.ExpectColumnValuesToBeOfType(column="rating", type_="float64"),
+            problem="ratings are {}, not numbers",
+        ),
+        _Rule(
+            gxe.ExpectTableRowCountToBeBetween(min_value=config.min_ratings),
+            problem=f"{{}} ratings are fewer than validation.min_ratings, {config.min_ratings}",
+        ),
+        _Rule(
+            gxe.ExpectColumnUniqueValueCountToBeBetween(column="user_id", min_value=config.min_users),
+            problem=f"{{}} users are fewer than validation.min_users, {config.min_users}",
+        ),
+        _Rule(
+            gxe.ExpectColumnUniqueValueCountToBeBetween(column="item_id", min_value=config.min_items),
+            problem=f"{{}} items are fewer than validation.min_items, {config.min_items}",
+        ),
+    ]
+    for name in ("user_id", "item_id", "timestamp"):
+        if name in frame:
+            expected = "str" if frame[name].dtype == object else "int64"
+            rules.append(
+                _Rule(
+                    gxe.ExpectColumnValuesToBeOfType(column=name, type_=expected),
+                    problem=f"{name} is of type {{}}, not {expected}",
+                )
+            )
+    return rules
+
+
+def _observed_scale(values: NDArray[np.float64]) -> Scale:
+    """The scale that `values` show: their range, and the step that all of them keep to."""
+    distinct = pd.unique(values[np.isfinite(values)])
+    if not len(distinct):
+        return Scale(0, 0)
+    step = next((one for one in _STEPS if np.array_equal(distinct / one, np.rint(distinct / one))), None)
+    return Scale(float(distinct.min()), float(distinct.max()), step)
+
+
+def _steps(scale: Scale) -> list[float]:
+    """The values of a stepped scale, rounded so that they equal what is read from text."""
+    if scale.step is None or scale.width / scale.step > _MAX_STEPS:
+        return []
+    n_steps = int(scale.width / scale.step + 1e-9)
+    return [round(scale.minimum + scale.step * number, 10) for number in range(n_steps + 1)]
+
+
+def _finer_than_seconds(timestamp: int, now: int) -> str:
+    for unit, factor in (("milliseconds", 1_000), ("microseconds", 1_000_000), ("nanoseconds", 1_000_000_000)):
+        if now // 30 < timestamp // factor <= now:
+            return f"; it looks like {unit}, and seconds are expected"
+    return ""
+
+
+def _plain(frame: pd.DataFrame) -> pd.DataFrame:
+    """Integers that may be missing as plain ones, now that none is."""
+    masked = [name for name in frame if isinstance(frame[name].dtype, pd.Int64Dtype)]
+    return frame.astype(dict.fromkeys(masked, np.int64)) if masked else frame
+
+
+def _reasons(frame: pd.DataFrame, failures: Iterable[_Failure], unread: pd.DataFrame) -> "pd.Series[str]":
+    """Row → why it is refused; what could not be read comes before what it was then missing."""
+    reasons: dict[Any, str] = {}
+    for row, column, text in unread.itertuples(index=False):
+        what = "the row has too few or too many fields" if column == "row" else f"{column} is not a number"
+        reasons.setdefault(row, f"{what}: {text[:80]!r}")
+    for failure in failures:
+        assert failure.rule.reason is not None
+        rows = [row for row in failure.rows if row not in reasons]
+        for row in frame.loc[rows].itertuples():
+            reasons[row.Index] = failure.rule.reason(row)
+    return pd.Series(reasons, dtype=object).sort_index()
+
+
+def _resolve(
+    frame: pd.DataFrame, rows: list[int], policy: Literal["last", "mean", "error"]
+) -> tuple[pd.DataFrame, "pd.Series[str]"]:
+    """Leave one rating, or with the policy "error" none, of each (user, item) among `rows`.
+
+    Returns:
+        The frame, and row → reason of the rows that are gone.
+    """
+    pair = ["user_id", "item_id"]
+    again = frame.loc[rows]
+    if policy == "error":
+        return frame.drop(index=rows), pd.Series(f"{_TWICE}: this user has rated this item more than once", rows)
+    order = again.sort_values("timestamp", kind="stable") if "timestamp" in again else again
+    last = order.drop_duplicates(pair, keep="last")
+    gone = again.index.difference(last.index)
+    by_pair = pd.Series(last.index, index=pd.MultiIndex.from_frame(last[pair]))
+    stays = by_pair.loc[pd.MultiIndex.from_frame(again.loc[gone, pair])].to_numpy()
+    reasons = pd.Series([f"{_SUPERSEDED} by row {row}" for row in stays], index=gone, dtype=object)
+    if policy == "mean":
+        frame = frame.copy()
+        means = again.groupby(pair, sort=False)["rating"].mean()
+        frame.loc[last.index, "rating"] = means.loc[pd.MultiIndex.from_frame(last[pair])].to_numpy()
+    return frame.drop(index=gone), reasons
+
+
+def _too_many(n_rows: int, n_unlisted: int, refused: "pd.Series[str]", config: ValidationConfig) -> str:
+    n_refused = max(n_unlisted, len(refused))
+    kinds = refused.str.split(r"[:\d-]", n=1).str[0].str.strip().value_counts().head(3)
+    examples = "; ".join(f"{count} × {kind}" for kind, count in kinds.items())
+    first = f" First: row {refused.index[0]}, {refused.iloc[0]}." if len(refused) else ""
+    return (
+        f"{n_refused} of {n_rows} rows ({n_refused / n_rows:.1%}) are refused, more than the "
+        f"{config.max_quarantined:.1%} of validation.max_quarantined. {examples}.{first}"
+    )
+
+
+def _quarantine(frame: pd.DataFrame, reasons: "pd.Series[str]", unread: pd.DataFrame) -> pd.DataFrame:
+    """The refused rows with their reasons, each value as the text that was found."""
+    reasons = reasons.sort_index()
+    rows = frame.reindex(columns=["user_id", "item_id", "rating", "timestamp"]).loc[reasons.index]
+    table = rows.astype(object).where(rows.notna(), "").map(_as_text)
+    for column, texts in unread.groupby("column"):
+        if column in table:
+            table.loc[texts["row"], str(column)] = texts["text"].to_numpy()
+    table.insert(0, "row", reasons.index)
+    return table.assign(reason=reasons).reset_index(drop=True)
+
+
+def _as_text(value: Any) -> str:
+    return f"{value:g}" if isinstance(value, float) else str(value)

