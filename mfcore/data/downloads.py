@@ -19,7 +19,6 @@ __all__ = ["download", "locked", "verify"]
 
 logger = logging.getLogger(__name__)
 
-_BLOCK = 1 << 18
 _CONNECT_TIMEOUT_S = 3.0
 _READ_TIMEOUT_S = 20.0
 _MAX_BYTES = 2 << 30
@@ -43,12 +42,12 @@ def download(url: str, target: Path, checksum: str | None, *, progress: bool = T
         SourceUnavailable: it can't be had, or its bytes don't match the checksum.
     """
     import httpx
-    from tenacity import Retrying, retry_if_exception, wait_exponential_jitter
+    from tenacity import Retrying, retry_if_exception, wait_exponential, wait_random
 
     part = target.with_name(f".{target.name}.part")
     patience = Retrying(
         stop=_is_enough,
-        wait=wait_exponential_jitter(initial=0.3, max=8, jitter=0.3),
+        wait=wait_exponential(multiplier=0.3, max=8) + wait_random(0, 0.3),
         retry=retry_if_exception(_may_pass),
         reraise=True,
         before_sleep=lambda state: logger.info("%s: %s; trying again", url, _reason(state)),
@@ -111,7 +110,7 @@ def _continue(client: "httpx.Client", url: str, part: Path, progress: bool) -> N
         if (total or 0) > _MAX_BYTES:
             raise SourceUnavailable(f"{url}: {total} bytes are more than a data set should have")
         with part.open("ab" if start else "wb") as file, _bar(url, start, total, progress) as advance:
-            for block in response.iter_bytes(_BLOCK):
+            for block in response.iter_raw():  # as it arrives: a block cut short counts too
                 file.write(block)
                 advance(len(block))
                 if file.tell() > _MAX_BYTES:
