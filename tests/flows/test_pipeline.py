@@ -1,0 +1,245 @@
+"""The whole chain on planted ratings, through the command, with a real Prefect server and a real MLflow store."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from mfcore.artifacts import is_whole, sha256_of
+from tests.flows.conftest import SMALL, Mfcore
+
+STAGES = ["download", "validate", "split", "tune", "evaluate", "register", "export"]
+NAME = "synthetic-120x60-3000"
+
+
+@pytest.fixture(scope="module")
+def first(mfcore: Mfcore) -> dict[str, Any]:
+    outcome = mfcore("run", "--dataset", SMALL, "--trials", 4, "--json")
+    assert outcome.code == 0, outcome.err
+    document: dict[str, Any] = outcome.document
+    return document
+
+
+def client() -> Any:
+    import mlflow
+
+    mlflow.set_tracking_uri(f"sqlite:///{Path('mlruns/mlflow.db').absolute()}")
+    return mlflow.MlflowClient()
+
+
+def runs(**tags: str) -> list[Any]:
+    experiment = client().get_experiment_by_name(f"mfcore/{NAME}")
+    wanted = " and ".join(f"tags.{name} = '{value}'" for name, value in tags.items())
+    return list(client().search_runs([experiment.experiment_id], wanted))
+
+
+def test_the_result_names_champion_metrics_and_export(first: dict[str, Any]) -> None:
+    assert first["champion"] == f"mfcore-{NAME}"
+    assert first["version"] == 1
+    assert first["algorithm"] in ("als", "sgd", "pmf")
+    assert 0.1 < first["metrics"]["test_rmse"] < 1.5
+    assert {"test_mae", "test_ndcg_at_10", "test_recall_at_10"} <= set(first["metrics"])
+    assert Path(first["export_path"]).is_dir()
+    assert list(first["stages"]) == STAGES
+    assert {stage["status"] for stage in first["stages"].values()} == {"made"}
+
+
+def test_each_trial_is_a_run_with_its_curve_under_the_same_names(first: dict[str, Any]) -> None:
+    trials = runs(stage="tune")
+    assert len(trials) == 12
+    assert sorted(run.info.run_name for run in trials) == [
+        f"{algorithm}-{number:03d}" for algorithm in ("als", "pmf", "sgd") for number in range(4)
+    ]
+    shared = {"algorithm", "n_factors", "n_epochs", "reg_user", "reg_item", "reg_user_bias", "reg_item_bias", "seed"}
+    for run in trials:
+        assert run.data.tags["mlflow.parentRunId"] == first["run_id"]
+        assert run.info.status == "FINISHED"
+        assert shared <= set(run.data.params)
+        curve = client().get_metric_history(run.info.run_id, "epoch_validation_rmse")
+        assert [point.step for point in curve] == list(range(1, len(curve) + 1))
+        assert min(point.value for point in curve) == run.data.metrics["validation_rmse"]
+
+
+def test_finalists_and_baselines_are_compared_on_the_same_test_ratings(first: dict[str, Any]) -> None:
+    compared = {run.info.run_name: run for run in runs(stage="evaluate")}
+    assert set(compared) == {
+        *(f"finalist-{name}" for name in ("als", "sgd", "pmf")),
+        *(f"baseline-{name}" for name in ("global_mean", "bias", "most_popular")),
+    }
+    for name, run in compared.items():
+        assert {"test_rmse", "test_mae", "test_ndcg_at_10", "test_recall_at_10"} <= set(run.data.metrics)
+        if name.startswith("finalist"):
+            files = [file.path for file in client().list_artifacts(run.info.run_id, "figures")]
+            assert files == [f"figures/{one}.png" for one in ("calibration", "errors_by_rating", "learning_curve")]
+    table = json.loads(Path(client().download_artifacts(first["run_id"], "comparison.json")).read_text())
+    assert len(table["data"]) == 6
+    assert "figures/comparison.png" in [file.path for file in client().list_artifacts(first["run_id"], "figures")]
+
+
+def test_the_winner_beats_the_baselines(first: dict[str, Any]) -> None:
+    baselines = [run.data.metrics["test_rmse"] for run in runs(role="baseline")]
+    assert first["metrics"]["test_rmse"] < min(baselines)
+
+
+def test_the_pipelines_run_holds_config_data_and_checks(first: dict[str, Any]) -> None:
+    run = client().get_run(first["run_id"])
+    assert run.info.status == "FINISHED"
+    assert run.data.params["tuning.n_trials"] == "4"
+    assert [one.dataset.name for one in run.inputs.dataset_inputs] == [NAME]
+    checks = json.loads(Path(client().download_artifacts(first["run_id"], "checks.json")).read_text())["checks"]
+    assert all(check["success"] for check in checks)
+
+
+def test_prefect_shows_checks_comparison_and_export(first: dict[str, Any]) -> None:
+    from prefect.artifacts import Artifact
+
+    for kind in ("checks", "comparison", "export"):
+        assert Artifact.get(f"{kind}-{NAME}"), kind
+
+
+def test_the_export_is_what_the_champion_says(first: dict[str, Any], place: Path) -> None:
+    folder = Path(first["export_path"])
+    assert folder == place / "exports" / NAME / "1"
+    assert (folder.parent / "latest").resolve() == folder
+    manifest = json.loads((folder / "manifest.json").read_text())
+    assert manifest["model_uri"] == f"models:/mfcore-{NAME}/1"
+    assert manifest["model_version"] == 1
+    assert client().get_run(manifest["run_id"]).data.tags["trained_on"] == "all"
+    assert manifest["data_fingerprint"] == client().get_run(first["run_id"]).data.tags["data"]
+    tables = {name: pd.read_parquet(folder / name) for name in manifest["files"]}
+    assert {name: len(table) for name, table in tables.items()} == manifest["rows"]
+    for name, entry in manifest["files"].items():
+        assert sha256_of(folder / name) == entry["sha256"]
+
+    users, items = tables["user_factors.parquet"], tables["item_factors.parquet"]
+    lists, similar = tables["recommendations.parquet"], tables["similar_items.parquet"]
+    assert list(users.columns) == ["user_id", "bias", "factors"]
+    assert list(items.columns) == ["item_id", "bias", "factors", "title"]
+    assert list(lists.columns) == ["user_id", "rank", "item_id", "score", "title"]
+    assert list(similar.columns) == ["item_id", "rank", "other_item_id", "cosine", "title"]
+    assert set(lists["user_id"]) == set(users["user_id"])
+
+    bias, factors = items.set_index("item_id")["bias"], np.stack(items["factors"])
+    user = users.iloc[7]
+    scores = pd.Series(manifest["model"]["global_mean"] + user["bias"] + factors @ user["factors"], bias.index) + bias
+    listed = lists[lists["user_id"] == user["user_id"]]
+    np.testing.assert_allclose(listed["score"], scores[listed["item_id"]], rtol=1e-5)
+    assert listed["rank"].tolist() == list(range(1, len(listed) + 1))
+    raw = next((place / ".mfcore" / "raw").glob(f"{NAME}-*/*.parquet"))
+    ratings = pd.read_parquet(raw)
+    seen = set(ratings.loc[ratings["user_id"] == user["user_id"], "item_id"])
+    assert not seen & set(listed["item_id"])
+    unseen = scores[~scores.index.isin(seen)].sort_values(ascending=False)
+    assert set(listed["item_id"]) == set(unseen.index[: len(listed)])
+    assert len(listed) == min(20, len(unseen))
+
+    rows = factors / np.linalg.norm(factors, axis=1, keepdims=True)
+    some = similar[similar["item_id"] == items["item_id"].iloc[3]].iloc[0]
+    other = items.index[items["item_id"] == some["other_item_id"]][0]
+    assert some["cosine"] == pytest.approx(rows[3] @ rows[other], abs=1e-5)
+
+
+CLEAN_PROCESS = """
+import sys, mlflow, numpy as np, pandas as pd
+m = mlflow.pyfunc.load_model(f"models:/{sys.argv[1]}@champion")
+print(m.predict(pd.DataFrame({"user_id": [1, 2], "item_id": [3, 10_000]})).to_json())
+print(m.predict(pd.DataFrame({"user_id": [1]}), params={"k": 5}).to_json())
+"""
+
+
+def test_the_champion_loads_elsewhere_with_only_the_tracking_uri(
+    first: dict[str, Any], place: Path, tmp_path: Path
+) -> None:
+    environment = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
+    environment["MLFLOW_TRACKING_URI"] = f"sqlite:///{place / 'mlruns' / 'mlflow.db'}"
+    environment["MLFLOW_ALLOW_PICKLE_DESERIALIZATION"] = "false"
+    command = [sys.executable, "-c", CLEAN_PROCESS, first["champion"]]
+    output = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+    assert output.returncode == 0, output.stderr
+    predictions, lists = (json.loads(line) for line in output.stdout.splitlines())
+    assert all(1 <= value <= 5 for value in predictions["prediction"].values())
+    exported = pd.read_parquet(Path(first["export_path"]) / "recommendations.parquet")
+    expected = exported[exported["user_id"] == 1].head(5)
+    assert list(lists["item_id"].values()) == expected["item_id"].tolist()
+
+
+def test_nothing_that_was_logged_is_a_pickle(first: dict[str, Any], place: Path) -> None:
+    files = [path for path in place.rglob("*") if path.is_file()]
+    assert files
+    assert [path for path in files if path.suffix in (".pkl", ".pickle", ".joblib")] == []
+    arrays = [path for path in files if path.suffix == ".npy"]
+    assert arrays
+    for path in arrays:
+        np.load(path, allow_pickle=False)
+
+
+def test_a_second_run_reuses_everything(first: dict[str, Any], mfcore: Mfcore) -> None:
+    again = mfcore("run", "--dataset", SMALL, "--trials", 4, "--json").document
+    assert {name: stage["status"] for name, stage in again["stages"].items()} == dict.fromkeys(STAGES, "reused")
+    assert {key: again[key] for key in ("version", "metrics", "export_path")} == {
+        key: first[key] for key in ("version", "metrics", "export_path")
+    }
+    assert len(runs(stage="tune")) == 12
+
+
+def test_a_change_is_followed_from_where_it_matters(first: dict[str, Any], mfcore: Mfcore) -> None:
+    changed = mfcore("run", "--dataset", SMALL, "--trials", 4, "--set", "export.n_similar=7", "--json").document
+    assert [name for name, stage in changed["stages"].items() if stage["status"] == "made"] == ["export"]
+    similar = pd.read_parquet(Path(changed["export_path"]) / "similar_items.parquet")
+    assert similar["rank"].max() == 7
+
+
+def test_a_damaged_artifact_is_made_again(first: dict[str, Any], mfcore: Mfcore, place: Path) -> None:
+    (splits,) = (place / ".mfcore" / "splits").glob("[!.]*")
+    before = (splits / "test.npy").read_bytes()
+    (splits / "test.npy").write_bytes(before[:-8])
+    again = mfcore("run", "--dataset", SMALL, "--trials", 4, "--set", "export.n_similar=7", "--json").document
+    assert [name for name, stage in again["stages"].items() if stage["status"] == "made"] == ["split"]
+    assert (splits / "test.npy").read_bytes() == before
+    assert is_whole(splits)
+
+
+def test_another_seed_goes_through_the_gate_against_the_champions_recipe(
+    first: dict[str, Any], mfcore: Mfcore
+) -> None:
+    seeds = ("--set", "split.seed=1", "--set", "tuning.seed=1")
+    other = mfcore("run", "--dataset", SMALL, "--trials", 4, *seeds, "--json").document
+    assert other["stages"]["download"]["status"] == other["stages"]["validate"]["status"] == "reused"
+    assert other["version"] == 2
+    versions = {version["version"]: version for version in mfcore("models", "--dataset", NAME, "--json").document}
+    assert versions[2]["aliases"] == ["champion"]
+    assert "previous" in versions[1]["aliases"]
+    rolled = mfcore("rollback", "--dataset", NAME, "--json").document
+    assert rolled[0]["version"] == 1
+    assert mfcore("promote", 2, "--dataset", NAME, "--json").document[0]["version"] == 2
+    refused = mfcore("promote", 99, "--dataset", NAME)
+    assert (refused.code, "no version 99" in refused.err) == (2, True)
+
+
+def test_a_recipe_that_loses_becomes_the_challenger(first: dict[str, Any], mfcore: Mfcore) -> None:
+    unbeatable = ("--set", "split.seed=2", "--set", "registration.min_improvement=1")
+    kept = mfcore("run", "--dataset", SMALL, "--trials", 2, *unbeatable, "--json")
+    assert kept.code == 0, kept.err
+    versions = mfcore("models", "--dataset", NAME, "--json").document
+    champion = next(version for version in versions if "champion" in version["aliases"])
+    assert champion["recipe"] == next(one for one in versions if one["version"] == 2)["recipe"]
+    assert any("challenger" in version["aliases"] for version in versions)
+
+
+def test_stages_work_one_at_a_time(mfcore: Mfcore, first: dict[str, Any]) -> None:
+    own = ("--set", "tuning.n_trials=2", "--set", "split.seed=5", "--dataset", SMALL, "--json")
+    kinds = [mfcore(stage, *own).document["kind"] for stage in STAGES[:5]]
+    assert kinds == ["raw", "ratings", "splits", "studies", "evaluations"]
+    assert mfcore("register", *own).document[0]["aliases"] == ["champion"]
+    exported = mfcore("export", "--dataset", NAME, "--json").document
+    assert Path(exported["path"]).is_dir()
+    table = mfcore("evaluate", "--dataset", SMALL, "--set", "tuning.n_trials=2", "--set", "split.seed=5")
+    assert "most_popular" in table.out
+    wrong = mfcore("split", "--from", exported["path"])
+    assert wrong.code in (2, 5)
