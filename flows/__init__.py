@@ -11,3 +11,8 @@ for _name, _value in {
     "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "120",
 }.items():
     os.environ.setdefault(_name, _value)
+
+# A company's proxy must not stand between a run and the server on its own machine.
+for _name in ("NO_PROXY", "no_proxy"):
+    _direct = [host for host in os.environ.get(_name, "").split(",") if host]
+    os.environ[_name] = ",".join(dict.fromkeys([*_direct, "127.0.0.1", "localhost"]))

@@ -19,7 +19,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, ValidationError
 
 from mfcore.errors import NothingToWorkFrom, UsageError
 
@@ -209,8 +209,14 @@ class ArtifactStore:
         if not is_whole(path):
             raise NothingToWorkFrom(f"{path} is damaged: a file differs from its manifest. Run its stage again.")
         manifest = _read_manifest(path)
-        fields = {name: manifest[name] for name in ("kind", "dataset", "fingerprint", "inputs")}
-        return Artifact(path=path, reused=True, **fields)
+        try:
+            return Artifact(
+                path=path, reused=True, **{name: manifest[name] for name in Artifact.model_fields if name in manifest}
+            )
+        except ValidationError as error:
+            raise NothingToWorkFrom(
+                f"{path} holds no output of a stage (its {MANIFEST} is of another kind)."
+            ) from error
 
 
 def write_manifest(folder: Path, **head: Any) -> None:

@@ -209,4 +209,3 @@ def _join(parts: list[NDArray[Any]], dtype: Any) -> NDArray[Any]:
 
 def _with_missing(values: NDArray[np.int64], missing: NDArray[np.bool_]) -> Any:
     return pd.arrays.IntegerArray(values, missing) if missing.any() else values
-
