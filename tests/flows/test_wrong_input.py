@@ -64,7 +64,11 @@ def test_a_few_bad_rows_are_set_aside_and_the_rest_goes_on(mfcore: Mfcore, tmp_p
     frame.loc[9, "rating"] = np.nan
     frame.to_csv(file, index=False)
     outcome = check(mfcore, file, "--json")
-    assert (outcome.code, outcome.document["details"]["ratings"], outcome.document["details"]["quarantined"]) == (0, 398, 2)
+    assert (outcome.code, outcome.document["details"]["ratings"], outcome.document["details"]["quarantined"]) == (
+        0,
+        398,
+        2,
+    )
 
 
 @pytest.mark.parametrize("separator", [";", "\t", "|"])
@@ -100,7 +104,9 @@ def test_ratings_out_of_scale(mfcore: Mfcore, tmp_path: Path) -> None:
 
 def test_one_pair_twice_with_different_ratings(mfcore: Mfcore, tmp_path: Path) -> None:
     file = tmp_path / "twice.csv"
-    frame = pd.concat([ratings(), ratings().head(3).assign(rating=lambda f: f["rating"] % 5 + 1, timestamp=2 * 10**9 - 10**8)])
+    frame = pd.concat(
+        [ratings(), ratings().head(3).assign(rating=lambda f: f["rating"] % 5 + 1, timestamp=2 * 10**9 - 10**8)]
+    )
     frame.assign(timestamp=np.arange(len(frame)) + 10**9).to_csv(file, index=False)
     kept = check(mfcore, file, "--json").document
     assert kept["details"]["ratings"] == 400
