@@ -53,6 +53,11 @@ class ValidationConfig(_Section):
     duplicates: Literal["last", "mean", "error"] = Field(
         "last", description="One (user, item) twice: keep the last by time, the mean, or quarantine all of them"
     )
+    cold_below: int = Field(5, ge=1, description="A user or item with fewer ratings counts as cold")
+    max_cold_users: float = Field(0.95, ge=0, le=1, description="A larger share of cold users stops the run")
+    max_cold_items: float = Field(0.95, ge=0, le=1, description="A larger share of cold items stops the run")
+    max_user_share: float = Field(0.5, gt=0, le=1, description="One user with a larger share of ratings stops the run")
+    max_item_share: float = Field(0.5, gt=0, le=1, description="One item with a larger share of ratings stops the run")
 
 
 class SplitConfig(_Section):

@@ -52,20 +52,17 @@ class Gatherer:
         self._users = _Ids()
         self._items = _Ids()
         self._ratings: list[NDArray[np.float64]] = []
-        self._times: list[NDArray[np.int64]] = []
-        self._timeless: list[NDArray[np.bool_]] = []
+        self._times = _Integers()
 
     def add(
         self, users: "pa.Array[Any]", items: "pa.Array[Any]", ratings: "pa.Array[Any]", times: "pa.Array[Any] | None"
     ) -> None:
         """Append a batch of Arrow columns of equal length, of any type; `times` in each batch or in none."""
-        self._users.add(users)
-        self._items.add(items)
+        self._users.add_column(users)
+        self._items.add_column(items)
         self._ratings.append(_floats(ratings, self.n_rows, self.unread_ratings))
         if times is not None:
-            values, missing = _seconds(times, self.n_rows, self.unread_times)
-            self._times.append(values)
-            self._timeless.append(missing)
+            self._times.add(*_seconds(times, self.n_rows, self.unread_times))
         self.n_rows += len(users)
 
     def frame(self) -> pd.DataFrame:
@@ -75,21 +72,49 @@ class Gatherer:
             "item_id": self._items.finish(),
             "rating": _join(self._ratings, np.float64),
         }
-        if self._times:
-            columns["timestamp"] = _with_missing(_join(self._times, np.int64), _join(self._timeless, np.bool_))
+        if self._times.parts:
+            columns["timestamp"] = self._times.finish()
         return pd.DataFrame(columns, copy=False)
 
 
-class _Ids:
+class _Integers:
+    """An integer column, and where something is missing in it."""
+
+    def __init__(self) -> None:
+        self.parts: list[NDArray[Any]] = []
+        self._n_rows = 0
+        self._missing: list[NDArray[np.int64]] = []
+
+    def add(self, values: NDArray[Any], missing: NDArray[np.bool_]) -> None:
+        """Append a batch; what stands at a missing place means nothing."""
+        self.parts.append(values)
+        if missing.any():
+            self._missing.append(np.flatnonzero(missing) + self._n_rows)
+        self._n_rows += len(values)
+
+    def missing(self) -> NDArray[np.int64]:
+        """The positions of what is missing."""
+        return np.concatenate([np.empty(0, np.int64), *self._missing])
+
+    def finish(self) -> Any:
+        values = _join(self.parts, np.int64)
+        if not self._missing:
+            return values
+        mask = np.zeros(len(values), np.bool_)
+        mask[self.missing()] = True
+        return pd.arrays.IntegerArray(values, mask)
+
+
+class _Ids(_Integers):
     """One id column: integers as long as all are, text from the first that is not."""
 
     def __init__(self) -> None:
-        self._parts: list[NDArray[Any]] = []
-        self._missing: list[NDArray[np.bool_]] = []
+        super().__init__()
         self._texts: dict[str, str] = {}
         self._is_text = False
 
-    def add(self, column: "pa.Array[Any]") -> None:
+    def add_column(self, column: "pa.Array[Any]") -> None:
+        """Append a batch of ids of any type."""
         import pyarrow as pa
         import pyarrow.compute as pc
 
@@ -116,19 +141,17 @@ class _Ids:
             known = numbers.to_numpy(zero_copy_only=False)
         if not len(known):  # a batch of nothing but missing ids
             known = np.zeros(1, np.int64)
-        self._parts.append(known[codes])
-        self._missing.append(codes < 0)
+        self.add(known[codes], codes < 0)
 
     def finish(self) -> Any:
-        missing = _join(self._missing, np.bool_)
         if not self._is_text:
-            return _with_missing(_join(self._parts, np.int64), missing)
-        for number, part in enumerate(self._parts):
+            return super().finish()
+        for number, part in enumerate(self.parts):
             if part.dtype != object:
                 distinct, inverse = np.unique(part, return_inverse=True)
-                self._parts[number] = np.array([self._keep(str(one)) for one in distinct], dtype=object)[inverse]
-        values = _join(self._parts, object)
-        values[missing] = None
+                self.parts[number] = np.array([self._keep(str(one)) for one in distinct], dtype=object)[inverse]
+        values = _join(self.parts, object)
+        values[self.missing()] = None
         return pd.Series(values, dtype=object)
 
     def _keep(self, text: str) -> str:
@@ -205,7 +228,3 @@ def _join(parts: list[NDArray[Any]], dtype: Any) -> NDArray[Any]:
         whole[at : at + len(part)] = part
         at += len(part)
     return whole
-
-
-def _with_missing(values: NDArray[np.int64], missing: NDArray[np.bool_]) -> Any:
-    return pd.arrays.IntegerArray(values, missing) if missing.any() else values

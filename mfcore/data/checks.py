@@ -1,14 +1,19 @@
-"""What ratings must be like to go on: a Great Expectations suite over the canonical frame, and its quarantine.
+"""What ratings must be like to go on: Great Expectations suites over the canonical frame, and its quarantine.
 
 A row that fails goes to the quarantine with the reason. Too many of them, or a failure of
 the table as a whole, are problems that should stop the run.
 """
 
+import gc
 import logging
 import os
+import shutil
 import time
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import closing
+from copy import copy
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -43,7 +48,8 @@ class CheckResult:
         quarantine: row, user_id, item_id, rating, timestamp (all as text) and reason of each row
             that was taken out.
         problems: what should stop the run, a sentence each; empty if the data are accepted.
-        results: what each expectation found: expectation, column, success, observed, unexpected.
+        results: what each expectation found: table (ratings, users or items), expectation,
+            column, success, observed, unexpected.
     """
 
     ratings: pd.DataFrame
@@ -64,29 +70,48 @@ class _Rule:
 
 @dataclass(frozen=True)
 class _Failure:
+    """A rule that failed, the rows that did where it looks at rows, and what was observed."""
+
     rule: _Rule
     rows: list[int]
     observed: Any
 
 
-def check(tables: Tables, config: ValidationConfig) -> CheckResult:
+def check(tables: Tables, config: ValidationConfig, docs: Path | None = None) -> CheckResult:
     """Check what was read, take out the rows that fail, and resolve duplicates by policy.
 
     Args:
         tables: from `mfcore.data.readers.read`.
         config: what is asked of the data.
+        docs: an empty folder for Great Expectations' Data Docs, which begin at index.html.
     """
-    suite = _Suite()
+    with closing(_Suite()) as suite:
+        result = _check(tables, config, suite)
+        if docs is not None:
+            suite.write_docs(docs)
+    return result
+
+
+def _check(tables: Tables, config: ValidationConfig, suite: "_Suite") -> CheckResult:
     frame = tables.ratings
     scale = tables.scale or _observed_scale(frame["rating"].to_numpy())
-    reasons = _reasons(frame, suite.failures(frame, _row_rules(frame, scale)), tables.unread)
-    kept = frame[~frame.index.isin(reasons.index)] if len(reasons) else frame
-    kept = _plain(kept)
-    for failure in suite.failures(kept, [_unique_pairs()]):
+    rows, pairs, table = _row_rules(frame, scale), [_unique_pairs()], _table_rules(frame, config)
+    failures = suite.run("ratings", frame, [*rows, *pairs, *table])
+    reasons = _reasons(frame, [one for one in failures if one.rule in rows], tables.unread)
+    kept = frame
+    if len(reasons):
+        kept = _plain(frame[~frame.index.isin(reasons.index)])
+        failures = suite.run("ratings", kept, [*pairs, *table])
+    repeated = [one for one in failures if one.rule in pairs]
+    for failure in repeated:
         kept, superseded = _resolve(kept, failure.rows, config.duplicates)
         reasons = pd.concat([reasons, superseded])
-    failures = suite.failures(kept, _table_rules(kept, config))
-    problems = [failure.rule.problem.format(failure.observed) for failure in failures]
+        failures = suite.run("ratings", kept, table)
+    for name in ("user", "item") if len(kept) else ():
+        counts = kept[f"{name}_id"].value_counts(sort=False)
+        profile = pd.DataFrame({"n_ratings": counts, "share": counts / len(kept)}).reset_index(drop=True)
+        failures += suite.run(f"{name}s", profile, _profile_rules(name, config))
+    problems = [one.rule.problem.format(one.observed) for one in failures if one.rule.problem]
     refused = reasons[~reasons.str.startswith(_SUPERSEDED)]
     if suite.n_unlisted + len(refused) > config.max_quarantined * len(frame):
         problems.insert(0, _too_many(len(frame), suite.n_unlisted, refused, config))
@@ -95,12 +120,12 @@ def check(tables: Tables, config: ValidationConfig) -> CheckResult:
         scale=scale,
         quarantine=_quarantine(frame, reasons, tables.unread),
         problems=[f"{tables.origin}: {problem}" for problem in problems],
-        results=suite.results,
+        results=list(suite.results.values()),
     )
 
 
 class _Suite:
-    """Runs expectations over frames and keeps what each found."""
+    """Runs expectations over tables and keeps what each found last."""
 
     def __init__(self) -> None:
         os.environ.setdefault("GX_ANALYTICS_ENABLED", "false")
@@ -108,45 +133,67 @@ class _Suite:
         import great_expectations as gx
         from great_expectations.data_context.types.base import ProgressBarsConfig
 
-        context = gx.get_context(mode="ephemeral")
-        context.variables.progress_bars = ProgressBarsConfig(globally=False)
-        asset = context.data_sources.add_pandas("ratings").add_dataframe_asset("ratings")
-        self._definition = asset.add_batch_definition_whole_dataframe("ratings")
-        self.results: list[dict[str, Any]] = []
+        self._context = gx.get_context(mode="ephemeral")
+        self._context.variables.progress_bars = ProgressBarsConfig(globally=False)
+        (site,) = (self._context.variables.data_docs_sites or {}).values()
+        self._scratch = site["store_backend"]["base_directory"]
+        self._source = self._context.data_sources.add_pandas("ratings")
+        self._n_runs = 0
+        self.results: dict[str, dict[str, Any]] = {}
         self.n_unlisted = 0
 
-    def failures(self, frame: pd.DataFrame, rules: Sequence[_Rule]) -> list[_Failure]:
+    def run(self, table: str, frame: pd.DataFrame, rules: Sequence[_Rule]) -> list[_Failure]:
         """Validate `frame` and say which rules failed, with the rows of those that look at rows."""
         import great_expectations as gx
 
-        batch = self._definition.get_batch(batch_parameters={"dataframe": frame})
-        for number, rule in enumerate(rules):
-            rule.expectation.meta = {"rule": number}
-        suite = gx.ExpectationSuite(name="ratings", expectations=[rule.expectation for rule in rules])
+        self._n_runs += 1
+        name = f"{table} {self._n_runs}"
+        expectations = [copy(rule.expectation) for rule in rules]
+        for number, expectation in enumerate(expectations):
+            expectation.meta = {"rule": number}
+        suite = self._context.suites.add(gx.ExpectationSuite(name=name, expectations=expectations))
+        batch = self._source.add_dataframe_asset(name).add_batch_definition_whole_dataframe(name)
+        definition = gx.ValidationDefinition(name=name, data=batch, suite=suite)
+        definition = self._context.validation_definitions.add(definition)
         failures = []
-        for outcome in batch.validate(suite, result_format="SUMMARY").results:
+        for outcome in definition.run(batch_parameters={"dataframe": frame}, result_format="SUMMARY").results:
             assert outcome.expectation_config is not None
             rule = rules[outcome.expectation_config.meta["rule"]]
-            self.results.append(_result(outcome))
+            self.results[f"{table} {rule.expectation!r}"] = _result(table, outcome)
             if outcome.success:
                 continue
             rows: list[int] = []
-            count = outcome.result.get("unexpected_count", 0)
-            if rule.reason is not None and count <= _MAX_LISTED:
-                whole = batch.validate(rule.expectation, result_format="COMPLETE")
+            n_unexpected = outcome.result.get("unexpected_count", 0)
+            if rule.reason is not None and n_unexpected <= _MAX_LISTED:
+                whole = batch.get_batch({"dataframe": frame}).validate(rule.expectation, result_format="COMPLETE")
                 rows = [int(row) for row in whole.result["unexpected_index_list"]]
             elif rule.reason is not None:
-                self.n_unlisted = max(self.n_unlisted, count)
-            failures.append(_Failure(rule, rows, outcome.result.get("observed_value")))
+                self.n_unlisted = max(self.n_unlisted, n_unexpected)
+            failures.append(_Failure(rule, rows, outcome.result.get("observed_value", n_unexpected)))
         return failures
 
+    def write_docs(self, folder: Path) -> None:
+        """Write the Data Docs of all runs; they take scripts and styles from the network where there is one."""
+        self._context.build_data_docs()
+        shutil.copytree(self._scratch, folder, dirs_exist_ok=True)
 
-def _result(outcome: Any) -> dict[str, Any]:
+    def close(self) -> None:
+        """Give up the frames, which the context of the process would hold on to, and its folder for Data Docs."""
+        from great_expectations.data_context.data_context.context_factory import project_manager
+
+        project_manager.set_project(None)
+        del self._context, self._source
+        gc.collect()  # contexts are full of cycles
+        shutil.rmtree(self._scratch, ignore_errors=True)
+
+
+def _result(table: str, outcome: Any) -> dict[str, Any]:
     """One expectation's outcome as plain values."""
     config, found = outcome.expectation_config, outcome.result
     error = outcome.exception_info.get("exception_message") if outcome.exception_info else None
     observed = error or found.get("observed_value", found.get("element_count"))
     return {
+        "table": table,
         "expectation": config.type,
         "column": config.kwargs.get("column") or ", ".join(config.kwargs.get("column_list", [])) or None,
         "success": bool(outcome.success),
@@ -219,12 +266,8 @@ def _table_rules(frame: pd.DataFrame, config: ValidationConfig) -> list[_Rule]:
             problem=f"{{}} ratings are fewer than validation.min_ratings, {config.min_ratings}",
         ),
         _Rule(
-            gxe.ExpectColumnUniqueValueCountToBeBetween(column="user_id", min_value=config.min_users),
-            problem=f"{{}} users are fewer than validation.min_users, {config.min_users}",
-        ),
-        _Rule(
-            gxe.ExpectColumnUniqueValueCountToBeBetween(column="item_id", min_value=config.min_items),
-            problem=f"{{}} items are fewer than validation.min_items, {config.min_items}",
+            gxe.ExpectColumnUniqueValueCountToBeBetween(column="rating", min_value=2),
+            problem="all ratings are alike, so there is nothing to learn from them",
         ),
     ]
     for name in ("user_id", "item_id", "timestamp"):
@@ -237,6 +280,31 @@ def _table_rules(frame: pd.DataFrame, config: ValidationConfig) -> list[_Rule]:
                 )
             )
     return rules
+
+
+def _profile_rules(name: str, config: ValidationConfig) -> list[_Rule]:
+    """What is asked of the users, or items: their number, how many are cold, and how much the largest holds."""
+    import great_expectations.expectations as gxe
+
+    at_least: int = getattr(config, f"min_{name}s")
+    max_cold: float = getattr(config, f"max_cold_{name}s")
+    max_share: float = getattr(config, f"max_{name}_share")
+    return [
+        _Rule(
+            gxe.ExpectTableRowCountToBeBetween(min_value=at_least),
+            problem=f"{{}} {name}s are fewer than validation.min_{name}s, {at_least}",
+        ),
+        _Rule(
+            gxe.ExpectColumnValuesToBeBetween(column="n_ratings", min_value=config.cold_below, mostly=1 - max_cold),
+            problem=f"{{}} {name}s have fewer than {config.cold_below} ratings (validation.cold_below), "
+            f"more than the {max_cold:.0%} of validation.max_cold_{name}s",
+        ),
+        _Rule(
+            gxe.ExpectColumnMaxToBeBetween(column="share", max_value=max_share),
+            problem=f"one {name} holds {{:.1%}} of all ratings, more than the {max_share:.0%} of "
+            f"validation.max_{name}_share",
+        ),
+    ]
 
 
 def _observed_scale(values: NDArray[np.float64]) -> Scale:
