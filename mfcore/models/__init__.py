@@ -3,6 +3,7 @@
 from mfcore.models.als import ALS
 from mfcore.models.base import Range, Recommender, Training
 from mfcore.models.baselines import BiasOnly, GlobalMean, MostPopular
+from mfcore.models.bpmf import BPMF
 from mfcore.models.factors import Factors
 from mfcore.models.pmf import PMF
 from mfcore.models.recipe import MODELS, Recipe
@@ -10,6 +11,7 @@ from mfcore.models.sgd import SGD
 
 __all__ = [
     "ALS",
+    "BPMF",
     "MODELS",
     "PMF",
     "SGD",

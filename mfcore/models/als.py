@@ -5,8 +5,9 @@ from typing import ClassVar
 from pydantic import Field
 
 from mfcore.data.ratings import Ratings
-from mfcore.models.alternation import Alternation, Prior
+from mfcore.models.alternation import Alternation, Prior, Units
 from mfcore.models.base import Range, Recommender, Training
+from mfcore.models.factors import Factors
 
 __all__ = ["ALS"]
 
@@ -22,16 +23,22 @@ class ALS(Recommender):
     where n_u and n_i count ratings and γ is `reg_exponent`: 0 is plain ridge regression, 1 the
     weighted-λ regularisation of ALS-WR. With one side fixed the other falls apart into one
     least-squares problem of k + 1 unknowns a row, factors and bias together, each solved
-    exactly. An epoch solves all users, then all items; the objective never rises.
+    exactly. An epoch solves all items, then all users; the objective never rises.
+
+    With `nonnegative`, factors are kept at 0 or above (biases are free), so that a factor reads
+    as a taste somebody has more or less of. Rows are then improved by cyclic coordinate descent
+    on the same normal equations, from where the epoch before left them.
 
     Sources: Zhou, Wilkinson, Schreiber, Pan, "Large-scale parallel collaborative filtering for
     the Netflix Prize", AAIM 2008; Koren, Bell, Volinsky, "Matrix factorization techniques for
-    recommender systems", IEEE Computer 42(8), 2009.
+    recommender systems", IEEE Computer 42(8), 2009; Hsieh, Dhillon, "Fast coordinate descent
+    methods with variable selection for non-negative matrix factorization", KDD 2011.
 
     Attributes:
         n_factors: k, length of a factor row.
         reg_user: λ_u; reg_item: λ_i; reg_user_bias: λ_bu; reg_item_bias: λ_bi.
         reg_exponent: γ.
+        nonnegative: whether factors are kept from going below zero.
 
     >>> import pandas as pd
     >>> from mfcore.data.ratings import Ratings, Scale
@@ -58,14 +65,20 @@ class ALS(Recommender):
     reg_user_bias: float = Field(0.005, gt=0)
     reg_item_bias: float = Field(0.1, gt=0)
     reg_exponent: float = Field(0.6, ge=0, le=1)
+    nonnegative: bool = False
 
-    def begin(self, ratings: Ratings) -> Training:
-        """Start from zero biases and small random item factors."""
+    def begin(self, ratings: Ratings, start: Factors | None = None) -> Training:
+        """Start from small random user factors, or from the rows of `start`."""
+        from mfcore.models.kernels.rows import MODE, NONNEGATIVE
+
         return Alternation(
             self,
             ratings,
+            start,
+            units=Units.of(ratings),
             n_factors=self.n_factors,
             user_prior=Prior.ridge(self.n_factors, self.reg_user, self.reg_user_bias),
             item_prior=Prior.ridge(self.n_factors, self.reg_item, self.reg_item_bias),
             exponent=self.reg_exponent,
+            method=NONNEGATIVE if self.nonnegative else MODE,
         )

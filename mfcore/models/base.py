@@ -73,18 +73,66 @@ class Recommender(BaseModel, ABC):
     seed: int = Field(0, ge=0)
 
     @abstractmethod
-    def begin(self, ratings: Ratings) -> Training:
-        """Initialise a fit on `ratings`, which stay as they are."""
+    def begin(self, ratings: Ratings, start: Factors | None = None) -> Training:
+        """Initialise a fit on `ratings`, which stay as they are.
 
-    def fit(self, ratings: Ratings, on_epoch: Callable[[Training], None] | None = None) -> Factors:
-        """Train `n_epochs` epochs on `ratings`; `on_epoch` is called after each.
+        With `start`, earlier factors of the same recipe, users and items that those know continue
+        from their rows; new ones start as usual. ALS takes up exactly where it stopped.
+
+        Raises:
+            ValueError: `start` has another number of factors or another link.
+        """
+
+    def fit(
+        self,
+        ratings: Ratings,
+        on_epoch: Callable[[Training], None] | None = None,
+        *,
+        start: Factors | None = None,
+        validation: Ratings | None = None,
+        patience: int = 3,
+    ) -> Factors:
+        """Train `n_epochs` epochs on `ratings`.
+
+        Args:
+            ratings: what is learned from; they stay as they are.
+            on_epoch: called after each epoch.
+            start: earlier factors to continue from, as in `begin`.
+            validation: ratings held out, over the same codes. With them training stops once
+                `patience` epochs have brought no smaller RMSE on them, and the best epoch's
+                factors are returned.
+            patience: see `validation`.
 
         Raises:
             TrainingDiverged: factors left the range of numbers.
         """
-        training = self.begin(ratings)
+        training = self.begin(ratings, start)
+        best, best_error, best_epoch = None, math.inf, 0
         for _ in range(self.n_epochs):
             training.step()
             if on_epoch is not None:
                 on_epoch(training)
-        return training.factors()
+            if validation is None:
+                continue
+            factors = training.factors()
+            error = _rmse(factors, validation)
+            if error < best_error:
+                best, best_error, best_epoch = factors, error, training.epoch
+            elif training.epoch - best_epoch >= patience:
+                break
+        return training.factors() if best is None else best
+
+    def partial_fit(self, factors: Factors, ratings: Ratings, n_epochs: int | None = None) -> Factors:
+        """Train `factors` on for `n_epochs` (as many as a fit has, if not given) on `ratings`.
+
+        `ratings` may hold more than the factors were trained on, users and items they never saw
+        included. On the same ratings ALS continues exactly where it stopped: five epochs and
+        five more give the bits that ten give.
+        """
+        epochs = self.n_epochs if n_epochs is None else n_epochs
+        return self.model_copy(update={"n_epochs": epochs}).fit(ratings, start=factors)
+
+
+def _rmse(factors: Factors, ratings: Ratings) -> float:
+    errors = factors.predict(ratings.users, ratings.items).astype(np.float64) - ratings.values
+    return float(np.sqrt(np.mean(np.square(errors)))) if len(errors) else math.inf

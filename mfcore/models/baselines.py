@@ -55,7 +55,7 @@ class GlobalMean(Recommender):
 
     n_epochs: int = Field(0, ge=0)
 
-    def begin(self, ratings: Ratings) -> Training:
+    def begin(self, ratings: Ratings, start: Factors | None = None) -> Training:
         """Take the mean; there is nothing to step through."""
         return _Biases(ratings)
 
@@ -77,7 +77,7 @@ class MostPopular(Recommender):
 
     n_epochs: int = Field(0, ge=0)
 
-    def begin(self, ratings: Ratings) -> Training:
+    def begin(self, ratings: Ratings, start: Factors | None = None) -> Training:
         """Count; there is nothing to step through."""
         training = _Biases(ratings)
         counts = np.bincount(ratings.items, minlength=ratings.n_items)
@@ -118,7 +118,7 @@ class BiasOnly(Recommender):
     reg_user_bias: float = Field(5.0, gt=0)
     reg_item_bias: float = Field(2.0, gt=0)
 
-    def begin(self, ratings: Ratings) -> Training:
+    def begin(self, ratings: Ratings, start: Factors | None = None) -> Training:
         """Start from zero biases."""
         return _BiasSweeps(self, ratings)
 

@@ -1,7 +1,7 @@
 """`Factors`: the one thing every trainer returns and everything that leaves the house is made from."""
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Literal
 
@@ -9,6 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mfcore.data.ratings import Ids, Scale, load_ids, save_ids
+from mfcore.errors import UsageError
+from mfcore.models.foldin import Part
 
 __all__ = ["Factors", "Link"]
 
@@ -40,6 +42,9 @@ class Factors:
         item_ids: (n_items,).
         scale: the rating scale.
         link: how scores become ratings.
+        parts: how a new user's row is solved for; without any, nothing is learned of a new user.
+        n_draws: S; where it is more than 1, the columns are S equal groups, each a draw from the
+            posterior over S, and `deviation` tells how far the draws are apart.
 
     Raises:
         ValueError: shapes or dtypes that don't fit together.
@@ -54,6 +59,8 @@ class Factors:
     item_ids: Ids
     scale: Scale
     link: Link = "identity"
+    parts: tuple[Part, ...] = ()
+    n_draws: int = 1
 
     def __post_init__(self) -> None:
         n_users, n_items = len(self.user_ids), len(self.item_ids)
@@ -93,6 +100,61 @@ class Factors:
         scores += np.float32(self.global_mean) + _rows(self.user_bias, users)[:, None]
         return scores
 
+    def deviation(self, users: NDArray[np.int32], items: NDArray[np.int32]) -> NDArray[np.float32]:
+        """Standard deviation of the scores of (user, item) pairs over posterior draws.
+
+        How unsure the model is of the score itself, the noise of single ratings not counted. 0
+        for models that keep one draw, as all but BPMF do.
+        """
+        width = self.n_factors // self.n_draws
+        deviations = np.zeros(len(users), dtype=np.float32)
+        for start in range(0, len(users) if self.n_draws > 1 else 0, _CHUNK):
+            part = slice(start, start + _CHUNK)
+            x, y = _rows(self.user_factors, users[part]), _rows(self.item_factors, items[part])
+            draws = np.einsum("nsk,nsk->ns", *(one.reshape(len(x), self.n_draws, width) for one in (x, y)))
+            deviations[part] = self.n_draws * draws.std(axis=1)
+        return deviations
+
+    def fold_in(self, items: NDArray[np.int32], values: NDArray[np.float32], user_id: str = "new") -> "Factors":
+        """The same model over one new user, code 0, who gave `values` to `items`.
+
+        The user's row is solved by the closed form of the trainer; items are not changed. Of an
+        item given twice the last value counts, and unknown items (code −1) are passed over.
+
+        Raises:
+            UsageError: a value that is not on the scale.
+        """
+        values = np.asarray(values, np.float32)
+        if not np.array_equal(values, self.scale.clip(values)):
+            raise UsageError(
+                f"ratings to fold in must lie between {self.scale.minimum:g} and {self.scale.maximum:g}, "
+                f"not {values.min():g} to {values.max():g}."
+            )
+        last = dict(zip(np.asarray(items).tolist(), values.astype(np.float64).tolist(), strict=True))
+        last.pop(-1, None)
+        codes, targets = np.array(list(last), np.int32), np.array(list(last.values()))
+        logistic = self.link == "logistic"
+        if logistic:
+            targets = (targets - self.scale.minimum) / (self.scale.width or 1.0)
+        ends = np.cumsum([part.columns for part in self.parts], dtype=np.int64)
+        solved = [
+            part.solve(self.item_factors[:, end - part.columns : end], codes, targets, logistic)
+            for part, end in zip(self.parts, ends, strict=True)
+        ]
+        weights = np.array([part.weight for part in self.parts])
+        bias = float(weights @ [row[-1] for row in solved]) if self.parts else 0.0
+        mean_bias = bias / weights.sum() if weights.any() else 0.0
+        columns = np.zeros(self.n_factors)
+        for part, end, row in zip(self.parts, ends, solved, strict=True):
+            spare = [row[-1] - mean_bias, 1.0] if part.columns > part.n_factors else []
+            columns[end - part.columns : end] = part.weight * np.append(row[:-1], spare)
+        return replace(
+            self,
+            user_bias=np.array([bias], np.float32),
+            user_factors=columns[None].astype(np.float32),
+            user_ids=np.array([user_id], dtype=object),
+        )
+
     def to_ratings(self, scores: NDArray[np.float32]) -> NDArray[np.float32]:
         """Map scores onto the rating scale."""
         if self.link == "identity":
@@ -108,7 +170,13 @@ class Factors:
             np.save(folder / f"{name}.npy", getattr(self, name), allow_pickle=False)
         save_ids(folder / "user_ids.parquet", self.user_ids)
         save_ids(folder / "item_ids.parquet", self.item_ids)
-        head = {"global_mean": self.global_mean, "link": self.link, "scale": asdict(self.scale)}
+        head = {
+            "global_mean": self.global_mean,
+            "link": self.link,
+            "scale": asdict(self.scale),
+            "n_draws": self.n_draws,
+            "parts": [part.save(folder, f"part-{number:03d}") for number, part in enumerate(self.parts)],
+        }
         (folder / "factors.json").write_text(json.dumps(head), encoding="utf-8")
 
     @classmethod
@@ -123,6 +191,8 @@ class Factors:
             global_mean=head["global_mean"],
             link=head["link"],
             scale=Scale(**head["scale"]),
+            n_draws=head["n_draws"],
+            parts=tuple(Part.load(folder, f"part-{number:03d}", part) for number, part in enumerate(head["parts"])),
             user_ids=load_ids(folder / "user_ids.parquet"),
             item_ids=load_ids(folder / "item_ids.parquet"),
             **arrays,

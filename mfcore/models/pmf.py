@@ -1,19 +1,21 @@
-"""Probabilistic matrix factorisation, fitted by its mode."""
+"""Probabilistic matrix factorisation, with fixed or adaptive priors."""
 
-from typing import ClassVar
+from typing import ClassVar, Literal
 
+import numpy as np
 from pydantic import Field
 
 from mfcore.data.ratings import Ratings
-from mfcore.models.alternation import Alternation, Prior
+from mfcore.models.alternation import Alternation, Prior, Units
 from mfcore.models.base import Range, Recommender, Training
-from mfcore.models.sides import spread
+from mfcore.models.factors import Factors
+from mfcore.models.sides import Block, Side, spread
 
 __all__ = ["PMF"]
 
 
 class PMF(Recommender):
-    r"""Probabilistic matrix factorisation: Gaussian ratings, Gaussian priors, the posterior's mode.
+    r"""Probabilistic matrix factorisation: Gaussian ratings, Gaussian priors, rows at their mode.
 
     With standardised ratings z_ui = (r_ui − μ) / σ the model is
 
@@ -25,16 +27,36 @@ class PMF(Recommender):
         Σ_(u,i) (z_ui − b_u − b_i − x_u·y_i)²
             + λ_u Σ_u ‖x_u‖² + λ_i Σ_i ‖y_i‖² + λ_bu Σ_u b_u² + λ_bi Σ_i b_i²
 
-    is least. An epoch puts each user's row at its mode given the items, then each item's
-    given the users, both in closed form. The paper's model has no biases; they are the
-    special case of a factor fixed at one on the other side, with a prior of their own.
+    is least. An epoch puts each item's row at its mode given the users, then each user's given
+    the items, both in closed form. The paper's model has no biases; they are the special case of
+    a factor fixed at one on the other side, with a prior of their own.
 
-    Source: Salakhutdinov, Mnih, "Probabilistic matrix factorization", NIPS 2007.
+    With `priors` "diagonal" (the default) or "spherical", s², the centres and the variances of the priors are
+    re-estimated after each epoch, one variance a side or one a dimension. At the rows' modes alone
+    that would shrink to nothing, since a mode lies nearer to the centre than its row; so each
+    row keeps the variances v of its factors, and
+
+        A_u = Σ_i (y_i y_iᵀ + diag v_i) + diag λ,   v_ud = s² / (A_u)_dd
+        λ_d = s² / mean_u ((x_ud − c_d)² + v_ud),   c_d = mean_u x_ud
+
+    which is expectation–maximisation with each factor's posterior taken for an independent
+    Gaussian. The λ given are where it starts from. A dimension that explains nothing shrinks to
+    nothing, so that k need not be tuned; with one variance for all of them they only shrink
+    together, which with many more dimensions than the data bears ends at biases alone.
+
+    With the link "logistic" scores pass through 1 / (1 + exp(−s)) onto the rating scale, in
+    training as in prediction; σ is then the ratings' spread as a share of the scale, and a row
+    takes one Gauss–Newton step an epoch towards its mode.
+
+    Sources: Salakhutdinov, Mnih, "Probabilistic matrix factorization", NIPS 2007; Lim, Teh,
+    "Variational Bayesian approach to movie rating prediction", KDD Cup 2007 (the variances).
 
     Attributes:
         n_factors: k, length of a factor row.
         reg_user: λ_u, ratio of the noise's variance to that of user factors.
         reg_item: λ_i; reg_user_bias: λ_bu; reg_item_bias: λ_bi.
+        priors: "fixed", or which variances are re-estimated.
+        link: "identity" or "logistic".
 
     >>> import pandas as pd
     >>> from mfcore.data.ratings import Ratings, Scale
@@ -53,21 +75,75 @@ class PMF(Recommender):
         "reg_item_bias": Range(0.3, 10, log=True),
     }
 
-    n_factors: int = Field(48, ge=1)
-    n_epochs: int = Field(5, ge=0)
-    reg_user: float = Field(40.0, gt=0)
-    reg_item: float = Field(3.0, gt=0)
+    n_factors: int = Field(16, ge=1)
+    n_epochs: int = Field(40, ge=0)
+    reg_user: float = Field(10.0, gt=0)
+    reg_item: float = Field(10.0, gt=0)
     reg_user_bias: float = Field(4.0, gt=0)
     reg_item_bias: float = Field(0.5, gt=0)
+    priors: Literal["fixed", "spherical", "diagonal"] = "diagonal"
+    link: Literal["identity", "logistic"] = "identity"
 
-    def begin(self, ratings: Ratings) -> Training:
-        """Start from zero biases and small random item factors."""
-        return Alternation(
-            self,
+    def begin(self, ratings: Ratings, start: Factors | None = None) -> Training:
+        """Start from small random user factors, or from the rows of `start`."""
+        return _Modes(self, ratings, start)
+
+
+class _Modes(Alternation):
+    """The alternation, with priors that may follow what has been learned."""
+
+    def __init__(self, recommender: PMF, ratings: Ratings, start: Factors | None) -> None:
+        from mfcore.models.kernels.rows import MODE, VARIATIONAL
+
+        r = recommender
+        width = spread(ratings)
+        logistic = r.link == "logistic"
+        # Behind the link errors are shares of the scale: λ keeps its meaning if they are measured by their own spread.
+        unit = (width / (ratings.scale.width or 1.0)) ** 2 if logistic else 1.0
+        super().__init__(
+            recommender,
             ratings,
-            n_factors=self.n_factors,
-            user_prior=Prior.ridge(self.n_factors, self.reg_user, self.reg_user_bias),
-            item_prior=Prior.ridge(self.n_factors, self.reg_item, self.reg_item_bias),
-            exponent=0.0,
-            unit=spread(ratings),
+            start,
+            units=Units.logistic(ratings) if logistic else Units.of(ratings, width),
+            n_factors=r.n_factors,
+            user_prior=Prior.ridge(r.n_factors, r.reg_user * unit, r.reg_user_bias * unit),
+            item_prior=Prior.ridge(r.n_factors, r.reg_item * unit, r.reg_item_bias * unit),
+            method=MODE if r.priors == "fixed" else VARIATIONAL,
+            with_variance=r.priors != "fixed",
         )
+        self.priors = r.priors
+        self.noise = float(np.sqrt(unit))
+
+    def step(self) -> None:
+        """Solve all items, then all users, each with the priors of the epoch before."""
+        super().step()
+        if self.priors == "fixed" or len(self.ratings) == 0:
+            return
+        from mfcore.models.kernels.rows import squared_error
+
+        logistic = self.units.link == "logistic"
+        error = squared_error(self.by_user, self.units.offset, self.items, self.users, logistic)
+        self.noise = max(float(np.sqrt(error / len(self.ratings))), _LEAST)
+        if self.epoch >= _SETTLED:
+            self.user_prior = self._adapted(self.by_user, self.users)
+            self.item_prior = self._adapted(self.by_item, self.items)
+
+    def _adapted(self, side: Side, block: Block) -> Prior:
+        """The prior under which this side's rows, with their variances, are likeliest."""
+        counts = np.diff(side.starts)
+        rated = counts > 0
+        factors = block.factors[rated, : self.n_factors].astype(np.float64)
+        bias = block.bias[rated].astype(np.float64)
+        centre = np.append(factors.mean(axis=0), bias.mean())
+        variance = np.mean(np.square(factors - centre[:-1]) + block.variance[rated, : self.n_factors], axis=0)
+        if self.priors == "spherical":
+            variance[:] = variance.mean()
+        bias_variance = np.mean(np.square(bias - centre[-1]) + self.noise**2 / (counts[rated] + 1))
+        precision = self.noise**2 / np.maximum(np.append(variance, bias_variance), _LEAST**2)
+        return Prior(np.diag(precision.astype(np.float32)), centre.astype(np.float32))
+
+
+_SETTLED = 2
+"""Epochs after which factors have left their random start and say something about their prior."""
+_LEAST = 1e-3
+"""Standard deviations are kept from vanishing where ratings are all alike."""

@@ -7,13 +7,14 @@ from mfcore.errors import UsageError, nearest
 from mfcore.models.als import ALS
 from mfcore.models.base import Recommender
 from mfcore.models.baselines import BiasOnly, GlobalMean, MostPopular
+from mfcore.models.bpmf import BPMF
 from mfcore.models.pmf import PMF
 from mfcore.models.sgd import SGD
 
 __all__ = ["MODELS", "Recipe"]
 
 MODELS: dict[str, type[Recommender]] = {
-    model.algorithm: model for model in (ALS, SGD, PMF, GlobalMean, BiasOnly, MostPopular)
+    model.algorithm: model for model in (ALS, SGD, PMF, BPMF, GlobalMean, BiasOnly, MostPopular)
 }
 """Algorithm name → class."""
 

@@ -7,9 +7,10 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from mfcore.data.ratings import Ratings
+from mfcore.models.alternation import Prior, Units, continue_from
 from mfcore.models.base import Range, Recommender, Training
 from mfcore.models.factors import Factors
-from mfcore.models.sides import centre, in_rating_units, spread
+from mfcore.models.sides import Block, spread
 
 __all__ = ["SGD"]
 
@@ -66,36 +67,38 @@ class SGD(Recommender):
     reg_user_bias: float = Field(0.01, ge=0)
     reg_item_bias: float = Field(0.01, ge=0)
 
-    def begin(self, ratings: Ratings) -> Training:
-        """Start from zero biases and small random factors on both sides."""
-        return _Descent(self, ratings)
+    def begin(self, ratings: Ratings, start: Factors | None = None) -> Training:
+        """Start from zero biases and small random factors on both sides, or from the rows of `start`."""
+        return _Descent(self, ratings, start)
 
 
 class _Descent(Training):
-    def __init__(self, recommender: SGD, ratings: Ratings) -> None:
+    """Plain descent: ratings sorted into blocks, shuffled within them as each epoch goes."""
+
+    def __init__(self, recommender: SGD, ratings: Ratings, start: Factors | None) -> None:
         from mfcore.models.kernels.rows import padded
         from mfcore.models.kernels.sgd import balanced_groups, sort_into_blocks
 
         self.recommender, self.ratings = recommender, ratings
-        self.mean, self.unit = centre(ratings), spread(ratings)
+        self.units = Units.of(ratings, spread(ratings))
         self.random = np.random.default_rng(recommender.seed)
-        groups, factors = [], []
+        groups, sides = [], []
         for codes, n_rows in ((ratings.users, ratings.n_users), (ratings.items, ratings.n_items)):
             counts = np.bincount(codes, minlength=n_rows)
             groups.append(balanced_groups(counts, np.argsort(-counts, kind="stable")))
-            factors.append(self._noise(counts, padded(recommender.n_factors)))
-        self.blocks = sort_into_blocks(ratings.users, ratings.items, ratings.values, *groups)
-        self.user_bias = np.zeros(ratings.n_users, np.float32)
-        self.item_bias = np.zeros(ratings.n_items, np.float32)
-        self.user_factors, self.item_factors = factors
+            sides.append(self._noise(counts, padded(recommender.n_factors)))
+        self.users, self.items = sides
+        self.blocks = sort_into_blocks(ratings.users, ratings.items, self.units.values(ratings), *groups)
+        if start is not None:
+            continue_from(start, ratings, self.units, recommender.n_factors, self.users, self.items)
 
-    def _noise(self, counts: NDArray[np.int64], size: int) -> NDArray[np.float32]:
+    def _noise(self, counts: NDArray[np.int64], size: int) -> Block:
         """Small random rows, zero for those without ratings: nothing is known of them."""
-        factors = np.zeros((len(counts), size), np.float32)
+        block = Block.zeros(len(counts), size)
         shape = (len(counts), self.recommender.n_factors)
-        factors[:, : shape[1]] = np.float32(0.1) * self.random.standard_normal(shape, dtype=np.float32)
-        factors[counts == 0] = 0
-        return factors
+        block.factors[:, : shape[1]] = np.float32(0.1) * self.random.standard_normal(shape, dtype=np.float32)
+        block.factors[counts == 0] = 0
+        return block
 
     def step(self) -> None:
         """Visit every rating once."""
@@ -103,8 +106,7 @@ class _Descent(Training):
 
         r = self.recommender
         loss = sgd_epoch(
-            *self.blocks, self.random.permutation(GRID), int(self.random.integers(2**62)), self.mean, 1 / self.unit,
-            self.user_bias, self.item_bias, self.user_factors, self.item_factors,
+            *self.blocks, self.random.permutation(GRID), int(self.random.integers(2**62)), self.users, self.items,
             r.learning_rate * r.decay**self.epoch, r.reg_user, r.reg_item, r.reg_user_bias, r.reg_item_bias,
         )  # fmt: skip
         self.epoch += 1
@@ -113,11 +115,8 @@ class _Descent(Training):
 
     def factors(self) -> Factors:
         """A copy of both sides as they are now."""
-        return in_rating_units(
-            self.ratings,
-            self.mean,
-            self.unit,
-            (self.user_bias, self.user_factors),
-            (self.item_bias, self.item_factors),
-            self.recommender.n_factors,
-        )
+        r = self.recommender
+        # Where the gradient vanishes a user's row is the ridge solution with n_u · reg.
+        user_prior = Prior.ridge(r.n_factors, r.reg_user, r.reg_user_bias)
+        item_prior = Prior.ridge(r.n_factors, r.reg_item, r.reg_item_bias)
+        return self.units.factors(self.ratings, self.users, self.items, (user_prior, item_prior), exponent=1.0)

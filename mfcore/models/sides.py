@@ -1,21 +1,19 @@
 """The two sides of a factorisation as the row solvers read them."""
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mfcore.data.ratings import Ratings
-from mfcore.models.factors import Factors
 
-__all__ = ["Side", "centre", "in_rating_units", "sides", "spread"]
+__all__ = ["Block", "Side", "centre", "sides", "spread"]
 
 _CHUNKS = 64
 """Pieces of equal work a side is cut into; enough for any number of cores met so far."""
 
 
-@dataclass(frozen=True, eq=False)
-class Side:
+class Side(NamedTuple):
     """One side's ratings, row by row.
 
     Attributes:
@@ -30,16 +28,34 @@ class Side:
     values: NDArray[np.float32]
     bounds: NDArray[np.int64]
 
-    @property
-    def n_rows(self) -> int:
-        """Number of rows, with or without ratings."""
-        return len(self.starts) - 1
+
+class Block(NamedTuple):
+    """One side's parameters.
+
+    Attributes:
+        factors: float32, (n_rows, size); rows are padded with zeros to a multiple of the register length.
+        bias: float32, (n_rows,).
+        variance: float32, (n_rows, size), where variances of the factors are kept; else (0, size).
+    """
+
+    factors: NDArray[np.float32]
+    bias: NDArray[np.float32]
+    variance: NDArray[np.float32]
+
+    @classmethod
+    def zeros(cls, n_rows: int, size: int, with_variance: bool = False) -> "Block":
+        """All parameters zero."""
+        variance = np.zeros((n_rows if with_variance else 0, size), np.float32)
+        return cls(np.zeros((n_rows, size), np.float32), np.zeros(n_rows, np.float32), variance)
 
 
-def sides(ratings: Ratings, n_factors: int) -> tuple[Side, Side]:
-    """The users' side and the items' side, 8 bytes a rating each, cut for rows of `n_factors`."""
-    by_user = _side(ratings.users, ratings.items, ratings.values, ratings.n_users, n_factors)
-    return by_user, _side(ratings.items, ratings.users, ratings.values, ratings.n_items, n_factors)
+def sides(ratings: Ratings, values: NDArray[np.float32], n_factors: int) -> tuple[Side, Side]:
+    """The users' side and the items' side, 8 bytes a rating each, cut for rows of `n_factors`.
+
+    `values` stand in for the ratings' own, in whatever unit is solved in.
+    """
+    by_user = _side(ratings.users, ratings.items, values, ratings.n_users, n_factors)
+    return by_user, _side(ratings.items, ratings.users, values, ratings.n_items, n_factors)
 
 
 def _side(
@@ -63,26 +79,4 @@ def centre(ratings: Ratings) -> float:
 
 def spread(ratings: Ratings) -> float:
     """The standard deviation of the ratings; 1 where they don't differ."""
-    return float(np.std(ratings.values, dtype=np.float64)) or 1.0 if len(ratings) else 1.0
-
-
-def in_rating_units(
-    ratings: Ratings,
-    mean: float,
-    unit: float,
-    users: tuple[NDArray[np.float32], NDArray[np.float32]],
-    items: tuple[NDArray[np.float32], NDArray[np.float32]],
-    n_factors: int,
-) -> Factors:
-    """`Factors` from the biases and (padded) factors of both sides, learned on ratings less `mean` over `unit`."""
-    scale, root = np.float32(unit), np.float32(np.sqrt(unit))
-    return Factors(
-        global_mean=mean,
-        user_bias=users[0] * scale,
-        item_bias=items[0] * scale,
-        user_factors=users[1][:, :n_factors] * root,
-        item_factors=items[1][:, :n_factors] * root,
-        user_ids=ratings.user_ids,
-        item_ids=ratings.item_ids,
-        scale=ratings.scale,
-    )
+    return (float(np.std(ratings.values, dtype=np.float64)) if len(ratings) else 0.0) or 1.0

@@ -14,8 +14,9 @@ from tests.contract.planted import make, planted
 
 LEARNERS = {
     "als": {"n_factors": 2, "reg_user": 0.01, "reg_item": 0.01},
+    "bpmf": {"n_factors": 2, "n_epochs": 60},
     "sgd": {"n_factors": 2, "reg_user": 0.01, "reg_item": 0.01, "n_epochs": 60},
-    "pmf": {"n_factors": 2, "reg_user": 0.2, "reg_item": 0.2},
+    "pmf": {"n_factors": 2, "priors": "fixed", "reg_user": 0.2, "reg_item": 0.2},
 }
 """Hyper-parameters that suit the planted ratings: little noise, two factors."""
 
@@ -115,12 +116,18 @@ def test_cold_rows_are_predicted_by_what_is_known_of_the_other_side(model: Recom
     users, items = np.divmod(np.arange(16), 4)
     factors = model.fit(make(users, items, 1 + items % 5, (5, 5)))
     everyone = np.arange(4, dtype=np.int32)
+
+    def agree(users: np.ndarray, items: np.ndarray, unknown: np.ndarray) -> bool:
+        # Draws of a row of whom nothing is known are around zero, within their sampling error.
+        error = 4 * factors.deviation(users, items) / np.sqrt(factors.n_draws)
+        return bool((np.abs(factors.predict(users, items) - unknown) <= 1e-6 + error).all())
+
     cold, unknown = np.full(4, 4, np.int32), np.full(4, -1, np.int32)
-    assert np.allclose(factors.predict(cold, everyone), factors.predict(unknown, everyone), atol=1e-6)
+    assert agree(cold, everyone, factors.predict(unknown, everyone))
     if model.algorithm != "most_popular":
-        assert np.allclose(factors.predict(everyone, cold), factors.predict(everyone, unknown), atol=1e-6)
+        assert agree(everyone, cold, factors.predict(everyone, unknown))
     if model.algorithm not in ("global_mean", "most_popular"):
-        assert (np.diff(factors.predict(cold, everyone)) > 0).all(), "item biases still count for a cold user"
+        assert (np.diff(factors.predict(unknown, everyone)) > 0).all(), "item biases still count for a cold user"
 
 
 EDGES: dict[str, Ratings] = {
@@ -142,7 +149,8 @@ def test_edges(model: Recommender, edge: str) -> None:
     assert factors.item_factors.shape[0] == ratings.n_items
     check_sound(factors, ratings.scale)
     if edge == "constant ratings":
-        assert np.allclose(factors.predict(ratings.users, ratings.items), 3, atol=0.02)
+        near = 0.3 if model.algorithm == "bpmf" else 0.02  # a dozen ratings leave draws far apart
+        assert np.allclose(factors.predict(ratings.users, ratings.items), 3, atol=near)
 
 
 @pytest.mark.parametrize("scale", [Scale(0.5, 5, 0.5), Scale(-10, 10), Scale(0, 100)])

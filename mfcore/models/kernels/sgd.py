@@ -10,6 +10,9 @@ import numpy as np
 from numba import njit, prange
 from numpy.typing import NDArray
 
+from mfcore.models.kernels.random import STRIDE, mix
+from mfcore.models.sides import Block
+
 __all__ = ["GRID", "balanced_groups", "sgd_epoch", "sort_into_blocks"]
 
 Floats = NDArray[np.float32]
@@ -52,15 +55,6 @@ def sort_into_blocks(
     return starts, sorted_users, sorted_items, sorted_values
 
 
-@njit(cache=True)
-def _mix(state: np.uint64) -> np.uint64:
-    """SplitMix64's output function: a well mixed word for each state."""
-    word = state
-    word = (word ^ (word >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-    word = (word ^ (word >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    return word ^ (word >> np.uint64(31))
-
-
 @njit(cache=True, parallel=True, fastmath=True)
 def sgd_epoch(
     starts: NDArray[np.int64],
@@ -69,12 +63,8 @@ def sgd_epoch(
     values: Floats,
     rounds: NDArray[np.int64],
     seed: int,
-    mean: float,
-    unit: float,
-    user_bias: Floats,
-    item_bias: Floats,
-    user_factors: Floats,
-    item_factors: Floats,
+    user_side: Block,
+    item_side: Block,
     rate: float,
     reg_user: float,
     reg_item: float,
@@ -83,20 +73,22 @@ def sgd_epoch(
 ) -> float:
     """One pass over all ratings, each block in a new random order; the sum of squared errors met on the way."""
     losses = np.zeros(GRID * GRID, np.float64)
+    user_factors, user_bias, _ = user_side
+    item_factors, item_bias, _ = item_side
     size = user_factors.shape[1]
-    average, scale, step = np.float32(mean), np.float32(unit), np.float32(rate)
+    step = np.float32(rate)
     keep_user, keep_item = np.float32(1 - rate * reg_user), np.float32(1 - rate * reg_item)
     keep_user_bias, keep_item_bias = np.float32(1 - rate * reg_user_bias), np.float32(1 - rate * reg_item_bias)
     for shift in rounds:
         for group in prange(GRID):
             block = group * GRID + (group + shift) % GRID
-            state = _mix(np.uint64(seed) + np.uint64(block) * np.uint64(0x9E3779B97F4A7C15))
+            state = mix(np.uint64(seed) + np.uint64(block) * STRIDE)
             end = starts[block + 1]
             loss = 0.0
             for n in range(starts[block], end):
                 # Fisher–Yates as we go: draw one of the ratings that are left.
-                state += np.uint64(0x9E3779B97F4A7C15)
-                other = n + np.int64(((_mix(state) >> np.uint64(32)) * np.uint64(end - n)) >> np.uint64(32))
+                state += STRIDE
+                other = n + np.int64(((mix(state) >> np.uint64(32)) * np.uint64(end - n)) >> np.uint64(32))
                 u, i, value = users[other], items[other], values[other]
                 users[other], items[other], values[other] = users[n], items[n], values[n]
                 users[n], items[n], values[n] = u, i, value
@@ -105,7 +97,7 @@ def sgd_epoch(
                 dot = np.float32(0)
                 for c in range(size):
                     dot += x[c] * y[c]
-                error = (value - average) * scale - user_bias[u] - item_bias[i] - dot
+                error = value - user_bias[u] - item_bias[i] - dot
                 loss += error * error
                 move = step * error
                 user_bias[u] = keep_user_bias * user_bias[u] + move

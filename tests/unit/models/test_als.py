@@ -23,21 +23,21 @@ def objective(factors: Factors, ratings: Ratings, model: ALS) -> float:
 @pytest.mark.parametrize("n_factors", [1, 7, 16, 40, 64, 100])
 @pytest.mark.parametrize("exponent", [0.0, 0.5, 1.0])
 def test_rows_are_the_least_squares_solution(n_factors: int, exponent: float) -> None:
-    """The items' rows, solved last, agree with a solve in float64 for every tile and panel remainder."""
+    """The users' rows, solved last, agree with a solve in float64 for every tile and panel remainder."""
     ratings, _ = planted(n_users=150, n_items=90, density=0.5)
-    model = ALS(n_factors=n_factors, reg_user=0.3, reg_item=0.4, reg_item_bias=0.2, reg_exponent=exponent)
+    model = ALS(n_factors=n_factors, reg_user=0.4, reg_item=0.3, reg_user_bias=0.2, reg_exponent=exponent)
     training = model.begin(ratings)
     training.step()
     factors = training.factors()
-    for item in range(0, ratings.n_items, 7):
-        rows = np.flatnonzero(ratings.items == item)
-        users = ratings.users[rows]
-        design = np.column_stack([factors.user_factors[users].astype(float), np.ones(len(rows))])
-        target = ratings.values[rows] - factors.global_mean - factors.user_bias[users].astype(float)
+    for user in range(0, ratings.n_users, 7):
+        rows = np.flatnonzero(ratings.users == user)
+        items = ratings.items[rows]
+        design = np.column_stack([factors.item_factors[items].astype(float), np.ones(len(rows))])
+        target = ratings.values[rows] - factors.global_mean - factors.item_bias[items].astype(float)
         ridge = np.diag([0.4] * n_factors + [0.2]) * len(rows) ** exponent
         solution = np.linalg.solve(design.T @ design + ridge, design.T @ target)
-        assert factors.item_factors[item] == pytest.approx(solution[:-1], abs=2e-4)
-        assert factors.item_bias[item] == pytest.approx(solution[-1], abs=2e-4)
+        assert factors.user_factors[user] == pytest.approx(solution[:-1], abs=2e-4)
+        assert factors.user_bias[user] == pytest.approx(solution[-1], abs=2e-4)
 
 
 @pytest.mark.parametrize("exponent", [0.0, 0.6, 1.0])
@@ -58,7 +58,7 @@ def test_pmf_is_plain_ridge_on_standardised_ratings() -> None:
     ratings, _ = planted()
     spread = float(np.std(ratings.values, dtype=np.float64))
     regs = {"reg_user": 2.0, "reg_item": 3.0, "reg_user_bias": 1.0, "reg_item_bias": 2.0}
-    pmf = PMF(n_factors=4, n_epochs=30, **regs).fit(ratings)
+    pmf = PMF(n_factors=4, n_epochs=30, priors="fixed", **regs).fit(ratings)
     # With x and y in units of √σ, λ‖x‖² keeps its place when divided by σ.
     scaled = {"reg_user": 2.0 * spread, "reg_item": 3.0 * spread, "reg_user_bias": 1.0, "reg_item_bias": 2.0}
     als = ALS(n_factors=4, n_epochs=30, reg_exponent=0, **scaled).fit(ratings)

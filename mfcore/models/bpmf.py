@@ -1,0 +1,147 @@
+"""Bayesian probabilistic matrix factorisation by Gibbs sampling."""
+
+from typing import ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field
+
+from mfcore.data.ratings import Ratings
+from mfcore.models.alternation import Alternation, Prior, Units
+from mfcore.models.base import Range, Recommender, Training
+from mfcore.models.factors import Factors
+from mfcore.models.mixing import weighted_sum
+from mfcore.models.sides import Block, spread
+
+__all__ = ["BPMF"]
+
+
+class BPMF(Recommender):
+    r"""Bayesian probabilistic matrix factorisation: the mean over the posterior instead of its mode.
+
+    With standardised ratings z_ui and rows ũ = [x_u; b_u], ĩ = [y_i; b_i],
+
+        z_ui ~ N(b_u + b_i + x_u·y_i, 1/α)
+        ũ ~ N(μ_U, Λ_U⁻¹),  ĩ ~ N(μ_I, Λ_I⁻¹)
+        (μ, Λ) ~ N(μ | 0, (β₀Λ)⁻¹) Wishart(Λ | I, ν₀)  for either side,  α ~ Gamma
+
+    An epoch is one Gibbs sweep: draw (μ_I, Λ_I) given the items' rows, then each item's row given
+    the users', then the same for users, then α. After `burn_in` sweeps draws are kept, thinned
+    evenly to at most `n_draws`; prediction is their mean, which is again one dot product: the
+    draws' factors side by side over their number. `Factors.deviation` says how far they are apart.
+
+    Source: Salakhutdinov, Mnih, "Bayesian probabilistic matrix factorization using Markov chain
+    Monte Carlo", ICML 2008; biases and the prior on α are additions to it.
+
+    Attributes:
+        n_factors: k, length of a draw's factor row.
+        burn_in: sweeps before draws are kept.
+        n_draws: draws kept at most; the factors have n_draws · (k + 2) columns.
+
+    >>> import pandas as pd
+    >>> from mfcore.data.ratings import Ratings, Scale
+    >>> frame = pd.DataFrame({"user_id": [1, 1, 2, 2], "item_id": [1, 2, 1, 3], "rating": [5.0, 3.0, 4.0, 1.0]})
+    >>> factors = BPMF(n_factors=2, n_epochs=12, burn_in=4).fit(Ratings.from_frame(frame, Scale(1, 5, 1)))
+    >>> factors.n_draws, factors.n_factors
+    (8, 32)
+    """
+
+    algorithm: ClassVar[str] = "bpmf"
+    space: ClassVar[dict[str, Range]] = {"n_factors": Range(8, 64, log=True)}
+
+    n_factors: int = Field(32, ge=1)
+    n_epochs: int = Field(120, ge=0)
+    burn_in: int = Field(20, ge=0)
+    n_draws: int = Field(50, ge=1)
+
+    def begin(self, ratings: Ratings, start: Factors | None = None) -> Training:
+        """Start from small random user factors.
+
+        A chain can't be taken up from its mean, so `start` must be None.
+
+        Raises:
+            ValueError: `start` is given.
+        """
+        if start is not None:
+            raise ValueError("bpmf cannot continue from factors: they are a mean, not a state of its chain")
+        return _Chain(self, ratings)
+
+
+class _Chain(Alternation):
+    """A Markov chain over both sides' rows, the priors' parameters and the noise."""
+
+    def __init__(self, recommender: BPMF, ratings: Ratings) -> None:
+        from mfcore.models.kernels.rows import DRAW
+
+        k = recommender.n_factors
+        prior = Prior.ridge(k, 1.0, 1.0)
+        super().__init__(
+            recommender,
+            ratings,
+            None,
+            units=Units.of(ratings, spread(ratings)),
+            n_factors=k,
+            user_prior=prior,
+            item_prior=prior,
+            method=DRAW,
+        )
+        self.burn_in, self.n_draws = recommender.burn_in, recommender.n_draws
+        self.every = 1
+        self.draws: list[Factors] = []
+
+    def step(self) -> None:
+        """One Gibbs sweep."""
+        self.item_prior = self._draw_prior(self.items)
+        self.user_prior = self._draw_prior(self.users)
+        super().step()
+        self.noise = self._draw_noise()
+        if self.epoch > self.burn_in and (self.epoch - self.burn_in - 1) % self.every == 0:
+            if len(self.draws) == self.n_draws:
+                # Full: keep every other draw, and from now on half as many as before.
+                self.draws = self.draws[::2]
+                self.every *= 2
+            if (self.epoch - self.burn_in - 1) % self.every == 0:
+                self.draws.append(super().factors())
+
+    def _draw_prior(self, block: Block) -> Prior:
+        """Draw (μ, Λ) given a side's rows; as a prior in units of the noise's precision."""
+        k = self.n_factors
+        rows = np.column_stack([block.factors[:, :k], block.bias]).astype(np.float64)
+        n, m = rows.shape
+        mean = rows.mean(axis=0) if n else np.zeros(m)
+        apart = rows - mean
+        beta = _BETA + n
+        # einsum without BLAS: its sums don't depend on a number of threads.
+        scatter = np.eye(m) + np.einsum("nk,nl->kl", apart, apart) + _BETA * n / beta * np.outer(mean, mean)
+        precision = _wishart(self.random, np.linalg.inv(scatter), m + n)
+        root = np.linalg.cholesky(np.linalg.inv(beta * precision))
+        centre = n / beta * mean + root @ self.random.standard_normal(m)
+        return Prior((precision * self.noise**2).astype(np.float32), centre.astype(np.float32))
+
+    def _draw_noise(self) -> float:
+        """Draw the noise's standard deviation given all errors."""
+        from mfcore.models.kernels.rows import squared_error
+
+        error = squared_error(self.by_user, self.units.offset, self.items, self.users, False)
+        return float(1 / np.sqrt(self.random.gamma(_SHAPE + len(self.ratings) / 2, 1 / (_SHAPE + error / 2))))
+
+    def factors(self) -> Factors:
+        """The mean over the draws kept so far; before there are any, the latest draw."""
+        if not self.draws:
+            return super().factors()
+        return weighted_sum(self.draws, np.full(len(self.draws), 1 / len(self.draws)), with_biases=True)
+
+
+_BETA = 2.0
+"""β₀ of the paper: how many rows the prior's mean is worth."""
+_SHAPE = 1.0
+"""Shape and rate of the Gamma prior on α: worth two ratings with the whole spread as error."""
+
+
+def _wishart(random: np.random.Generator, scale: NDArray[np.float64], freedom: int) -> NDArray[np.float64]:
+    """A draw from the Wishart distribution, by Bartlett's decomposition."""
+    m = len(scale)
+    lower = np.tril(random.standard_normal((m, m)), -1)
+    lower[np.arange(m), np.arange(m)] = np.sqrt(random.chisquare(freedom - np.arange(m)))
+    root = np.linalg.cholesky(scale) @ lower
+    return root @ root.T

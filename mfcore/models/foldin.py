@@ -1,0 +1,103 @@
+"""Solving a new user's row from their ratings alone, with the trainer's own closed form."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = ["Part"]
+
+_STEPS = 50
+"""Gauss–Newton steps at most; a handful is enough unless ratings lie on the ends of the scale."""
+
+
+@dataclass(frozen=True, eq=False)
+class Part:
+    r"""How one model, or one draw of a model, solves a user's row.
+
+    `Factors` are a weighted sum of parts: an ordinary model has one, a posterior mean one for
+    each draw, a blend those of its members. With ỹ_i = [y_i; 1] and residuals
+    e_i = r_i − μ − b_i, a user who rated the items I gets
+
+        [x; b] = (Σ_{i∈I} (ỹ_i ỹ_iᵀ + V_i) + |I|^γ P)⁻¹ Σ_{i∈I} e_i ỹ_i
+
+    Attributes:
+        columns: how many factor columns the part takes, one after another; the first
+            `len(precision) − 1` are solved for, and where two more follow they carry b less the
+            mean bias over parts, and 1.
+        weight: what the part counts for; the user's columns hold x times it.
+        global_mean: μ.
+        item_bias: b_i, float32, (n_items,).
+        precision: P, float32, (k + 1, k + 1), bias last.
+        exponent: γ.
+        item_variance: diagonals of V_i, float32, (n_items, k); None where the model keeps none.
+    """
+
+    columns: int
+    weight: float
+    global_mean: float
+    item_bias: NDArray[np.float32]
+    precision: NDArray[np.float32]
+    exponent: float
+    item_variance: NDArray[np.float32] | None = None
+
+    @property
+    def n_factors(self) -> int:
+        """Length k of the row that is solved for, less its bias."""
+        return len(self.precision) - 1
+
+    def solve(
+        self, item_factors: NDArray[np.float32], items: NDArray[np.int32], values: NDArray[np.float64], logistic: bool
+    ) -> NDArray[np.float64]:
+        """The row [x; b], float64 (k + 1,), of a user who gave `values` to `items`.
+
+        Args:
+            item_factors: this part's columns, (n_items, columns).
+            items: codes, each known.
+            values: ratings; in units of the scale's width above its minimum if `logistic`.
+            logistic: whether scores pass through 1 / (1 + exp(−s)) first; then the mode is
+                found by Gauss–Newton steps, the trainer's own.
+        """
+        design = np.column_stack([item_factors[items, : self.n_factors], np.ones(len(items))]).astype(np.float64)
+        weight = float(len(items)) ** self.exponent
+        prior = weight * self.precision.astype(np.float64)
+        offset = self.global_mean + self.item_bias[items].astype(np.float64)
+        variance = 0.0 if self.item_variance is None else self.item_variance[items].astype(np.float64)
+        row = np.zeros(self.n_factors + 1)
+        if len(items) == 0:
+            return row
+        for _ in range(_STEPS if logistic else 1):
+            slope = np.ones(len(items))
+            target = values - offset
+            if logistic:
+                inner = design @ row
+                fit = 1 / (1 + np.exp(-(offset + inner)))
+                slope = np.maximum(fit * (1 - fit), 1e-3)
+                target = inner + (values - fit) / slope
+            scaled = design * slope[:, None]
+            system = scaled.T @ scaled + prior
+            spread = np.sum(np.square(slope)[:, None] * variance, axis=0)
+            system[np.arange(self.n_factors), np.arange(self.n_factors)] += spread
+            before, row = row, np.linalg.solve(system, scaled.T @ (slope * target))
+            if np.abs(row - before).max() < 1e-9:
+                break
+        return row
+
+    def save(self, folder: Path, name: str) -> dict[str, Any]:
+        """Write the arrays to `folder` as `name`-….npy; what is left, as JSON has it."""
+        arrays = {"item_bias": self.item_bias, "precision": self.precision}
+        if self.item_variance is not None:
+            arrays["item_variance"] = self.item_variance
+        for field, array in arrays.items():
+            np.save(folder / f"{name}-{field}.npy", array, allow_pickle=False)
+        head = {"columns": self.columns, "weight": self.weight, "global_mean": self.global_mean}
+        return {**head, "exponent": self.exponent, "arrays": list(arrays)}
+
+    @classmethod
+    def load(cls, folder: Path, name: str, head: dict[str, Any]) -> "Part":
+        """Read what `save` wrote."""
+        fields = {field: value for field, value in head.items() if field != "arrays"}
+        arrays = {field: np.load(folder / f"{name}-{field}.npy", allow_pickle=False) for field in head["arrays"]}
+        return cls(**fields, **arrays)
