@@ -122,7 +122,9 @@ def _deliver(source: Source, folder: Path, downloads: Path, cached: bool, progre
             return _from_index(requirement, members, folder, downloads, cached)
 
 
-def _from_index(requirement: str, members: dict[str, str], folder: Path, downloads: Path, cached: bool) -> str | None:
+def _from_index(
+    requirement: str, members: dict[str, str], folder: Path, downloads: Path, cached: bool
+) -> str | None:
     """Take `members` out of a package's wheel, asking pip for it, whichever index it is set up with."""
     pattern = requirement.replace("==", "-") + "-*.whl"
     with locked(downloads / pattern.replace("*", "any")):

@@ -120,7 +120,7 @@ def _by_time(ratings: Ratings, config: SplitConfig) -> tuple[NDArray[np.int8], d
     stay together, so that each part ends strictly before the next begins.
     """
     if ratings.times is None:
-        raise UsageError('a split by time needs times, and these ratings have none: set split.method = "random".')
+        raise UsageError("a split by time needs times, and these ratings have none: set split.method = \"random\".")
     times = np.sort(ratings.times)
     n = len(times)
     # The first second of a part belongs to it whole: it is the last that its share reaches into.
