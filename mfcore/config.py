@@ -1,5 +1,6 @@
 """The configuration of a run: one model, the schema of the TOML file and of the flow's parameter."""
 
+import re
 import tomllib
 from collections.abc import Iterable
 from pathlib import Path
@@ -30,9 +31,19 @@ class _Section(BaseModel):
 
 
 class DatasetConfig(_Section):
-    """Which ratings, and how to read them where they are the user's own."""
+    """Which ratings, and how to read them where they are the user's own.
+
+    Ratings in a database are named by `name`, and found by `url` and either `table` or `query`.
+    The URL refers to a password as `${NAME}`, a variable of the environment, and never holds it.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
 
     name: str = Field("ml-100k", description="A known name, a path to ratings, or synthetic:users=…,items=…,ratings=…")
+    source: str | None = Field(None, description="Path to the files of a known data set that lie on this machine")
+    url: str | None = Field(None, description="SQLAlchemy URL of a database; its password as ${NAME}")
+    table: str | None = Field(None, description="Table of the database, or schema.table")
+    query: str | None = Field(None, description="SELECT statement, instead of a table")
     user_column: str = Field("user_id", description="Column of the user's id, in a file of one's own")
     item_column: str = Field("item_id", description="Column of the item's id")
     rating_column: str = Field("rating", description="Column of the rating")
@@ -41,6 +52,20 @@ class DatasetConfig(_Section):
     scale_min: float | None = Field(None, description="Lowest rating; read off the data if not given")
     scale_max: float | None = Field(None, description="Highest rating; read off the data if not given")
     scale_step: float | None = Field(None, gt=0, description="Distance of neighbouring ratings; none: real-valued")
+
+
+    @model_validator(mode="after")
+    def _database(self) -> "DatasetConfig":
+        if self.url is None:
+            if self.table is not None or self.query is not None:
+                raise ValueError("table and query need a url")
+            return self
+        if (self.table is None) == (self.query is None):
+            raise ValueError("a url needs either a table or a query")
+        if self.query is not None and not re.match(r"\s*(select|with)\b", self.query, re.I):
+            raise ValueError("a query begins with SELECT or WITH: ratings are only read")
+        _refuse_secrets(self.url)
+        return self
 
 
 class ValidationConfig(_Section):
@@ -54,8 +79,8 @@ class ValidationConfig(_Section):
         "last", description="One (user, item) twice: keep the last by time, the mean, or quarantine all of them"
     )
     cold_below: int = Field(5, ge=1, description="A user or item with fewer ratings counts as cold")
-    max_cold_users: float = Field(0.95, ge=0, le=1, description="A larger share of cold users stops the run")
-    max_cold_items: float = Field(0.95, ge=0, le=1, description="A larger share of cold items stops the run")
+    max_cold_users: float = Field(1.0, ge=0, le=1, description="A larger share of cold users stops the run")
+    max_cold_items: float = Field(1.0, ge=0, le=1, description="A larger share of cold items stops the run")
     max_user_share: float = Field(0.5, gt=0, le=1, description="One user with a larger share of ratings stops the run")
     max_item_share: float = Field(0.5, gt=0, le=1, description="One item with a larger share of ratings stops the run")
 
@@ -182,6 +207,22 @@ def _refuse_unknown(given: dict[str, Any], known: Iterable[str], what: str) -> N
     for key in given:
         if key not in known:
             raise ValueError(f"unknown {what} {key!r}{nearest(key, known)}")
+
+
+def _refuse_secrets(url: str) -> None:
+    """Refuse a database URL with a password in it, so that none can get into a log or a manifest."""
+    from sqlalchemy.engine import make_url
+    from sqlalchemy.exc import ArgumentError
+
+    try:
+        parts = make_url(url)
+    except (ArgumentError, ValueError):
+        raise ValueError("the url is not of the form dialect://user:${PASSWORD}@host:port/database") from None
+    secrets: dict[str, Any] = {"password": parts.password}
+    secrets |= {key: value for key, value in parts.query.items() if re.search("pass|secret|token|key", key, re.I)}
+    for key, value in secrets.items():
+        if value and not re.fullmatch(r"\$\{\w+\}", str(value)):
+            raise ValueError(f"the url holds a {key}: write ${{NAME}} in its place, and set NAME in the environment")
 
 
 def _toml_value(text: str) -> Any:

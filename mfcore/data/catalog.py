@@ -1,21 +1,28 @@
 """Data sets known by name, and what any other name stands for: a path, or ratings to synthesize."""
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 from mfcore.config import DatasetConfig
 from mfcore.data.ratings import Scale
 from mfcore.errors import SourceUnavailable, UsageError, nearest
 
-__all__ = ["KNOWN", "Dataset", "Local", "Planted", "Source", "Web", "Wheel", "resolve"]
+__all__ = ["KNOWN", "Database", "Dataset", "Local", "Planted", "Source", "Web", "Wheel", "resolve"]
 
 _TABLE_SUFFIXES = (".csv", ".tsv", ".txt", ".dat", ".data", ".parquet", ".zip")
 
 
 @dataclass(frozen=True)
 class Web:
-    """An archive at an address, with its checksum as `algorithm:digest`, or None where none is published."""
+    """An archive at an address.
+
+    Attributes:
+        url: where it is.
+        checksum: `algorithm:digest`; None where it is remade from time to time, its MD5 then
+            being published beside it as `<url>.md5`.
+    """
 
     url: str
     checksum: str | None
@@ -51,7 +58,20 @@ class Planted:
     seed: int = 0
 
 
-Source = Web | Wheel | Local | Planted
+@dataclass(frozen=True)
+class Database:
+    """A table, or the answer to a query, of which the first three `columns` are needed.
+
+    The URL refers to secrets as `${NAME}`.
+    """
+
+    url: str
+    table: str | None
+    query: str | None
+    columns: tuple[str, ...]
+
+
+Source = Web | Wheel | Local | Planted | Database
 
 
 @dataclass(frozen=True)
@@ -62,6 +82,7 @@ class Dataset:
         name: a slug; it names folders, experiments and the registered model.
         title: what people call it.
         sources: tried in this order until one delivers.
+        extras: archives that are had besides, and done without where they can't be had: joke texts.
         scale: the rating scale, None where it is read off the data.
         checksums: SHA-256 of raw files, checked whatever source delivered them.
         licence: under which terms it may be used, in a sentence.
@@ -75,6 +96,7 @@ class Dataset:
     name: str
     title: str
     sources: tuple[Source, ...]
+    extras: tuple[Web, ...] = ()
     scale: Scale | None = None
     checksums: dict[str, str] = field(default_factory=dict)
     licence: str = ""
@@ -85,43 +107,169 @@ class Dataset:
     n_ratings: int | None = None
 
 
-_MOVIELENS_PAPER = (
-    "F. Maxwell Harper and Joseph A. Konstan. 2015. The MovieLens Datasets: History and Context. "
-    "ACM Transactions on Interactive Intelligent Systems 5, 4, Article 19. https://doi.org/10.1145/2827872"
+def _movielens(
+    name: str,
+    title: str,
+    checksum: str | None,
+    scale: Scale,
+    counts: tuple[int, int, int] | tuple[None, None, None],
+    licence: str,
+    *more: Source,
+    **fields: Any,
+) -> Dataset:
+    """A data set of GroupLens; `counts` are of users, items and ratings."""
+    return Dataset(
+        name,
+        title,
+        (Web(f"https://files.grouplens.org/datasets/movielens/{name}.zip", checksum), *more),
+        scale=scale,
+        licence=licence,
+        citation=(
+            "F. Maxwell Harper and Joseph A. Konstan. 2015. The MovieLens Datasets: History and Context. "
+            "ACM Transactions on Interactive Intelligent Systems 5, 4, Article 19. https://doi.org/10.1145/2827872"
+        ),
+        homepage=f"https://grouplens.org/datasets/movielens/{name.removeprefix('ml-').removesuffix('-small')}/",
+        n_users=counts[0],
+        n_items=counts[1],
+        n_ratings=counts[2],
+        **fields,
+    )
+
+
+def _jester(
+    name: str, title: str, archive: str, checksum: str, counts: tuple[int, int, int], extras: tuple[Web, ...] = ()
+) -> Dataset:
+    """A data set of Berkeley's joke recommender, whose site has moved its files once."""
+    site = "https://eigentaste.berkeley.edu/dataset"
+    return Dataset(
+        name,
+        title,
+        tuple(Web(f"{folder}/{archive}", checksum) for folder in (site, f"{site}/archive")),
+        extras=extras,
+        scale=Scale(-10, 10),
+        licence="For research; write to Ken Goldberg about other uses, and cite the paper.",
+        citation=(
+            "Ken Goldberg, Theresa Roeder, Dhruv Gupta, and Chris Perkins. 2001. Eigentaste: A Constant Time "
+            "Collaborative Filtering Algorithm. Information Retrieval 4, 2, 133-151. "
+            "https://doi.org/10.1023/A:1011419012209"
+        ),
+        homepage=f"{site}/",
+        n_users=counts[0],
+        n_items=counts[1],
+        n_ratings=counts[2],
+    )
+
+
+_CLOSED = "For research; not for commercial use, nor to be passed on, without GroupLens' permission."
+_SHAREABLE = "For research; may be passed on under the same conditions; not for commercial use without permission."
+_STARS, _HALF_STARS = Scale(1, 5, 1), Scale(0.5, 5, 0.5)
+_JOKES = (
+    Web(
+        "https://eigentaste.berkeley.edu/dataset/jester_dataset_1_joke_texts.zip",
+        "sha256:874a97180ac49a1d815ab6829fd9411021cdd25a92557dc39af46a26d5d1a9da",
+    ),
 )
-_GROUPLENS_CLOSED = "For research; not for commercial use or redistribution without GroupLens' permission."
+_EXAMPLE = "recbole/dataset_example/ml-100k/ml-100k"
+_RECBOLE = Wheel(
+    "recbole==1.2.1",
+    {
+        f"{_EXAMPLE}.inter": "4edb74e2a81178c2ba9ff381495f754f996c4aea351b1272ca36b43da0935eff",
+        f"{_EXAMPLE}.item": "51d7cdf777ce5c0f5b32c1d947a4a81fe07d75e78abbe761e0cd4d0756064532",
+    },
+)
 
 KNOWN: dict[str, Dataset] = {
     dataset.name: dataset
     for dataset in (
-        Dataset(
-            name="ml-100k",
-            title="MovieLens 100K",
-            sources=(
-                Web(
-                    "https://files.grouplens.org/datasets/movielens/ml-100k.zip",
-                    "md5:0e33842e24a9c977be4e0107933c0723",
-                ),
-                Wheel(
-                    "recbole==1.2.1",
-                    {
-                        "recbole/dataset_example/ml-100k/ml-100k.inter": (
-                            "4edb74e2a81178c2ba9ff381495f754f996c4aea351b1272ca36b43da0935eff"
-                        ),
-                        "recbole/dataset_example/ml-100k/ml-100k.item": (
-                            "51d7cdf777ce5c0f5b32c1d947a4a81fe07d75e78abbe761e0cd4d0756064532"
-                        ),
-                    },
-                ),
-            ),
-            scale=Scale(1, 5, 1),
+        _movielens(
+            "ml-100k",
+            "MovieLens 100K",
+            "md5:0e33842e24a9c977be4e0107933c0723",
+            _STARS,
+            (943, 1_682, 100_000),
+            _CLOSED,
+            _RECBOLE,
             checksums={"u.data": "06416e597f82b7342361e41163890c81036900f418ad91315590814211dca490"},
-            licence=_GROUPLENS_CLOSED,
-            citation=_MOVIELENS_PAPER,
-            homepage="https://grouplens.org/datasets/movielens/100k/",
-            n_users=943,
-            n_items=1682,
-            n_ratings=100_000,
+        ),
+        _movielens(
+            "ml-1m",
+            "MovieLens 1M",
+            "md5:c4d9eecfca2ab87c1945afe126590906",
+            _STARS,
+            (6_040, 3_706, 1_000_209),
+            _CLOSED,
+        ),
+        _movielens(
+            "ml-10m",
+            "MovieLens 10M",
+            "md5:ce571fd55effeba0271552578f2648bd",
+            _HALF_STARS,
+            (69_878, 10_677, 10_000_054),
+            _CLOSED,
+        ),
+        _movielens(
+            "ml-20m",
+            "MovieLens 20M",
+            "md5:cd245b17a1ae2cc31bb14903e1204af3",
+            _HALF_STARS,
+            (138_493, 26_744, 20_000_263),
+            _SHAREABLE,
+        ),
+        _movielens(
+            "ml-25m",
+            "MovieLens 25M",
+            "md5:6b51fb2759a8657d3bfcbfc42b592ada",
+            _HALF_STARS,
+            (162_541, 59_047, 25_000_095),
+            _SHAREABLE,
+        ),
+        _movielens(
+            "ml-32m",
+            "MovieLens 32M",
+            "md5:d472be332d4daa821edc399621853b57",
+            _HALF_STARS,
+            (200_948, 84_432, 32_000_204),
+            _SHAREABLE,
+        ),
+        _movielens(
+            "ml-latest-small",
+            "MovieLens Latest, small",
+            None,
+            _HALF_STARS,
+            (610, 9_724, 100_836),
+            _SHAREABLE,
+        ),
+        _movielens("ml-latest", "MovieLens Latest", None, _HALF_STARS, (None, None, None), _SHAREABLE),
+        _jester(
+            "jester-1",
+            "Jester 1, users with 36 ratings or more, first part",
+            "jester_dataset_1_1.zip",
+            "sha256:cb7841756ded125b15f3d95c9f8241224065e96354c132a46ae4214deeab7615",
+            (24_983, 100, 1_810_455),
+            _JOKES,
+        ),
+        _jester(
+            "jester-2",
+            "Jester 1, users with 36 ratings or more, second part",
+            "jester_dataset_1_2.zip",
+            "sha256:4d312fd824d8c8cb2c9c952a7b1fb7c00d1f5fd3ece370f7285aa701d371748b",
+            (23_500, 100, 1_708_993),
+            _JOKES,
+        ),
+        _jester(
+            "jester-3",
+            "Jester 1, users with 15 to 35 ratings",
+            "jester_dataset_1_3.zip",
+            "sha256:7f548d3762d3506cf7cd37d8cb9e3adb67984a7da7aa2d2096d5e0b1b884758d",
+            (24_938, 100, 616_912),
+            _JOKES,
+        ),
+        _jester(
+            "jester-2plus",
+            "Jester 2, 2006 to 2009",
+            "jester_dataset_2.zip",
+            "sha256:5c2b9fb8346fc132ac1be6a9264fef9a6d153da68f3201839ac25c19f9a59a09",
+            (59_132, 140, 1_761_439),
         ),
     )
 }
@@ -141,8 +289,17 @@ def resolve(config: DatasetConfig) -> Dataset:
         SourceUnavailable: there is no such path.
     """
     name = config.name
+    if config.url is not None:
+        return _database(config)
     if name in KNOWN:
-        return KNOWN[name]
+        if config.source is None:
+            return KNOWN[name]
+        path = Path(config.source).expanduser().absolute()
+        if not path.exists():
+            raise SourceUnavailable(f"no file or folder {path}: check dataset.source.")
+        return replace(KNOWN[name], sources=(Local(path),), extras=(), checksums={})
+    if config.source is not None:
+        raise UsageError(f"dataset.source is for known data sets, and {name!r} is none{nearest(name, KNOWN)}.")
     if name.startswith("synthetic:"):
         return _planted(name)
     path = Path(name).expanduser().absolute()
@@ -154,6 +311,19 @@ def resolve(config: DatasetConfig) -> Dataset:
         f"unknown data set {name!r}{nearest(name, KNOWN)}. Known: {', '.join(KNOWN)}; "
         "or a path to ratings, or synthetic:users=…,items=…,ratings=…"
     )
+
+
+def _database(config: DatasetConfig) -> Dataset:
+    assert config.url is not None
+    if config.name in KNOWN or not re.fullmatch(r"[A-Za-z0-9_-]+", config.name):
+        raise UsageError(
+            f"ratings in a database need a name of their own in dataset.name, of letters, digits, - and _; "
+            f"{config.name!r} is none."
+        )
+    columns = (config.user_column, config.item_column, config.rating_column)
+    optional = (config.timestamp_column, config.title_column)
+    source = Database(config.url, config.table, config.query, columns + optional)
+    return Dataset(config.name, f"{config.name} ({config.table or 'query'})", (source,))
 
 
 def _slug(path: Path) -> str:

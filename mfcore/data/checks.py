@@ -341,7 +341,7 @@ def _reasons(frame: pd.DataFrame, failures: Iterable[_Failure], unread: pd.DataF
     """Row → why it is refused; what could not be read comes before what it was then missing."""
     reasons: dict[Any, str] = {}
     for row, column, text in unread.itertuples(index=False):
-        what = "the row has too few or too many fields" if column == "row" else f"{column} is not a number"
+        what = "the fields of the row don't add up" if column == "row" else f"{column} is not a number"
         reasons.setdefault(row, f"{what}: {text[:80]!r}")
     for failure in failures:
         assert failure.rule.reason is not None

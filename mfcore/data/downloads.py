@@ -4,6 +4,7 @@ import fcntl
 import hashlib
 import logging
 import os
+import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
     import httpx
     from tenacity import RetryCallState
 
-__all__ = ["download", "locked", "verify"]
+__all__ = ["download", "locked", "published_md5", "verify"]
 
 logger = logging.getLogger(__name__)
 
@@ -83,6 +84,19 @@ def verify(path: Path, checksum: str | None, origin: str) -> None:
         found = hashlib.file_digest(file, algorithm).hexdigest()
     if found != expected:
         raise SourceUnavailable(f"{origin}: refused, its {algorithm} is {found} instead of {expected}")
+
+
+def published_md5(url: str) -> str | None:
+    """The checksum that is published beside `url` as `<url>.md5`, or None if there is none."""
+    import httpx
+
+    try:
+        answer = httpx.get(f"{url}.md5", timeout=_CONNECT_TIMEOUT_S, follow_redirects=True).raise_for_status()
+    except httpx.HTTPError as error:
+        logger.info("%s.md5: %s", url, str(error) or type(error).__name__)
+        return None
+    found = re.search(r"\b[0-9a-fA-F]{32}\b", answer.text[:1000])
+    return f"md5:{found[0].lower()}" if found else None
 
 
 @contextmanager

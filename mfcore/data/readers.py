@@ -10,18 +10,12 @@ import pandas as pd
 
 from mfcore.artifacts import MANIFEST
 from mfcore.config import DatasetConfig
+from mfcore.data import jester, movielens
 from mfcore.data.ratings import Scale
-from mfcore.data.tables import Layout, RawRatings, read_parquet, read_text, sniff
+from mfcore.data.tables import RawRatings, read_parquet, read_text, sniff
 from mfcore.errors import DataInvalid
 
 __all__ = ["Tables", "read", "recognise"]
-
-_GENRES = (
-    *("unknown", "Action", "Adventure", "Animation", "Children's", "Comedy", "Crime", "Documentary", "Drama"),
-    *("Fantasy", "Film-Noir", "Horror", "Musical", "Mystery", "Romance", "Sci-Fi", "Thriller", "War", "Western"),
-)
-"""The genres of u.item's flags, in their order."""
-
 
 @dataclass(frozen=True, eq=False)
 class Tables:
@@ -53,7 +47,9 @@ def recognise(folder: Path) -> str:
     for name, format_ in _FORMATS.items():
         if format_.is_here(folder):
             return name
-    files = sorted(path.name for path in folder.iterdir() if path.name[0] != ".")
+    files = sorted(path.name for path in _files(folder))
+    if len(files) == 1:
+        return _TABLE
     raise DataInvalid(
         f"no ratings found among {', '.join(files[:8]) or 'no files at all'}{'…' if len(files) > 8 else ''}: "
         "give one CSV, TSV or Parquet file, or the unpacked files of a known data set."
@@ -71,12 +67,16 @@ def read(folder: Path, details: Mapping[str, Any], config: DatasetConfig) -> Tab
     Raises:
         DataInvalid: the files can't be read as ratings; the message says which, why and what to do.
     """
-    raw, items = _FORMATS[details["format"]].read(folder, str(details["origin"]), config)
+    origin = str(details["origin"])
+    if details["format"] == _TABLE:
+        raw, items = _read_table(folder, origin, config)
+    else:
+        raw, items = _FORMATS[details["format"]].read(folder, origin)
     if items is None and raw.titles is not None:
         items = pd.DataFrame({"item_id": raw.titles.index, "title": raw.titles.to_numpy()})
     if items is not None:
         items = _same_ids(items, raw.frame)
-    return Tables(raw.frame, items, _scale(details.get("scale"), config), raw.unread, str(details["origin"]))
+    return Tables(raw.frame, items, _scale(details.get("scale"), config), raw.unread, origin)
 
 
 def _scale(known: Mapping[str, Any] | None, config: DatasetConfig) -> Scale | None:
@@ -102,77 +102,42 @@ def _same_ids(items: pd.DataFrame, ratings: pd.DataFrame) -> pd.DataFrame:
 
 @dataclass(frozen=True)
 class _Format:
+    """A format: whether a folder holds it, and how it is read, by the folder and what to call it in messages."""
+
     is_here: Callable[[Path], bool]
-    read: Callable[[Path, str, DatasetConfig], tuple[RawRatings, pd.DataFrame | None]]
+    read: Callable[[Path, str], tuple[RawRatings, pd.DataFrame | None]]
 
 
-def _read_ml_100k(folder: Path, origin: str, config: DatasetConfig) -> tuple[RawRatings, pd.DataFrame | None]:
-    names = ("user_id", "item_id", "rating", "timestamp")
-    raw = read_text(folder / "u.data", f"{origin}: u.data", Layout("\t", names, *names, header=False, quoted=False))
-    if not (folder / "u.item").exists():
-        return raw, None
-    rows = [line.split("|") for line in _lines(folder / "u.item", "latin-1")]
-    items = [
-        {
-            "item_id": row[0],
-            "title": row[1],
-            "genres": "|".join(genre for genre, flag in zip(_GENRES, row[5:], strict=False) if flag == "1"),
-            "url": row[4],
-        }
-        for row in rows
-        if len(row) > 4
-    ]
-    return raw, pd.DataFrame(items, columns=["item_id", "title", "genres", "url"])
-
-
-def _read_recbole(folder: Path, origin: str, config: DatasetConfig) -> tuple[RawRatings, pd.DataFrame | None]:
-    """Tab-separated files whose header gives each column's type, such as `user_id:token`."""
-    path = next(folder.glob("*.inter"))
-    names = tuple((_lines(path, "utf-8") or [""])[0].split("\t"))
-    columns = {name.partition(":")[0]: name for name in names}
-    needed = [columns.get(name) for name in ("user_id", "item_id", "rating", "timestamp")]
-    user, item, rating, timestamp = needed
-    if user is None or item is None or rating is None:
-        raise DataInvalid(f"{origin}: {path.name} lacks user_id, item_id or rating; found columns {', '.join(names)}.")
-    raw = read_text(path, f"{origin}: {path.name}", Layout("\t", names, user, item, rating, timestamp, quoted=False))
-    catalogue = path.with_suffix(".item")
-    if not catalogue.exists():
-        return raw, None
-    table = pd.read_csv(catalogue, sep="\t", dtype=str, quoting=3, keep_default_na=False)
-    table.columns = [name.partition(":")[0] for name in table.columns]
-    year = table["release_year"].where(table["release_year"].str.fullmatch(r"\d{4}"), "")
-    items = pd.DataFrame(
-        {
-            "item_id": table["item_id"],
-            "title": table["movie_title"] + np.where(year == "", "", " (" + year + ")"),
-            "genres": table["class"].str.replace(" ", "|"),
-        }
-    )
-    return raw, items
-
-
-def _read_table(folder: Path, origin: str, config: DatasetConfig) -> tuple[RawRatings, pd.DataFrame | None]:
-    path = _only_file(folder)
+def _read_table(folder: Path, origin: str, config: DatasetConfig) -> tuple[RawRatings, None]:
+    """A file of one's own, with named columns."""
+    (path,) = _files(folder)
     if path.suffix.lower() == ".parquet":
         return read_parquet(path, origin, config), None
     return read_text(path, origin, sniff(path, origin, config)), None
 
 
-def _only_file(folder: Path) -> Path:
-    (path,) = _candidates(folder)
-    return path
-
-
-def _candidates(folder: Path) -> list[Path]:
+def _files(folder: Path) -> list[Path]:
     return [path for path in folder.iterdir() if path.name[0] != "." and path.name != MANIFEST]
 
 
-def _lines(path: Path, encoding: str) -> list[str]:
-    return path.read_text(encoding=encoding).split("\n")
+def _holds(name: str) -> Callable[[Path], bool]:
+    return lambda folder: any(folder.glob(name))
 
 
+def _is_movielens_csv(folder: Path) -> bool:
+    try:
+        with (folder / "ratings.csv").open("rb") as file:
+            return file.readline(200).strip() == b"userId,movieId,rating,timestamp"
+    except OSError:
+        return False
+
+
+_TABLE = "table"
 _FORMATS = {
-    "ml-100k": _Format(lambda folder: (folder / "u.data").is_file(), _read_ml_100k),
-    "recbole": _Format(lambda folder: any(folder.glob("*.inter")), _read_recbole),
-    "table": _Format(lambda folder: len(_candidates(folder)) == 1, _read_table),
+    "ml-100k": _Format(_holds("u.data"), movielens.read_100k),
+    "ml-dat": _Format(_holds("ratings.dat"), movielens.read_dat),
+    "ml-csv": _Format(_is_movielens_csv, movielens.read_csv),
+    "recbole": _Format(_holds("*.inter"), movielens.read_recbole),
+    "jester-long": _Format(_holds("jester_ratings.dat"), jester.read_long),
+    "jester-wide": _Format(_holds("jester-data-*"), jester.read_wide),
 }

@@ -11,8 +11,9 @@ from typing import Any
 
 from mfcore.artifacts import sha256_of
 from mfcore.data.archives import unpack
-from mfcore.data.catalog import Dataset, Local, Planted, Source, Web, Wheel
-from mfcore.data.downloads import download, locked, verify
+from mfcore.data.catalog import Database, Dataset, Local, Planted, Source, Web, Wheel
+from mfcore.data.database import content_of, extract
+from mfcore.data.downloads import download, locked, published_md5, verify
 from mfcore.data.readers import recognise
 from mfcore.data.synthetic import synthesize
 from mfcore.errors import SourceUnavailable
@@ -38,6 +39,8 @@ def identity(dataset: Dataset) -> Any:
     (source, *_) = dataset.sources
     if isinstance(source, Planted):
         return {"planted": asdict(source), "version": _SYNTHETIC_VERSION}
+    if isinstance(source, Database):
+        return {"rows": content_of(source)}
     if isinstance(source, Local):
         try:
             return {"files": {path.name: sha256_of(path) for path in _files(source.path)}}
@@ -82,6 +85,10 @@ def fetch(dataset: Dataset, folder: Path, downloads: Path, progress: bool = True
                 continue
             for path in Path(scratch).iterdir():
                 path.rename(folder / path.name)
+        for extra in dataset.extras:
+            _try_extra(extra, folder, downloads, progress)
+        if isinstance(source, Web | Wheel) and not cached:
+            logger.info("%s. %s Please cite: %s", dataset.title, dataset.licence, dataset.citation)
         return {
             "source": origin,
             "origin": dataset.title,
@@ -100,8 +107,10 @@ def _deliver(source: Source, folder: Path, downloads: Path, cached: bool, progre
     With `cached`, only what lies among the downloads counts, without it only the source itself.
     """
     match source:
-        case Local() | Planted() if cached:
+        case Local() | Planted() | Database() if cached:
             return None
+        case Database():
+            return extract(source, folder / "ratings.parquet")
         case Local(path):
             return _copy(path, folder)
         case Planted(n_users, n_items, n_ratings, seed):
@@ -114,12 +123,31 @@ def _deliver(source: Source, folder: Path, downloads: Path, cached: bool, progre
                     return None
                 if cached:
                     verify(archive, checksum, str(archive))
-                else:
-                    download(url, archive, checksum, progress=progress)
+                elif not archive.exists() or not _is_sound(archive, checksum):
+                    download(url, archive, checksum or published_md5(url), progress=progress)
             unpack(archive, folder, str(archive), _is_wanted)
             return str(archive) if cached else url
         case Wheel(requirement, members):
             return _from_index(requirement, members, folder, downloads, cached)
+
+
+def _is_sound(archive: Path, checksum: str | None) -> bool:
+    """Whether another process has downloaded the archive while this one waited for the lock."""
+    try:
+        verify(archive, checksum, str(archive))
+    except SourceUnavailable:
+        return False
+    return checksum is not None
+
+
+def _try_extra(extra: Web, folder: Path, downloads: Path, progress: bool) -> None:
+    """Put the files of an archive beside the others, if it can be had."""
+    for cached in (True, False):
+        try:
+            if _deliver(extra, folder, downloads, cached, progress) is not None:
+                return
+        except SourceUnavailable as error:
+            logger.warning("%s; going on without it", error)
 
 
 def _from_index(

@@ -30,7 +30,8 @@ def folder(tmp_path):
 def test_files_come_out_of_their_folders(tmp_path, folder):
     archive = pack(tmp_path / "a.zip", {"x/y/one.csv": b"1", "x/two.csv": b"2", "x/": b""})
     assert {path.name: path.read_bytes() for path in unpack(archive, folder, "a.zip")} == {
-        "one.csv": b"1", "two.csv": b"2"
+        "one.csv": b"1",
+        "two.csv": b"2",
     }
 
 

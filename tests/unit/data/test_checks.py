@@ -63,7 +63,10 @@ def test_a_bad_row_is_quarantined_with_its_number_and_the_reason(column, value, 
     assert 17 not in result.ratings.index
     assert len(result.ratings) == 399
     assert result.ratings.dtypes.astype(str).to_dict() == {
-        "user_id": "int64", "item_id": "int64", "rating": "float64", "timestamp": "int64"
+        "user_id": "int64",
+        "item_id": "int64",
+        "rating": "float64",
+        "timestamp": "int64",
     }
 
 
@@ -126,7 +129,8 @@ def test_of_repeated_ratings_the_last_by_time_stays():
     assert result.ratings.loc[501, "rating"] == 5
     assert set(result.ratings.index) == set(range(2, 402)) | {501}
     assert result.quarantine[["row", "reason"]].values.tolist() == [
-        [500, "superseded by row 501"], [502, "superseded by row 501"]
+        [500, "superseded by row 501"],
+        [502, "superseded by row 501"],
     ]
     repeated = next(one for one in result.results if "compound" in one["expectation"])
     assert (repeated["success"], repeated["unexpected"]) == (False, 3)

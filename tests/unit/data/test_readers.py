@@ -2,9 +2,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from mfcore.config import DatasetConfig
 from mfcore.data.ratings import Scale
-from mfcore.data.readers import read, recognise
+from mfcore.data.readers import recognise
 from mfcore.errors import DataInvalid
 
 ROWS = [("7", "a", 4.0, 100), ("9", "b", 3.5, 200)]
@@ -76,7 +75,10 @@ def test_what_cannot_be_read_keeps_its_row_and_its_text(load):
     text = "user_id,item_id,rating,timestamp\n1,2,five,4\n1,3,4\n1,4,3,5\n\n,5,3,6\n1,6,inf,soon\n1,7,,8\n"
     tables = load("mine.csv", text)
     assert tables.unread.values.tolist() == [
-        [2, "rating", "five"], [3, "row", "1,3,4"], [7, "rating", "inf"], [7, "timestamp", "soon"]
+        [2, "rating", "five"],
+        [3, "row", "1,3,4"],
+        [7, "rating", "inf"],
+        [7, "timestamp", "soon"],
     ]
     frame = tables.ratings
     assert frame.index.tolist() == [2, 3, 4, 6, 7, 8]  # line 5 is blank
@@ -99,7 +101,9 @@ def test_titles_come_along_once_an_item(load):
 def test_parquet_with_typed_columns(tmp_path, load):
     frame = pd.DataFrame(
         {
-            "user_id": ["x", "y"], "item_id": [1.0, 2.0], "rating": np.array([3, 4], np.int8),
+            "user_id": ["x", "y"],
+            "item_id": [1.0, 2.0],
+            "rating": np.array([3, 4], np.int8),
             "timestamp": pd.to_datetime(["2020-01-01", "1969-12-31"]),
         }
     )
@@ -160,34 +164,3 @@ def test_a_folder_without_ratings_says_what_was_found(tmp_path):
     with pytest.raises(DataInvalid, match=r"more.md, notes.md"):
         recognise(tmp_path)
 
-
-def test_movielens_100k_as_grouplens_packs_it(tmp_path):
-    (tmp_path / "u.data").write_text("196\t242\t3\t881250949\n186\t302\t3\t891717742\n")
-    line = "242|Kolya, \"the\" Café (1996)|24-Jan-1997||http://imdb.com/M/title-exact?Kolya%20(1996)"
-    flags = "|0|0|0|0|0|1|0|0|0|0|0|0|0|0|0|0|0|0|1"
-    (tmp_path / "u.item").write_bytes((line + flags + "\n").encode("latin-1"))
-    tables = read(tmp_path, {"format": recognise(tmp_path), "origin": "ML"}, DatasetConfig())
-    assert tables.ratings.values.tolist() == [[196, 242, 3, 881250949], [186, 302, 3, 891717742]]
-    assert tables.ratings.index.tolist() == [1, 2]
-    assert tables.items.to_dict("records") == [
-        {
-            "item_id": 242, "title": 'Kolya, "the" Café (1996)', "genres": "Comedy|Western",
-            "url": "http://imdb.com/M/title-exact?Kolya%20(1996)",
-        }
-    ]
-
-
-def test_recbole_files_name_and_type_their_columns(tmp_path):
-    (tmp_path / "x.inter").write_text(
-        "user_id:token\titem_id:token\trating:float\ttimestamp:float\n1\t2\t3\t881250949\n"
-    )
-    (tmp_path / "x.item").write_text(
-        "item_id:token\tmovie_title:token_seq\trelease_year:token\tclass:token_seq\n"
-        "2\tToy Story\t1995\tAnimation Comedy\n3\tUnknown\tunkonwn\tunknown\n"
-    )
-    tables = read(tmp_path, {"format": recognise(tmp_path), "origin": "ML"}, DatasetConfig())
-    assert tables.ratings.to_dict("list") == {
-        "user_id": [1], "item_id": [2], "rating": [3.0], "timestamp": [881250949]
-    }
-    assert tables.items["title"].tolist() == ["Toy Story (1995)", "Unknown"]
-    assert tables.items["genres"].tolist() == ["Animation|Comedy", "unknown"]

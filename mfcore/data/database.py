@@ -1,0 +1,153 @@
+"""Ratings out of a database, read in chunks through SQLAlchemy."""
+
+import hashlib
+import os
+import re
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from mfcore.data.catalog import Database
+from mfcore.errors import DataInvalid, SourceUnavailable, UsageError
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection, Select, TextClause
+
+__all__ = ["content_of", "extract"]
+
+_CHUNK = 50_000
+_REFERENCE = re.compile(r"\$\{(\w+)\}")
+
+
+def content_of(source: Database) -> str:
+    """A digest of the rows, the same whatever order the database gives them in.
+
+    Raises:
+        SourceUnavailable: the database can't be had, or refuses the statement.
+        DataInvalid: columns are missing.
+        UsageError: a variable or a driver is missing.
+    """
+    total = 0
+    with _chunks(source) as (names, chunks):
+        for chunk in chunks:
+            for row in chunk:
+                # Sums of digests don't depend on the order.
+                text = "\x1f".join("\0" if cell is None else cell for cell in row)
+                total += int.from_bytes(hashlib.blake2b(text.encode(errors="surrogatepass"), digest_size=16).digest())
+        return f"{','.join(names)}:{total % (1 << 128):032x}"
+
+
+def extract(source: Database, target: Path) -> str:
+    """Write the rows to `target` as Parquet, each cell as text, and say where they came from.
+
+    Raises:
+        SourceUnavailable: the database can't be had, or refuses the statement.
+        DataInvalid: columns are missing.
+        UsageError: a variable or a driver is missing.
+    """
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    with _chunks(source) as (names, chunks):
+        schema = pa.schema([(name, pa.string()) for name in names])
+        with pq.ParquetWriter(target, schema) as writer:
+            for chunk in chunks:
+                columns = [pa.array(column, pa.string()) for column in zip(*chunk, strict=True)]
+                writer.write_batch(pa.record_batch(columns, schema=schema))
+    return _where(source)
+
+
+@contextmanager
+def _chunks(source: Database) -> Iterator[tuple[list[str], Iterator[list[list[str | None]]]]]:
+    """The columns that are there, and the rows in chunks, each cell as text or None."""
+    from sqlalchemy import create_engine
+    from sqlalchemy.engine import make_url
+    from sqlalchemy.exc import NoSuchModuleError, SQLAlchemyError
+
+    url = make_url(_REFERENCE.sub(_value_of, source.url))
+    if url.get_backend_name() == "sqlite" and url.database not in (None, "", ":memory:"):
+        _require_file(str(url.database))
+    try:
+        engine = create_engine(url)
+        try:
+            with engine.connect() as connection:
+                statement = _statement(source, connection)
+                rows = connection.execution_options(stream_results=True, yield_per=_CHUNK).execute(statement)
+                found = list(rows.keys())
+                _require(source, found)
+                names = [name for name in source.columns if name in found]
+                at = [found.index(name) for name in names]
+                yield names, ([[_text(row[i]) for i in at] for row in chunk] for chunk in rows.partitions())
+        finally:
+            engine.dispose()
+    except (NoSuchModuleError, ImportError) as error:
+        message = f"no driver for {url.drivername}: {error}. Install it, or name another in the URL."
+        raise UsageError(_without_secrets(message, source)) from None
+    except SQLAlchemyError as error:
+        reason = str(getattr(error, "orig", None) or error).strip().splitlines()[0]
+        # Not chained: the cause holds the connection's arguments.
+        raise SourceUnavailable(_without_secrets(f"{_where(source)}: {reason}", source)) from None
+
+
+def _statement(source: Database, connection: "Connection") -> "Select[Any] | TextClause":
+    from sqlalchemy import column, inspect, select, table, text
+
+    if source.query is not None:
+        return text(source.query)
+    schema, _, name = (source.table or "").rpartition(".")
+    inspector = inspect(connection)
+    if not (inspector.has_table(name, schema or None) or name in inspector.get_view_names(schema or None)):
+        known = ", ".join(inspector.get_table_names(schema or None)[:10]) or "none"
+        raise SourceUnavailable(f"{_where(source)}: no table {source.table!r}; tables there: {known}.")
+    found = [one["name"] for one in inspector.get_columns(name, schema or None)]
+    _require(source, found)
+    wanted = (column(one) for one in source.columns if one in found)
+    return select(*wanted).select_from(table(name, schema=schema or None))
+
+
+def _require(source: Database, found: Sequence[str]) -> None:
+    missing = [name for name in source.columns[:3] if name not in found]
+    if missing:
+        raise DataInvalid(
+            f"{_where(source)}: no column {' or '.join(map(repr, missing))}; found columns {', '.join(found)}. "
+            "Name yours with dataset.user_column, dataset.item_column and dataset.rating_column."
+        )
+
+
+def _require_file(path: str) -> None:
+    """SQLite would make the file and find nothing in it."""
+    if not Path(path).is_file():
+        raise SourceUnavailable(f"no database {path}: check dataset.url.")
+
+
+def _text(cell: Any) -> str | None:
+    if cell is None or isinstance(cell, str):
+        return cell
+    isoformat = getattr(cell, "isoformat", None)
+    return str(isoformat()) if isoformat else str(cell)
+
+
+def _value_of(reference: "re.Match[str]") -> str:
+    from urllib.parse import quote
+
+    value = os.environ.get(reference[1])
+    if value is None:
+        raise UsageError(f"dataset.url refers to ${{{reference[1]}}}, which is not set in the environment.")
+    return quote(value, safe="")
+
+
+def _where(source: Database) -> str:
+    """The database as a message may name it."""
+    from sqlalchemy.engine import make_url
+
+    url = make_url(source.url)
+    host = f"{url.host or ''}{f':{url.port}' if url.port else ''}"
+    return f"{url.get_backend_name()}://{host}/{url.database or ''}"
+
+
+def _without_secrets(message: str, source: Database) -> str:
+    for name in _REFERENCE.findall(source.url):
+        value = os.environ.get(name)
+        message = message.replace(value, f"${{{name}}}") if value else message
+    return message

