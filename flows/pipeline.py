@@ -11,7 +11,7 @@ from pydantic import BaseModel
 
 from flows.common import parent_run
 from flows.download import download
-from flows.evaluate import evaluate
+from flows.evaluate import evaluate, load_evaluation
 from flows.export import export
 from flows.register import register
 from flows.split import split
@@ -41,7 +41,7 @@ class PipelineResult(BaseModel):
         champion: the registered model's name.
         version: the champion's version.
         algorithm: what the champion was trained by.
-        metrics: its recipe's test metrics.
+        metrics: the recipe's test metrics, on this run's split.
         model_uri: what MLflow loads it by.
         export_path: where factors and recommendations lie.
         run_id: the pipeline's run in MLflow.
@@ -73,13 +73,17 @@ def pipeline(config: PipelineConfig = PipelineConfig()) -> PipelineResult:
         evaluation = _timed(stages, "evaluate", lambda: evaluate(config, studies, run_id))
         registration = _timed(stages, "register", lambda: register(config, evaluation, run_id))
         exported = _timed(stages, "export", lambda: export(config, dataset))
-    champion = registration.champion
+        champion = registration.champion
+        found = load_evaluation(evaluation)
+        metrics = found.score_of(found.chosen).metrics
+        experiment.log_metrics(run_id, metrics)
+        experiment.tag(run_id, {"champion": str(champion.version), "algorithm": champion.recipe.algorithm})
     return PipelineResult(
         dataset=dataset,
         champion=champion.name,
         version=champion.version,
         algorithm=champion.recipe.algorithm,
-        metrics=champion.metrics,
+        metrics=metrics,
         model_uri=champion.uri,
         export_path=exported.path,
         run_id=run_id,

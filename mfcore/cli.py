@@ -9,20 +9,20 @@ import os
 import sys
 import time
 from collections.abc import Iterable, Mapping
+from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from mfcore.errors import MfcoreError, UsageError
+from mfcore.terminal import print_artifact, print_frame, print_json, print_lists, print_table, print_versions, start_log
 
 if TYPE_CHECKING:
-    import pandas as pd
-
     from mfcore.artifacts import Artifact
     from mfcore.bundle import Bundle
     from mfcore.config import PipelineConfig
-    from mfcore.tracking.registry import Registered, Registry
+    from mfcore.tracking.registry import Registry
 
 __all__ = ["app", "main"]
 
@@ -52,12 +52,15 @@ LengthOption = Annotated[int, typer.Option("-k", min=1, help="Length of the list
 
 def main() -> None:
     """Run the command; an error a user can cause is a line on stderr and its own exit code."""
-    _quieten()
+    # Prefect and MLflow keep their own lines for their servers and logs.
+    os.environ.setdefault("PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL", str(logging.CRITICAL))
+    os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "WARNING")
+    start_log()
     try:
         app()
     except MfcoreError as error:
         if "--json" in sys.argv:
-            _print_json({"error": str(error), "exit_code": error.exit_code})
+            print_json({"error": str(error), "exit_code": error.exit_code})
         print(f"mfcore: {error}", file=sys.stderr)
         sys.exit(error.exit_code)
 
@@ -81,12 +84,12 @@ def run(
     started = time.perf_counter()
     result = run_here(pipeline, loaded)
     if as_json:
-        _print_json(result.model_dump(mode="json"))
+        print_json(result.model_dump(mode="json"))
         return
     rows = [
         {"stage": name, "status": one.status, "seconds": f"{one.seconds:.1f}"} for name, one in result.stages.items()
     ]
-    _print_table(f"{result.dataset} in {time.perf_counter() - started:.0f} s", rows)
+    print_table(f"{result.dataset} in {time.perf_counter() - started:.0f} s", rows)
     metrics = ", ".join(f"{name} {value:.4f}" for name, value in result.metrics.items())
     print(f"champion  {result.champion} version {result.version}: {result.algorithm}, {metrics}")
     print(f"export    {result.export_path}")
@@ -102,62 +105,32 @@ def download(
     from flows.download import download as flow
     from flows.here import run_here
 
-    _print_artifact(run_here(flow, loaded), as_json)
+    print_artifact(run_here(flow, loaded), as_json)
 
 
-@app.command(rich_help_panel=_STAGES)
-def validate(
-    source: FromOption = None,
-    dataset: DatasetOption = None,
-    config: ConfigOption = None,
-    settings: SetOption = None,
-    as_json: JsonOption = False,
-) -> None:
-    """Check the raw files; rows that fail go to quarantine."""
-    loaded = _config(dataset, config, settings)
-    given = _artifact("raw", source, dataset, loaded)
-    from flows.here import run_here
-    from flows.validate import validate as flow
+def _stage(name: str, kind: str, what: str) -> None:
+    """Add the command of a stage that makes one kind of artifact from another."""
 
-    _print_artifact(run_here(flow, loaded, given), as_json)
+    def command(
+        source: FromOption = None,
+        dataset: DatasetOption = None,
+        config: ConfigOption = None,
+        settings: SetOption = None,
+        as_json: JsonOption = False,
+    ) -> None:
+        loaded = _config(dataset, config, settings)
+        given = _artifact(kind, source, dataset, loaded)
+        from flows.here import run_here
 
+        flow = getattr(import_module(f"flows.{name}"), name)
+        print_artifact(run_here(flow, loaded, given), as_json)
 
-@app.command(rich_help_panel=_STAGES)
-def split(
-    source: FromOption = None,
-    dataset: DatasetOption = None,
-    config: ConfigOption = None,
-    settings: SetOption = None,
-    as_json: JsonOption = False,
-) -> None:
-    """Part ratings into train, validation and test."""
-    loaded = _config(dataset, config, settings)
-    given = _artifact("ratings", source, dataset, loaded)
-    from flows.here import run_here
-    from flows.split import split as flow
-
-    _print_artifact(run_here(flow, loaded, given), as_json)
+    app.command(name, rich_help_panel=_STAGES, help=what)(command)
 
 
-@app.command(rich_help_panel=_STAGES)
-def tune(
-    source: FromOption = None,
-    dataset: DatasetOption = None,
-    config: ConfigOption = None,
-    algorithms: Annotated[str | None, typer.Option(help="Algorithms to tune, as in als,sgd,pmf")] = None,
-    trials: Annotated[int | None, typer.Option(min=1, help="Trials an algorithm")] = None,
-    timeout: Annotated[float | None, typer.Option(help="Seconds for each study")] = None,
-    settings: SetOption = None,
-    as_json: JsonOption = False,
-) -> None:
-    """Search hyper-parameters: one study an algorithm, on validation only."""
-    given_settings = {"tuning.algorithms": algorithms, "tuning.n_trials": trials, "tuning.timeout": timeout}
-    loaded = _config(dataset, config, settings, given_settings)
-    given = _artifact("splits", source, dataset, loaded)
-    from flows.here import run_here
-    from flows.tune import tune as flow
-
-    _print_artifact(run_here(flow, loaded, given), as_json)
+_stage("validate", "raw", "Check the raw files; rows that fail go to quarantine.")
+_stage("split", "ratings", "Part ratings into train, validation and test.")
+_stage("tune", "splits", "Search hyper-parameters: one study an algorithm, on validation only.")
 
 
 @app.command(rich_help_panel=_STAGES)
@@ -179,9 +152,9 @@ def evaluate(
     found = run_here(flow, loaded, given)
     evaluation = load_evaluation(found)
     if as_json:
-        _print_artifact(found, as_json, evaluation.model_dump(mode="json"))
+        print_artifact(found, as_json, evaluation.model_dump(mode="json"))
         return
-    _print_frame(evaluation.decision.reason, comparison(evaluation.scores))
+    print_frame(evaluation.decision.reason, comparison(evaluation.scores))
 
 
 @app.command(rich_help_panel=_STAGES)
@@ -198,7 +171,7 @@ def register(
     from flows.here import run_here
     from flows.register import register as flow
 
-    _print_versions([run_here(flow, loaded, given).champion], as_json)
+    print_versions([run_here(flow, loaded, given).champion], as_json)
 
 
 @app.command(rich_help_panel=_STAGES)
@@ -213,7 +186,7 @@ def export(
 
     exported = run_here(flow, loaded, champions.dataset)
     if as_json:
-        _print_json(exported.model_dump(mode="json"))
+        print_json(exported.model_dump(mode="json"))
     else:
         print(exported.path)
 
@@ -238,9 +211,9 @@ def datasets(as_json: JsonOption = False) -> None:
         for one in KNOWN.values()
     ]
     if as_json:
-        _print_json(rows)
+        print_json(rows)
         return
-    _print_table("Known data sets", [{**row, "homepage": row["homepage"]} for row in rows])
+    print_table("Known data sets", [{**row, "homepage": row["homepage"]} for row in rows])
     print("Or your own: --dataset path/to/ratings.csv, or --dataset synthetic:users=…,items=…,ratings=…")
 
 
@@ -262,7 +235,7 @@ def recommend(
         raise UsageError(
             f"unknown user {unknown}: the champion was trained on {len(bundle.user_ids):,} users, {first} to {last}."
         )
-    _print_lists(bundle.recommend(bundle.user_ids[codes], k), "user_id", "For user {}", as_json)
+    print_lists(bundle.recommend(bundle.user_ids[codes], k), "user_id", "For user {}", as_json)
 
 
 @app.command(rich_help_panel=_USE)
@@ -275,7 +248,7 @@ def similar(
     """The items nearest to one, by the cosine of their factors."""
     bundle = _bundle(dataset)
     code = _item(bundle, item)
-    _print_lists(bundle.similar(bundle.item_ids[[code]], k), "item_id", f"Like {bundle.titles[code]}", as_json)
+    print_lists(bundle.similar(bundle.item_ids[[code]], k), "item_id", f"Like {bundle.titles[code]}", as_json)
 
 
 @app.command(rich_help_panel=_USE)
@@ -295,7 +268,7 @@ def predict(
     rating = float(bundle.factors.predict(users, items)[0])
     title, known = str(bundle.titles[items[0]]), bool(users[0] >= 0)
     if as_json:
-        _print_json(
+        print_json(
             {
                 "user_id": user,
                 "item_id": bundle.item_ids[items[0]],
@@ -311,7 +284,7 @@ def predict(
 @app.command(rich_help_panel=_KEEP)
 def models(dataset: DatasetOption = None, as_json: JsonOption = False) -> None:
     """The versions in the registry, newest first."""
-    _print_versions(_registry(dataset).versions(), as_json)
+    print_versions(_registry(dataset).versions(), as_json)
 
 
 @app.command(rich_help_panel=_KEEP)
@@ -321,13 +294,13 @@ def promote(
     as_json: JsonOption = False,
 ) -> None:
     """Make a version the champion."""
-    _print_versions([_registry(dataset).promote(version)], as_json)
+    print_versions([_registry(dataset).promote(version)], as_json)
 
 
 @app.command(rich_help_panel=_KEEP)
 def rollback(dataset: DatasetOption = None, as_json: JsonOption = False) -> None:
     """Make the champion before this one the champion again."""
-    _print_versions([_registry(dataset).rollback()], as_json)
+    print_versions([_registry(dataset).rollback()], as_json)
 
 
 @app.command(rich_help_panel=_KEEP)
@@ -339,7 +312,7 @@ def ui(
     from mfcore.settings import Settings
     from mfcore.tracking.ui import serve
 
-    serve(Settings.read(), port, announce=lambda url: _print_json({"url": url}) if as_json else print(url, flush=True))
+    serve(Settings.read(), port, announce=lambda url: print_json({"url": url}) if as_json else print(url, flush=True))
 
 
 @app.command(rich_help_panel=_KEEP)
@@ -349,9 +322,9 @@ def doctor(as_json: JsonOption = False) -> None:
 
     findings = examine()
     if as_json:
-        _print_json([finding.model_dump() for finding in findings])
+        print_json([finding.model_dump() for finding in findings])
     else:
-        _print_table("", [finding.model_dump() for finding in findings])
+        print_table("", [finding.model_dump() for finding in findings])
     if any(finding.status == "fail" for finding in findings):
         raise UsageError("something above has to be mended first.")
 
@@ -422,81 +395,3 @@ def _item(bundle: "Bundle", wanted: str) -> int:
         others = ", ".join(matches["title"].iloc[1:])
         print(f"took {wanted!r} for {matches['title'].iloc[0]}; others like it: {others}", file=sys.stderr)
     return int(find_codes(bundle.item_ids, [matches["item_id"].iloc[0]])[0])
-
-
-def _print_json(document: object) -> None:
-    print(json.dumps(document, indent=2, default=_plain, allow_nan=False), flush=True)
-
-
-def _plain(value: Any) -> object:
-    """Numpy's scalars as Python's, anything else as text."""
-    return value.item() if hasattr(value, "item") else str(value)
-
-
-def _print_artifact(artifact: "Artifact", as_json: bool, found: object = None) -> None:
-    if as_json:
-        document = {**artifact.model_dump(mode="json"), "details": artifact.details}
-        _print_json(document if found is None else {**document, "found": found})
-    else:
-        print(artifact.path)
-
-
-def _print_lists(frame: "pd.DataFrame", key: str, title: str, as_json: bool) -> None:
-    if as_json:
-        _print_json(json.loads(frame.to_json(orient="records")))
-        return
-    for one, rows in frame.groupby(key, sort=False):
-        _print_frame(title.format(one), rows.drop(columns=key))
-
-
-def _print_versions(versions: "Iterable[Registered]", as_json: bool) -> None:
-    if as_json:
-        _print_json([version.model_dump(mode="json") | {"uri": version.uri} for version in versions])
-        return
-    rows = [
-        {
-            "version": version.version,
-            "aliases": ", ".join(version.aliases),
-            "algorithm": version.recipe.algorithm,
-            **version.metrics,
-            "made": time.strftime("%Y-%m-%d %H:%M", time.localtime(version.made_at / 1000)),
-            "data": version.data,
-        }
-        for version in versions
-    ]
-    _print_table("", rows)
-
-
-def _print_frame(title: str, frame: "pd.DataFrame") -> None:
-    _print_table(title, frame.astype(object).where(frame.notna(), None).to_dict("records"))
-
-
-def _print_table(title: str, rows: Iterable[Mapping[Any, object]]) -> None:
-    from rich.console import Console
-    from rich.table import Table
-
-    rows = list(rows)
-    table = Table(title=title or None, title_justify="left", box=None, header_style="bold", pad_edge=False)
-    for name, value in (rows[0] if rows else {}).items():
-        table.add_column(str(name), justify="right" if isinstance(value, int | float) else "left", overflow="fold")
-    for row in rows:
-        table.add_row(*(_cell(value) for value in row.values()))
-    Console(width=None if sys.stdout.isatty() else 160).print(table)
-
-
-def _cell(value: object) -> str:
-    if isinstance(value, float):
-        return f"{value:.4f}" if abs(value) < 100 else f"{value:,.0f}"
-    return "–" if value is None else f"{value:,}" if isinstance(value, int) else str(value)
-
-
-def _quieten() -> None:
-    """Our own lines on stderr; Prefect's and MLflow's go to their servers, and are shown when they are warnings."""
-    os.environ.setdefault("PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL", str(logging.CRITICAL))
-    os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "WARNING")
-    handler = logging.StreamHandler()
-    handler.setFormatter(logging.Formatter("%(asctime)s  %(message)s", datefmt="%H:%M:%S"))
-    log = logging.getLogger("mfcore")
-    log.setLevel(logging.INFO)
-    log.addHandler(handler)
-    log.propagate = False

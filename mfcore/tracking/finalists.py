@@ -32,7 +32,7 @@ def log_scored(
     candidate = scored.score.candidate
     params = {"algorithm": candidate.recipe.algorithm, **candidate.recipe.build().model_dump()}
     own = {**tags, "algorithm": candidate.recipe.algorithm, "role": candidate.role}
-    metrics = {**scored.score.metrics, "seconds": scored.score.seconds}
+    metrics = {**scored.score.metrics, "training_seconds": scored.score.seconds}
     if candidate.validation_rmse is not None:
         metrics["validation_rmse"] = candidate.validation_rmse
     with experiment.run(f"{candidate.role}-{candidate.name}", parent=parent, tags=own, params=params) as run_id:
@@ -40,9 +40,9 @@ def log_scored(
         if candidate.role != "baseline":
             bundle = Bundle.of(scored.factors, train, items)
             model_uri = log_bundle(bundle, run_id, candidate.name, own, params)
-            experiment.log_curve(run_id, "epoch_train_rmse", scored.train_curve)
+            experiment.log_curve(run_id, "train_rmse_by_epoch", scored.train_curve)
             validation = tuned.best.curve if tuned is not None else []
-            experiment.log_curve(run_id, "epoch_validation_rmse", validation)
+            experiment.log_curve(run_id, "validation_rmse_by_epoch", validation)
             pictures = {
                 "learning_curve": figures.learning_curves(scored.train_curve, validation),
                 "calibration": figures.calibration(scored.predictions, test.values, test.scale),

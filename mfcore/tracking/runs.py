@@ -1,8 +1,8 @@
 """The runs of a data set's experiment: pipeline, trials and finalists, under the same names."""
 
 import fcntl
+import getpass
 import json
-import logging
 import os
 import socket
 import time
@@ -15,7 +15,7 @@ from urllib.parse import urlparse
 import mlflow
 from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param, RunStatus, RunTag
 from mlflow.exceptions import MlflowException
-from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID
+from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID, MLFLOW_SOURCE_NAME, MLFLOW_USER
 
 from mfcore import __version__
 from mfcore.errors import UsageError
@@ -24,7 +24,8 @@ from mfcore.tuning import Trial
 
 __all__ = ["Experiment", "prepare_store"]
 
-logger = logging.getLogger(__name__)
+# Opens the experiment on the pages for training models, not on those for language models.
+_KIND, _MODEL_TRAINING = "mlflow.experimentKind", "custom_model_development"
 
 
 class Experiment:
@@ -48,7 +49,7 @@ class Experiment:
                 found = self.client.get_experiment_by_name(self.name)
                 if found is None:
                     location = _artifact_location(settings.tracking_uri, self.name)
-                    self.id = self.client.create_experiment(self.name, artifact_location=location)
+                    self.id = self.client.create_experiment(self.name, location, tags={_KIND: _MODEL_TRAINING})
                 else:
                     self.id = found.experiment_id
         except (MlflowException, OSError) as error:
@@ -86,7 +87,14 @@ class Experiment:
         start_time: int | None = None,
     ) -> str:
         """Start a run and return its id."""
-        every = {"code_version": __version__, "process": _process(), "dataset": self.dataset, **(tags or {})}
+        every = {
+            "code_version": __version__,
+            "process": _process(),
+            "dataset": self.dataset,
+            MLFLOW_SOURCE_NAME: "mfcore",
+            MLFLOW_USER: _user(),
+            **(tags or {}),
+        }
         if parent is not None:
             every[MLFLOW_PARENT_RUN_ID] = parent
         run = self.client.create_run(self.id, run_name=name, tags=every, start_time=start_time)
@@ -138,10 +146,10 @@ class Experiment:
         own["trial"] = str(trial.number)
         started = now - int(trial.seconds * 1000)
         run_id = self.start(trial.name, parent=parent, tags={**tags, **own}, start_time=started)
-        metrics = [Metric("epoch_validation_rmse", value, now, epoch) for epoch, value in enumerate(trial.curve, 1)]
+        metrics = [Metric("validation_rmse_by_epoch", value, now, epoch) for epoch, value in enumerate(trial.curve, 1)]
         if trial.validation_rmse is not None:
             metrics.append(Metric("validation_rmse", trial.validation_rmse, now, 0))
-        metrics.append(Metric("seconds", trial.seconds, now, 0))
+        metrics.append(Metric("training_seconds", trial.seconds, now, 0))
         params = {"algorithm": trial.algorithm, **trial.params, "n_epochs": len(trial.curve)}
         self.client.log_batch(run_id, metrics=metrics, params=[Param(key, str(value)) for key, value in params.items()])
         self.client.set_terminated(run_id)
@@ -207,6 +215,14 @@ def _one_at_a_time(tracking_uri: str) -> Iterator[None]:
     with (database.parent / f".{database.name}.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield
+
+
+def _user() -> str:
+    """Who runs this; some containers' users have no name."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return str(os.getuid())
 
 
 def _process() -> str:

@@ -41,6 +41,8 @@ def serve(settings: Settings, port: int, announce: Callable[[str], None]) -> Non
     command = [sys.executable, "-m", "mlflow", "server", "--backend-store-uri", settings.tracking_uri]
     command += ["--host", "127.0.0.1", "--port", str(port), "--workers", "1"]
     environment = {**os.environ, "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
+    # A plain kill, as by a service manager, must not leave the server behind either.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     server = subprocess.Popen(command, env=environment, stdout=sys.stderr, start_new_session=True)
     try:
         _wait(url, server)

@@ -61,7 +61,7 @@ def test_each_trial_is_a_run_with_its_curve_under_the_same_names(first: dict[str
         assert run.data.tags["mlflow.parentRunId"] == first["run_id"]
         assert run.info.status == "FINISHED"
         assert shared <= set(run.data.params)
-        curve = client().get_metric_history(run.info.run_id, "epoch_validation_rmse")
+        curve = client().get_metric_history(run.info.run_id, "validation_rmse_by_epoch")
         assert [point.step for point in curve] == list(range(1, len(curve) + 1))
         assert min(point.value for point in curve) == run.data.metrics["validation_rmse"]
 

@@ -79,7 +79,12 @@ def test_what_goes_wrong_is_said_in_a_line(sqlite, tmp_path, config, error, word
 
 @pytest.mark.parametrize(
     "url",
-    ["postgresql://me:hunter2@host/db", "mysql://me:x${A}@host/db", "postgresql://host/db?password=hunter2", "hunter2 ://"],
+    [
+        "postgresql://me:hunter2@host/db",
+        "mysql://me:x${A}@host/db",
+        "postgresql://host/db?password=hunter2",
+        "hunter2 ://",
+    ],
 )
 def test_a_configuration_with_a_password_in_it_is_refused_without_repeating_it(url, tmp_path):
     with pytest.raises(UsageError) as raised:

@@ -91,8 +91,8 @@ def test_the_long_table_and_its_jokes_without_html(tmp_path):
 def test_joke_pages_go_with_the_wide_matrix(tmp_path):
     write_csv(tmp_path, WIDE)
     (tmp_path / "init2.html").write_bytes(
-        b"<html><body><table><td><font size=\"+1\">\n<!--begin of joke -->\nA man\nvisits the <b>doctor</b>. \xe9<P>\n"
-        b"\"Cancer\"\n<!--end of joke -->\n</td></body></html>"
+        b'<html><body><table><td><font size="+1">\n<!--begin of joke -->\nA man\nvisits the <b>doctor</b>. \xe9<P>\n'
+        b'"Cancer"\n<!--end of joke -->\n</td></body></html>'
     )
     tables = load(tmp_path)
     assert tables.items.to_dict("records") == [

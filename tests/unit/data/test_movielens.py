@@ -28,7 +28,9 @@ def test_100k_in_latin_1_with_a_flag_for_each_genre(folder_of):
     assert tables.ratings.index.tolist() == [1, 2]
     assert tables.items.to_dict("records") == [
         {
-            "item_id": 242, "title": 'Kolya, "the" Café (1996)', "genres": "Comedy|Western",
+            "item_id": 242,
+            "title": 'Kolya, "the" Café (1996)',
+            "genres": "Comedy|Western",
             "url": "http://imdb.com/M/title-exact?Kolya%20(1996)",
         }
     ]
@@ -44,7 +46,8 @@ def test_1m_and_10m_with_double_colons(folder_of, encoding):
     )
     assert tables.ratings.values.tolist() == [[1, 1193, 5, 978300760], [1, 661, 3.5, 978302109]]
     assert tables.items.values.tolist() == [
-        [661, "Misérables, Les: Part 1 (1995)", "Drama|Musical"], [1193, "None", ""]
+        [661, "Misérables, Les: Part 1 (1995)", "Drama|Musical"],
+        [1193, "None", ""],
     ]
 
 
@@ -58,16 +61,25 @@ def test_20m_and_later_with_quoted_titles_links_and_windows_line_ends(folder_of)
         links_dot_csv=b"movieId,imdbId,tmdbId\r\n1,0112346,9087\r\n3,173,\r\n",
     )
     assert tables.ratings.to_dict("list") == {
-        "user_id": [1, 1], "item_id": [1, 3], "rating": [4.0, 0.5], "timestamp": [964982703, 964981247]
+        "user_id": [1, 1],
+        "item_id": [1, 3],
+        "rating": [4.0, 0.5],
+        "timestamp": [964982703, 964981247],
     }
     assert tables.items.to_dict("records") == [
         {
-            "item_id": 1, "title": "American President, The (1995)", "genres": "Comedy|Drama",
-            "url": "https://www.imdb.com/title/tt0112346/", "tmdb_id": "9087",
+            "item_id": 1,
+            "title": "American President, The (1995)",
+            "genres": "Comedy|Drama",
+            "url": "https://www.imdb.com/title/tt0112346/",
+            "tmdb_id": "9087",
         },
         {
-            "item_id": 3, "title": '"Great Performances" Cats (1998)', "genres": "",
-            "url": "https://www.imdb.com/title/tt0000173/", "tmdb_id": "",
+            "item_id": 3,
+            "title": '"Great Performances" Cats (1998)',
+            "genres": "",
+            "url": "https://www.imdb.com/title/tt0000173/",
+            "tmdb_id": "",
         },
     ]
 
@@ -83,12 +95,10 @@ def test_recbole_names_and_types_its_columns(folder_of):
         x_dot_inter=b"user_id:token\titem_id:token\trating:float\ttimestamp:float\n1\t2\t3\t881250949\n",
         x_dot_item=(
             b"item_id:token\tmovie_title:token_seq\trelease_year:token\tclass:token_seq\n"
-            b"2\tToy \"Story\t1995\tAnimation Comedy\n3\tUnknown\tunkonwn\tunknown\n"
+            b'2\tToy "Story\t1995\tAnimation Comedy\n3\tUnknown\tunkonwn\tunknown\n'
         ),
     )
-    assert tables.ratings.to_dict("list") == {
-        "user_id": [1], "item_id": [2], "rating": [3.0], "timestamp": [881250949]
-    }
+    assert tables.ratings.to_dict("list") == {"user_id": [1], "item_id": [2], "rating": [3.0], "timestamp": [881250949]}
     assert tables.items["title"].tolist() == ['Toy "Story (1995)', "Unknown"]
     assert tables.items["genres"].tolist() == ["Animation|Comedy", "unknown"]
 

@@ -163,4 +163,3 @@ def test_a_folder_without_ratings_says_what_was_found(tmp_path):
     (tmp_path / "more.md").write_text("x")
     with pytest.raises(DataInvalid, match=r"more.md, notes.md"):
         recognise(tmp_path)
-

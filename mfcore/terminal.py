@@ -1,0 +1,98 @@
+"""What a person or a program reads: tables and lists on a terminal, one JSON document, our own log lines."""
+
+import json
+import logging
+import sys
+import time
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from mfcore.artifacts import Artifact
+    from mfcore.tracking.registry import Registered
+
+__all__ = ["print_artifact", "print_frame", "print_json", "print_lists", "print_table", "print_versions", "start_log"]
+
+
+def print_json(document: object) -> None:
+    """Print one JSON document to stdout."""
+    print(json.dumps(document, indent=2, default=_plain, allow_nan=False), flush=True)
+
+
+def _plain(value: Any) -> object:
+    """Numpy's scalars as Python's, anything else as text."""
+    return value.item() if hasattr(value, "item") else str(value)
+
+
+def print_artifact(artifact: "Artifact", as_json: bool, found: object = None) -> None:
+    """Print where an artifact lies, or all that is known of it."""
+    if as_json:
+        document = {**artifact.model_dump(mode="json"), "details": artifact.details}
+        print_json(document if found is None else {**document, "found": found})
+    else:
+        print(artifact.path)
+
+
+def print_lists(frame: "pd.DataFrame", key: str, title: str, as_json: bool) -> None:
+    """Print ranked lists, one table for each value of the column `key`."""
+    if as_json:
+        print_json(json.loads(frame.to_json(orient="records")))
+        return
+    for one, rows in frame.groupby(key, sort=False):
+        print_frame(title.format(one), rows.drop(columns=key))
+
+
+def print_versions(versions: "Iterable[Registered]", as_json: bool) -> None:
+    """Print versions of a registered model."""
+    if as_json:
+        print_json([version.model_dump(mode="json") | {"uri": version.uri} for version in versions])
+        return
+    rows = [
+        {
+            "version": version.version,
+            "aliases": ", ".join(version.aliases),
+            "algorithm": version.recipe.algorithm,
+            **version.metrics,
+            "made": time.strftime("%Y-%m-%d %H:%M", time.localtime(version.made_at / 1000)),
+            "data": version.data,
+        }
+        for version in versions
+    ]
+    print_table("", rows)
+
+
+def print_frame(title: str, frame: "pd.DataFrame") -> None:
+    """Print a frame as a table."""
+    print_table(title, frame.astype(object).where(frame.notna(), None).to_dict("records"))
+
+
+def print_table(title: str, rows: Iterable[Mapping[Any, object]]) -> None:
+    """Print rows of the same keys as a table."""
+    from rich.console import Console
+    from rich.table import Table
+
+    rows = list(rows)
+    table = Table(title=title or None, title_justify="left", box=None, header_style="bold", pad_edge=False)
+    for name, value in (rows[0] if rows else {}).items():
+        table.add_column(str(name), justify="right" if isinstance(value, int | float) else "left", overflow="fold")
+    for row in rows:
+        table.add_row(*(_cell(value) for value in row.values()))
+    Console(width=None if sys.stdout.isatty() else 160).print(table)
+
+
+def _cell(value: object) -> str:
+    if isinstance(value, float):
+        return f"{value:.4f}" if abs(value) < 100 else f"{value:,.0f}"
+    return "–" if value is None else f"{value:,}" if isinstance(value, int) else str(value)
+
+
+def start_log() -> None:
+    """Send our own lines to stderr."""
+    handler = logging.StreamHandler()
+    handler.setFormatter(logging.Formatter("%(asctime)s  %(message)s", datefmt="%H:%M:%S"))
+    log = logging.getLogger("mfcore")
+    log.setLevel(logging.INFO)
+    log.addHandler(handler)
+    log.propagate = False
