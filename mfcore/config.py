@@ -3,6 +3,7 @@
 import re
 import tomllib
 from collections.abc import Iterable
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -88,13 +89,39 @@ class ValidationConfig(_Section):
 class SplitConfig(_Section):
     """How ratings are parted into train, validation and test."""
 
-    method: Literal["random", "leave-k-out", "time"] = Field(
-        "random", description="At random; the same number of each user's; or by global time"
+    method: Literal["random", "k-fold", "leave-k-out", "share", "time"] = Field(
+        "random",
+        description="At random; one fold of several; the same number, or share, of each user's; or by global time",
     )
     validation: Annotated[float, Field(gt=0, lt=0.5)] = Field(0.1, description="Share of ratings for validation")
     test: Annotated[float, Field(gt=0, lt=0.5)] = Field(0.1, description="Share of ratings for test")
+    n_folds: int = Field(5, ge=2, le=100, description="k-fold: parts of equal size, one of which is test")
+    fold: int = Field(0, ge=0, description="k-fold: which of them, from 0")
     leave_k: int = Field(5, ge=1, description="leave-k-out: ratings of each user in validation, and as many in test")
+    validation_from: datetime | None = Field(None, description="time: when validation begins, instead of a share")
+    test_from: datetime | None = Field(None, description="time: when test begins, instead of a share")
     seed: int = Field(0, ge=0, description="Seed of the split")
+
+    @model_validator(mode="after")
+    def _consistent(self) -> "SplitConfig":
+        if self.fold >= self.n_folds:
+            raise ValueError(f"fold {self.fold} is none of {self.n_folds} folds, counted from 0")
+        if (self.validation_from is None) != (self.test_from is None):
+            raise ValueError("validation_from and test_from need each other")
+        if self.moments is not None and self.moments[0] >= self.moments[1]:
+            raise ValueError("validation_from must be before test_from")
+        return self
+
+    @property
+    def moments(self) -> tuple[int, int] | None:
+        """When validation and test begin, in seconds since 1970; times without a zone are UTC."""
+        if self.validation_from is None or self.test_from is None:
+            return None
+        first, second = (
+            int((moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp())
+            for moment in (self.validation_from, self.test_from)
+        )
+        return first, second
 
 
 class TuningConfig(_Section):
