@@ -13,7 +13,9 @@ from mfcore.errors import UsageError, nearest
 
 __all__ = [
     "ALGORITHMS",
+    "DRIFT_MEASURES",
     "DatasetConfig",
+    "DriftConfig",
     "EvaluationConfig",
     "ExportConfig",
     "PipelineConfig",
@@ -45,6 +47,9 @@ class DatasetConfig(_Section):
     url: str | None = Field(None, description="SQLAlchemy URL of a database; its password as ${NAME}")
     table: str | None = Field(None, description="Table of the database, or schema.table")
     query: str | None = Field(None, description="SELECT statement, instead of a table")
+    mode: Literal["replace", "append"] = Field(
+        "replace", description="Whether the ratings stand for themselves, or are merged into the last accepted ones"
+    )
     user_column: str = Field("user_id", description="Column of the user's id, in a file of one's own")
     item_column: str = Field("item_id", description="Column of the item's id")
     rating_column: str = Field("rating", description="Column of the rating")
@@ -84,6 +89,35 @@ class ValidationConfig(_Section):
     max_cold_items: float = Field(1.0, ge=0, le=1, description="A larger share of cold items stops the run")
     max_user_share: float = Field(0.5, gt=0, le=1, description="One user with a larger share of ratings stops the run")
     max_item_share: float = Field(0.5, gt=0, le=1, description="One item with a larger share of ratings stops the run")
+
+
+DRIFT_MEASURES = ("size", "mean", "histogram", "new_users", "new_items")
+"""What a snapshot is compared with the last accepted one by."""
+
+
+class DriftConfig(_Section):
+    """How far new ratings may be from the last that were accepted. More gives a warning, or stops the run."""
+
+    size: float = Field(0.5, ge=0, description="Change of the number of ratings, as a share of the last number")
+    mean: float = Field(0.05, ge=0, description="Change of the mean rating, as a share of the scale's width")
+    histogram: float = Field(0.2, ge=0, description="Population stability index of the histogram of ratings")
+    new_users: float = Field(0.5, ge=0, le=1, description="Share of users that were not there before")
+    new_items: float = Field(0.5, ge=0, le=1, description="Share of items that were not there before")
+    stop_on: tuple[str, ...] = Field((), description="Measures that stop the run instead of warning: size, mean, …")
+
+    @field_validator("stop_on", mode="before")
+    @classmethod
+    def _split(cls, value: Any) -> Any:
+        return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
+
+    @field_validator("stop_on")
+    @classmethod
+    def _known(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for name in value:
+            if name not in DRIFT_MEASURES:
+                known = ", ".join(DRIFT_MEASURES)
+                raise ValueError(f"unknown measure {name!r}{nearest(name, DRIFT_MEASURES)}; known: {known}")
+        return value
 
 
 class SplitConfig(_Section):
@@ -183,6 +217,7 @@ class PipelineConfig(_Section):
 
     dataset: DatasetConfig = DatasetConfig()
     validation: ValidationConfig = ValidationConfig()
+    drift: DriftConfig = DriftConfig()
     split: SplitConfig = SplitConfig()
     tuning: TuningConfig = TuningConfig()
     evaluation: EvaluationConfig = EvaluationConfig()
