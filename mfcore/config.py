@@ -3,6 +3,7 @@
 import re
 import tomllib
 from collections.abc import Iterable
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -12,7 +13,9 @@ from mfcore.errors import UsageError, nearest
 
 __all__ = [
     "ALGORITHMS",
+    "DRIFT_MEASURES",
     "DatasetConfig",
+    "DriftConfig",
     "EvaluationConfig",
     "ExportConfig",
     "PipelineConfig",
@@ -44,6 +47,9 @@ class DatasetConfig(_Section):
     url: str | None = Field(None, description="SQLAlchemy URL of a database; its password as ${NAME}")
     table: str | None = Field(None, description="Table of the database, or schema.table")
     query: str | None = Field(None, description="SELECT statement, instead of a table")
+    mode: Literal["replace", "append"] = Field(
+        "replace", description="Whether the ratings stand for themselves, or are merged into the last accepted ones"
+    )
     user_column: str = Field("user_id", description="Column of the user's id, in a file of one's own")
     item_column: str = Field("item_id", description="Column of the item's id")
     rating_column: str = Field("rating", description="Column of the rating")
@@ -85,16 +91,71 @@ class ValidationConfig(_Section):
     max_item_share: float = Field(0.5, gt=0, le=1, description="One item with a larger share of ratings stops the run")
 
 
+DRIFT_MEASURES = ("size", "mean", "histogram", "new_users", "new_items")
+"""What a snapshot is compared with the last accepted one by."""
+
+
+class DriftConfig(_Section):
+    """How far new ratings may be from the last that were accepted. More gives a warning, or stops the run."""
+
+    size: float = Field(0.5, ge=0, description="Change of the number of ratings, as a share of the last number")
+    mean: float = Field(0.05, ge=0, description="Change of the mean rating, as a share of the scale's width")
+    histogram: float = Field(0.2, ge=0, description="Population stability index of the histogram of ratings")
+    new_users: float = Field(0.5, ge=0, le=1, description="Share of users that were not there before")
+    new_items: float = Field(0.5, ge=0, le=1, description="Share of items that were not there before")
+    stop_on: tuple[str, ...] = Field((), description="Measures that stop the run instead of warning: size, mean, …")
+
+    @field_validator("stop_on", mode="before")
+    @classmethod
+    def _split(cls, value: Any) -> Any:
+        return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
+
+    @field_validator("stop_on")
+    @classmethod
+    def _known(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for name in value:
+            if name not in DRIFT_MEASURES:
+                known = ", ".join(DRIFT_MEASURES)
+                raise ValueError(f"unknown measure {name!r}{nearest(name, DRIFT_MEASURES)}; known: {known}")
+        return value
+
+
 class SplitConfig(_Section):
     """How ratings are parted into train, validation and test."""
 
-    method: Literal["random", "leave-k-out", "time"] = Field(
-        "random", description="At random; the same number of each user's; or by global time"
+    method: Literal["random", "k-fold", "leave-k-out", "share", "time"] = Field(
+        "random",
+        description="At random; one fold of several; the same number, or share, of each user's; or by global time",
     )
     validation: Annotated[float, Field(gt=0, lt=0.5)] = Field(0.1, description="Share of ratings for validation")
     test: Annotated[float, Field(gt=0, lt=0.5)] = Field(0.1, description="Share of ratings for test")
+    n_folds: int = Field(5, ge=2, le=100, description="k-fold: parts of equal size, one of which is test")
+    fold: int = Field(0, ge=0, description="k-fold: which of them, from 0")
     leave_k: int = Field(5, ge=1, description="leave-k-out: ratings of each user in validation, and as many in test")
+    validation_from: datetime | None = Field(None, description="time: when validation begins, instead of a share")
+    test_from: datetime | None = Field(None, description="time: when test begins, instead of a share")
     seed: int = Field(0, ge=0, description="Seed of the split")
+
+    @model_validator(mode="after")
+    def _consistent(self) -> "SplitConfig":
+        if self.fold >= self.n_folds:
+            raise ValueError(f"fold {self.fold} is none of {self.n_folds} folds, counted from 0")
+        if (self.validation_from is None) != (self.test_from is None):
+            raise ValueError("validation_from and test_from need each other")
+        if self.moments is not None and self.moments[0] >= self.moments[1]:
+            raise ValueError("validation_from must be before test_from")
+        return self
+
+    @property
+    def moments(self) -> tuple[int, int] | None:
+        """When validation and test begin, in seconds since 1970; times without a zone are UTC."""
+        if self.validation_from is None or self.test_from is None:
+            return None
+        first, second = (
+            int((moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp())
+            for moment in (self.validation_from, self.test_from)
+        )
+        return first, second
 
 
 class TuningConfig(_Section):
@@ -156,6 +217,7 @@ class PipelineConfig(_Section):
 
     dataset: DatasetConfig = DatasetConfig()
     validation: ValidationConfig = ValidationConfig()
+    drift: DriftConfig = DriftConfig()
     split: SplitConfig = SplitConfig()
     tuning: TuningConfig = TuningConfig()
     evaluation: EvaluationConfig = EvaluationConfig()

@@ -12,7 +12,7 @@ from mfcore.data.catalog import Database
 from mfcore.errors import DataInvalid, SourceUnavailable, UsageError
 
 if TYPE_CHECKING:
-    from sqlalchemy import Connection, Select, TextClause
+    from sqlalchemy import ColumnClause, Connection, Select, TextClause
 
 __all__ = ["content_of", "extract"]
 
@@ -102,7 +102,7 @@ def _statement(source: Database, connection: "Connection") -> "Select[Any] | Tex
         raise SourceUnavailable(f"{_where(source)}: no table {source.table!r}; tables there: {known}.")
     found = [one["name"] for one in inspector.get_columns(name, schema or None)]
     _require(source, found)
-    wanted = (column(one) for one in source.columns if one in found)
+    wanted: list[ColumnClause[Any]] = [column(one) for one in source.columns if one in found]
     return select(*wanted).select_from(table(name, schema=schema or None))
 
 

@@ -1,6 +1,7 @@
 """Ratings parted into train, validation and test, so that nothing of a later part is in an earlier one."""
 
 import json
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -14,6 +15,9 @@ from mfcore.errors import UsageError
 __all__ = ["Split", "split"]
 
 Rows = NDArray[np.int64]
+Parts = NDArray[np.int8]
+"""The part of each rating: 0 train, 1 validation, 2 test."""
+Dropped = dict[str, int]
 
 _PARTS = ("train", "validation", "test")
 
@@ -61,19 +65,18 @@ def split(ratings: Ratings, config: SplitConfig) -> Split:
     >>> len(parts.train), len(parts.validation), len(parts.test)
     (80, 10, 10)
     """
-    methods = {"random": _random, "leave-k-out": _leave_k_out, "time": _by_time}
-    part_of, dropped = methods[config.method](ratings, config)
+    part_of, dropped = _METHODS[config.method](ratings, config)
     parts = {name: np.flatnonzero(part_of == number) for number, name in enumerate(_PARTS)}
     for name, rows in parts.items():
         if not len(rows):
             raise UsageError(
                 f"the {config.method} split of {len(ratings)} ratings leaves {name} empty: "
-                "bring more ratings, or change the shares or the method in [split]."
+                "bring more ratings, or change the method or its settings in [split]."
             )
     return Split(parts["train"], parts["validation"], parts["test"], dropped)
 
 
-def _random(ratings: Ratings, config: SplitConfig) -> tuple[NDArray[np.int8], dict[str, int]]:
+def _random(ratings: Ratings, config: SplitConfig) -> tuple[Parts, Dropped]:
     """Each rating's part drawn at random, the parts' sizes being exact."""
     n = len(ratings)
     order = np.random.default_rng(config.seed).permutation(n)
@@ -84,22 +87,54 @@ def _random(ratings: Ratings, config: SplitConfig) -> tuple[NDArray[np.int8], di
     return part_of, {}
 
 
-def _leave_k_out(ratings: Ratings, config: SplitConfig) -> tuple[NDArray[np.int8], dict[str, int]]:
+def _k_fold(ratings: Ratings, config: SplitConfig) -> tuple[Parts, Dropped]:
+    """Test is one of `n_folds` parts that are drawn at random and differ by one rating at most.
+
+    Validation is drawn from the rest. The folds of one seed have no rating in common, and
+    together hold all.
+    """
+    rng = np.random.default_rng(config.seed)
+    folds = np.array_split(rng.permutation(len(ratings)), config.n_folds)
+    test = folds.pop(config.fold)
+    rest = np.concatenate(folds)
+    part_of = np.zeros(len(ratings), np.int8)
+    part_of[test] = 2
+    n_validation = round(config.validation * len(ratings))
+    part_of[rng.permutation(rest)[:n_validation]] = 1
+    return part_of, {}
+
+
+def _leave_k_out(ratings: Ratings, config: SplitConfig) -> tuple[Parts, Dropped]:
     """Of each user k ratings for test and k for validation, drawn at random.
 
     A user with fewer than 2k + 1 ratings would have none left to train on, and so stays
     in train whole.
     """
-    k = config.leave_k
-    place, counts = _places(ratings, np.random.default_rng(config.seed))
-    enough = counts >= 2 * k + 1
+    k = np.full(ratings.n_users, config.leave_k)
+    return _of_each_user(ratings, k, k, config.seed, f"fewer than {2 * config.leave_k + 1} ratings")
+
+
+def _share(ratings: Ratings, config: SplitConfig) -> tuple[Parts, Dropped]:
+    """Of each user the same share of ratings for test, and for validation, rounded to whole ratings."""
+    counts = np.bincount(ratings.users, minlength=ratings.n_users)
+    n_test = np.floor(config.test * counts + 0.5).astype(np.int64)
+    n_validation = np.floor(config.validation * counts + 0.5).astype(np.int64)
+    return _of_each_user(ratings, n_validation, n_test, config.seed, "too few ratings for a share")
+
+
+def _of_each_user(
+    ratings: Ratings, n_validation: Rows, n_test: Rows, seed: int, why_whole: str
+) -> tuple[Parts, Dropped]:
+    """So many ratings of each user, by code; a user who would have none left in train stays there whole."""
+    place, counts = _places(ratings, np.random.default_rng(seed))
+    held_out = n_validation + n_test
+    is_parted = (held_out > 0) & (held_out < counts)
+    n_test, held_out = n_test * is_parted, held_out * is_parted
     part_of = np.zeros(len(ratings), np.int8)
-    held_out = enough[ratings.users]
-    part_of[held_out & (place < 2 * k)] = 1
-    part_of[held_out & (place < k)] = 2
-    n_whole = int(((counts > 0) & ~enough).sum())
-    reason = f"users left whole in train, with fewer than {2 * k + 1} ratings"
-    return part_of, {reason: n_whole} if n_whole else {}
+    part_of[place < held_out[ratings.users]] = 1
+    part_of[place < n_test[ratings.users]] = 2
+    n_whole = int(((counts > 0) & ~is_parted).sum())
+    return part_of, {f"users left whole in train: {why_whole}": n_whole} if n_whole else {}
 
 
 def _places(ratings: Ratings, rng: np.random.Generator) -> tuple[Rows, Rows]:
@@ -113,19 +148,31 @@ def _places(ratings: Ratings, rng: np.random.Generator) -> tuple[Rows, Rows]:
     return place, counts
 
 
-def _by_time(ratings: Ratings, config: SplitConfig) -> tuple[NDArray[np.int8], dict[str, int]]:
+def _by_time(ratings: Ratings, config: SplitConfig) -> tuple[Parts, Dropped]:
     """Everything before one moment is train, everything from a second one on is test.
 
-    The moments are the times at the quantiles of the shares, and ratings of the same second
-    stay together, so that each part ends strictly before the next begins.
+    The moments are given, or are the times at the quantiles of the shares. Ratings of the
+    same second stay together, so that each part ends strictly before the next begins.
     """
     if ratings.times is None:
-        raise UsageError("a split by time needs times, and these ratings have none: set split.method = \"random\".")
-    times = np.sort(ratings.times)
-    n = len(times)
-    # The first second of a part belongs to it whole: it is the last that its share reaches into.
-    validation_from = times[min(n - 1, round((1 - config.test - config.validation) * n))]
-    test_from = times[min(n - 1, round((1 - config.test) * n))]
-    part_of = (ratings.times >= validation_from).astype(np.int8)
-    part_of[ratings.times >= test_from] = 2
+        raise UsageError('a split by time needs times, and these ratings have none: set split.method = "random".')
+    moments = config.moments
+    if moments is None:
+        times = np.sort(ratings.times)
+        last = len(times) - 1
+        shares = (1 - config.test - config.validation, 1 - config.test)
+        # The second that a share's end falls into belongs to the later part whole.
+        first, second = (int(times[min(last, round(share * len(times)))]) for share in shares)
+        moments = (first, second)
+    part_of = (ratings.times >= moments[0]).astype(np.int8)
+    part_of[ratings.times >= moments[1]] = 2
     return part_of, {}
+
+
+_METHODS: dict[str, Callable[[Ratings, SplitConfig], tuple[Parts, Dropped]]] = {
+    "random": _random,
+    "k-fold": _k_fold,
+    "leave-k-out": _leave_k_out,
+    "share": _share,
+    "time": _by_time,
+}

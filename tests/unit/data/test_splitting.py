@@ -28,10 +28,15 @@ def parts_of(ratings: Ratings, config: SplitConfig) -> Split | None:
         return None
 
 
-@given(some_ratings(), st.sampled_from(["random", "leave-k-out", "time"]), st.integers(1, 4), st.integers(0, 3))
+@given(
+    some_ratings(),
+    st.sampled_from(["random", "k-fold", "leave-k-out", "share", "time"]),
+    st.integers(1, 4),
+    st.integers(0, 3),
+)
 @settings(max_examples=150, deadline=None)
 def test_parts_are_disjoint_complete_sorted_and_deterministic(ratings, method, k, seed):
-    config = SplitConfig(method=method, leave_k=k, seed=seed)
+    config = SplitConfig(method=method, leave_k=k, n_folds=k + 1, fold=k, seed=seed)
     parts = parts_of(ratings, config)
     if parts is None:
         return
@@ -69,6 +74,33 @@ def test_leave_k_out_takes_k_of_each_user_who_has_enough(ratings, k, seed):
     assert sum(parts.dropped.values()) == (~enough).sum()
 
 
+@given(some_ratings(), st.integers(2, 7), st.integers(0, 5))
+@settings(max_examples=60, deadline=None)
+def test_folds_have_nothing_in_common_hold_everything_and_are_of_one_size(ratings, n_folds, seed):
+    configs = [SplitConfig(method="k-fold", n_folds=n_folds, fold=fold, seed=seed) for fold in range(n_folds)]
+    tests = [split(ratings, config).test for config in configs]
+    assert np.array_equal(np.sort(np.concatenate(tests)), np.arange(len(ratings)))
+    sizes = [len(test) for test in tests]
+    assert max(sizes) - min(sizes) <= 1
+
+
+@given(some_ratings(), st.floats(0.05, 0.4), st.floats(0.05, 0.4), st.integers(0, 5))
+@settings(max_examples=150, deadline=None)
+def test_a_share_of_each_user_is_held_out_and_something_is_left(ratings, validation, test, seed):
+    parts = parts_of(ratings, SplitConfig(method="share", validation=validation, test=test, seed=seed))
+    if parts is None:
+        return
+    counts, *held = (
+        np.bincount(rows, minlength=ratings.n_users)
+        for rows in (ratings.users, ratings.users[parts.validation], ratings.users[parts.test])
+    )
+    assert (held[0] + held[1] < counts).all()
+    whole = (held[0] + held[1]) == 0
+    assert sum(parts.dropped.values()) == whole.sum()
+    for share, found in zip((validation, test), held, strict=True):
+        assert (np.abs(found - share * counts)[~whole] <= 0.5 + 1e-9).all()
+
+
 def test_random_shares_are_exact_and_another_seed_gives_other_parts():
     ratings = Ratings.from_frame(synthesize(50, 40, 1000).frame, Scale(1, 5, 1))
     first = split(ratings, SplitConfig(validation=0.15, test=0.25))
@@ -87,13 +119,34 @@ def test_a_split_by_time_cuts_where_the_shares_say():
     assert sorted(ratings.times[parts.test]) == list(range(90, 100))
 
 
+def test_a_split_by_time_can_be_told_when_to_cut():
+    frame = pd.DataFrame({"user_id": 1, "item_id": range(10), "rating": 1.0, "timestamp": np.arange(10) * 86_400})
+    config = SplitConfig(method="time", validation_from="1970-01-04", test_from="1970-01-08T01:00:00+01:00")
+    parts = split(Ratings.from_frame(frame, Scale(1, 5, 1)), config)
+    assert parts.validation.tolist() == [3, 4, 5, 6]
+    assert parts.test.tolist() == [7, 8, 9]
+
+
+@pytest.mark.parametrize(
+    ("config", "words"),
+    [
+        ({"fold": 5}, "fold 5 is none of 5 folds"),
+        ({"test_from": "2020-01-01"}, "need each other"),
+        ({"validation_from": "2020-01-02", "test_from": "2020-01-01"}, "must be before"),
+    ],
+)
+def test_settings_that_contradict_each_other_are_refused(config, words):
+    with pytest.raises(ValueError, match=words):
+        SplitConfig(**config)
+
+
 def test_a_split_by_time_needs_times():
     frame = synthesize(10, 10, 60).frame.drop(columns="timestamp")
     with pytest.raises(UsageError, match="needs times"):
         split(Ratings.from_frame(frame, Scale(1, 5, 1)), SplitConfig(method="time"))
 
 
-@pytest.mark.parametrize("method", ["random", "time", "leave-k-out"])
+@pytest.mark.parametrize("method", ["random", "k-fold", "share", "time", "leave-k-out"])
 def test_an_empty_part_is_refused_by_name(method):
     frame = pd.DataFrame({"user_id": 1, "item_id": range(4), "rating": 1.0, "timestamp": 5})
     with pytest.raises(UsageError, match=r"leaves (train|validation) empty"):
