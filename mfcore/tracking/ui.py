@@ -20,7 +20,7 @@ __all__ = ["serve"]
 
 logger = logging.getLogger(__name__)
 
-_START_TIMEOUT_S = 120
+_START_TIMEOUT_S, _STOP_TIMEOUT_S = 120, 15
 
 
 def serve(settings: Settings, port: int, announce: Callable[[str], None]) -> None:
@@ -51,9 +51,20 @@ def serve(settings: Settings, port: int, announce: Callable[[str], None]) -> Non
     except KeyboardInterrupt:
         logger.info("stopped")
     finally:
-        if server.poll() is None:
-            os.killpg(server.pid, signal.SIGTERM)
-            server.wait(timeout=30)
+        _stop(server)
+
+
+def _stop(server: "subprocess.Popen[bytes]") -> None:
+    """End the server and the processes it started, and wait until they are gone."""
+    for number in (signal.SIGTERM, signal.SIGKILL):
+        deadline = time.monotonic() + _STOP_TIMEOUT_S
+        while time.monotonic() < deadline:
+            try:
+                os.killpg(server.pid, number)
+            except ProcessLookupError:
+                return
+            server.poll()
+            time.sleep(0.1)
 
 
 def _free(port: int) -> int:
