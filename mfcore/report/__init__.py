@@ -1,0 +1,1 @@
+"""Static HTML pages that open without a network."""
