@@ -12,8 +12,8 @@ from prefect.cache_policies import NO_CACHE
 
 from flows.common import artifact_key, input_artifact, logger, open_store, parent_run, report
 from flows.tune import load_tuned
-from flows.validate import load_items
 from mfcore import __version__
+from mfcore.acceptance import Snapshot
 from mfcore.artifacts import Artifact, fingerprint
 from mfcore.config import PipelineConfig
 from mfcore.data.catalog import resolve
@@ -108,7 +108,7 @@ def train_and_score(
     ratings, parts = Ratings.load(data.path), Split.load(splits.path)
     train = ratings.take(np.sort(np.concatenate((parts.train, parts.validation))))
     test = ratings.take(parts.test)
-    items = load_items(data)
+    items = Snapshot.load(data.path).items
     tags = {"stage": "evaluate", "data": data.fingerprint, "split": splits.fingerprint}
     scores: list[Score] = []
     predictions: dict[str, NDArray[np.float32]] = {}

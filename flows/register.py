@@ -6,8 +6,8 @@ from pydantic import BaseModel
 
 from flows.common import input_artifact, logger, open_store, parent_run
 from flows.evaluate import load_evaluation
-from flows.validate import load_items
 from mfcore import __version__
+from mfcore.acceptance import Snapshot
 from mfcore.artifacts import Artifact, fingerprint
 from mfcore.bundle import Bundle
 from mfcore.config import PipelineConfig
@@ -69,7 +69,7 @@ def train_on_all(
     if found is not None:
         return found
     ratings = Ratings.load(data.path)
-    bundle = Bundle.of(recipe.build().fit(ratings), ratings, load_items(data))
+    bundle = Bundle.of(recipe.build().fit(ratings), ratings, Snapshot.load(data.path).items)
     params = {"algorithm": recipe.algorithm, **recipe.build().model_dump()}
     tags = {
         "stage": "register",

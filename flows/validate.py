@@ -1,29 +1,28 @@
 """Validate: from raw files to checked ratings, with what was refused put into quarantine."""
 
 import json
+import shutil
+import tempfile
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
 from prefect import flow, task
 from prefect.artifacts import create_table_artifact
 from prefect.cache_policies import NO_CACHE
 
-from flows.common import artifact_key, input_artifact, open_store, parent_run, report
+from flows.common import artifact_key, input_artifact, logger, open_store, parent_run, report
+from mfcore.acceptance import CHECKS, PAGE, QUARANTINE, Acceptance, Snapshot, accept
 from mfcore.artifacts import Artifact, fingerprint, write_file
 from mfcore.config import PipelineConfig
 from mfcore.data import readers
 from mfcore.data.catalog import resolve
-from mfcore.data.checks import CheckResult, check
-from mfcore.data.ratings import Ratings
 from mfcore.errors import DataInvalid
 from mfcore.settings import Settings
 from mfcore.tracking.runs import Experiment
 
-__all__ = ["CHECKS", "ITEMS", "QUARANTINE", "validate"]
+__all__ = ["validate"]
 
 _VERSION = 1
-CHECKS, ITEMS, QUARANTINE = "checks.json", "items.parquet", "quarantine.csv"
 
 
 @flow(name="validate")
@@ -46,52 +45,60 @@ def validate(
 
 @task(cache_policy=NO_CACHE)
 def read_and_check(config: PipelineConfig, raw: Artifact, experiment: Experiment, parent: str) -> Artifact:
-    """Read, check and intern the ratings, unless that has been done."""
-    columns = config.dataset.model_dump(exclude={"name"})
-    key = fingerprint("ratings", _VERSION, raw.fingerprint, columns, config.validation.model_dump())
+    """Read, check and intern the ratings, unless that has been done; append them to the last ones if asked to."""
     store = open_store()
-
-    def write(folder: Path) -> dict[str, Any]:
+    previous = store.newest("ratings", raw.dataset) if store.has("ratings", raw.dataset) else None
+    base = previous if config.dataset.mode == "append" else None
+    appended: list[str] = base.details["raw"] if base else []
+    if base is not None and raw.fingerprint in appended:
+        logger.info("nothing new: these ratings are among those accepted before")
+        return base
+    columns = config.dataset.model_dump(exclude={"name", "source", "url"})
+    key = fingerprint("ratings", _VERSION, raw.fingerprint, columns, config.validation.model_dump(), appended)
+    found = store.find("ratings", raw.dataset, key)
+    if found is not None:
+        return found
+    with tempfile.TemporaryDirectory(prefix="mfcore-") as scratch:
+        docs = Path(scratch) / "data_docs"
+        docs.mkdir()
         tables = readers.read(raw.path, raw.details, config.dataset)
-        result = check(tables, config.validation)
-        if result.problems:
-            aside = store.home / "quarantine" / f"{raw.dataset}-{key}.csv"
-            _refuse(result, aside, experiment, parent)
-        ratings = Ratings.from_frame(result.ratings, result.scale)
-        ratings.save(folder)
-        if tables.items is not None:
-            tables.items.to_parquet(folder / ITEMS, index=False)
-        result.quarantine.to_csv(folder / QUARANTINE, index=False)
-        (folder / CHECKS).write_text(json.dumps(result.results, indent=1), encoding="utf-8")
-        return {
-            "ratings": len(ratings),
-            "users": ratings.n_users,
-            "items": ratings.n_items,
-            "mean": float(ratings.values.mean(dtype="float64")),
-            "quarantined": len(result.quarantine),
-        }
+        acceptance = accept(tables, config, Snapshot.load(previous.path) if previous else None, docs)
+        if acceptance.problems:
+            _refuse(acceptance, store.home / "quarantine" / f"{raw.dataset}-{key}", experiment, parent)
+        for warning in acceptance.drift.warnings if acceptance.drift else ():
+            logger.warning("%s", warning)
+        if base is not None and acceptance.merged is not None and acceptance.merged.is_unchanged:
+            logger.info("nothing new: each of these ratings was accepted before")
+            return base
 
-    return store.make("ratings", raw.dataset, key, write, [raw])
+        def write(folder: Path) -> dict[str, Any]:
+            shutil.copytree(docs, folder / docs.name)
+            return {**acceptance.save(folder, raw.dataset), "raw": [*appended, raw.fingerprint]}
+
+        return store.make("ratings", raw.dataset, key, write, [raw])
 
 
-def _refuse(result: CheckResult, aside: Path, experiment: Experiment, parent: str) -> None:
-    """Stop the run, leaving the checks in MLflow and the refused rows in a file."""
-    _show(result.results, experiment.dataset)
-    experiment.client.log_dict(parent, {"checks": result.results}, CHECKS)
-    where = ""
-    if len(result.quarantine):
-        aside.parent.mkdir(parents=True, exist_ok=True)
-        write_file(aside, result.quarantine.to_csv(index=False))
-        where = f" Rows and reasons: {aside}"
-    raise DataInvalid(f"{experiment.dataset} failed validation: {'; '.join(result.problems)}.{where}")
+def _refuse(acceptance: Acceptance, aside: Path, experiment: Experiment, parent: str) -> None:
+    """Stop the run, leaving the checks in MLflow, and a page and the refused rows in files."""
+    _show(acceptance.results, experiment.dataset)
+    experiment.client.log_dict(parent, {"checks": acceptance.results}, CHECKS)
+    aside.parent.mkdir(parents=True, exist_ok=True)
+    page, rows = aside.with_name(f"{aside.name}.html"), aside.with_name(f"{aside.name}.csv")
+    write_file(page, acceptance.page(experiment.dataset))
+    where = f"See {page}"
+    if len(acceptance.checked.quarantine):
+        write_file(rows, acceptance.checked.quarantine.to_csv(index=False))
+        where += f"; rows and reasons: {rows}"
+    raise DataInvalid(f"{experiment.dataset} failed validation: {'; '.join(acceptance.problems)}. {where}")
 
 
 @task(cache_policy=NO_CACHE)
 def publish(ratings: Artifact, experiment: Experiment, parent: str) -> None:
-    """Show the checks in Prefect and keep them, with the quarantine, in MLflow."""
+    """Show the checks in Prefect and keep them, with the page and the quarantine, in MLflow."""
     results = json.loads((ratings.path / CHECKS).read_text(encoding="utf-8"))
     _show(results, ratings.dataset)
     experiment.client.log_dict(parent, {"checks": results}, CHECKS)
+    experiment.client.log_artifact(parent, str(ratings.path / PAGE))
     if ratings.details["quarantined"]:
         experiment.client.log_artifact(parent, str(ratings.path / QUARANTINE))
     experiment.log_dataset(parent, ratings.fingerprint, ratings.path, ratings.details["ratings"], "all")
@@ -102,9 +109,3 @@ def _show(results: list[dict[str, Any]], dataset: str) -> None:
     create_table_artifact(
         key=artifact_key("checks", dataset), table=results, description=f"Checks of the ratings of {dataset}"
     )
-
-
-def load_items(ratings: Artifact) -> pd.DataFrame | None:
-    """The item table of checked ratings, where the source has one."""
-    path = ratings.path / ITEMS
-    return pd.read_parquet(path) if path.is_file() else None

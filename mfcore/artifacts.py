@@ -169,6 +169,10 @@ class ArtifactStore:
             write_manifest(folder, kind=kind, dataset=dataset, fingerprint=key, inputs=names, details=details)
         return Artifact(kind=kind, dataset=dataset, fingerprint=key, path=path, inputs=names)
 
+    def has(self, kind: str, dataset: str) -> bool:
+        """Whether there is any artifact of `kind` of a data set."""
+        return any((self.home / kind).glob(f"{dataset}-*/{MANIFEST}"))
+
     def newest(self, kind: str, dataset: str | None = None) -> Artifact:
         """The artifact of `kind` made last, of one data set or of any.
 

@@ -41,6 +41,7 @@ DatasetOption = Annotated[
     str | None,
     typer.Option("--dataset", "-d", help="A known name, a path to ratings, or synthetic:users=…,items=…,ratings=…"),
 ]
+SourceOption = Annotated[Path | None, typer.Option("--source", help="Files of the data set that lie on this machine")]
 ConfigOption = Annotated[Path | None, typer.Option("--config", "-c", help="A TOML file of settings")]
 SetOption = Annotated[list[str] | None, typer.Option("--set", "-s", help="One setting, as section.key=value")]
 FromOption = Annotated[
@@ -68,6 +69,7 @@ def main() -> None:
 @app.command()
 def run(
     dataset: DatasetOption = None,
+    source: SourceOption = None,
     config: ConfigOption = None,
     algorithms: Annotated[str | None, typer.Option(help="Algorithms to tune, as in als,sgd,pmf")] = None,
     trials: Annotated[int | None, typer.Option(min=1, help="Trials an algorithm")] = None,
@@ -76,7 +78,12 @@ def run(
     as_json: JsonOption = False,
 ) -> None:
     """The whole chain: download, validate, split, tune, evaluate, register, export."""
-    given = {"tuning.algorithms": algorithms, "tuning.n_trials": trials, "tuning.timeout": timeout}
+    given = {
+        "dataset.source": source and str(source),
+        "tuning.algorithms": algorithms,
+        "tuning.n_trials": trials,
+        "tuning.timeout": timeout,
+    }
     loaded = _config(dataset, config, settings, given)
     from flows.here import run_here
     from flows.pipeline import pipeline
@@ -98,10 +105,14 @@ def run(
 
 @app.command(rich_help_panel=_STAGES)
 def download(
-    dataset: DatasetOption = None, config: ConfigOption = None, settings: SetOption = None, as_json: JsonOption = False
+    dataset: DatasetOption = None,
+    source: SourceOption = None,
+    config: ConfigOption = None,
+    settings: SetOption = None,
+    as_json: JsonOption = False,
 ) -> None:
     """Fetch the raw files from the first source that delivers them."""
-    loaded = _config(dataset, config, settings)
+    loaded = _config(dataset, config, settings, {"dataset.source": source and str(source)})
     from flows.download import download as flow
     from flows.here import run_here
 
@@ -112,14 +123,14 @@ def _stage(name: str, kind: str, what: str) -> None:
     """Add the command of a stage that makes one kind of artifact from another."""
 
     def command(
-        source: FromOption = None,
+        start: FromOption = None,
         dataset: DatasetOption = None,
         config: ConfigOption = None,
         settings: SetOption = None,
         as_json: JsonOption = False,
     ) -> None:
         loaded = _config(dataset, config, settings)
-        given = _artifact(kind, source, dataset, loaded)
+        given = _artifact(kind, start, dataset, loaded)
         from flows.here import run_here
 
         flow = getattr(import_module(f"flows.{name}"), name)
@@ -135,7 +146,7 @@ _stage("tune", "splits", "Search hyper-parameters: one study an algorithm, on va
 
 @app.command(rich_help_panel=_STAGES)
 def evaluate(
-    source: FromOption = None,
+    start: FromOption = None,
     dataset: DatasetOption = None,
     config: ConfigOption = None,
     settings: SetOption = None,
@@ -143,7 +154,7 @@ def evaluate(
 ) -> None:
     """Score the best recipes, the champion's and the baselines on test."""
     loaded = _config(dataset, config, settings)
-    given = _artifact("studies", source, dataset, loaded)
+    given = _artifact("studies", start, dataset, loaded)
     from flows.evaluate import evaluate as flow
     from flows.evaluate import load_evaluation
     from flows.here import run_here
@@ -159,7 +170,7 @@ def evaluate(
 
 @app.command(rich_help_panel=_STAGES)
 def register(
-    source: FromOption = None,
+    start: FromOption = None,
     dataset: DatasetOption = None,
     config: ConfigOption = None,
     settings: SetOption = None,
@@ -167,7 +178,7 @@ def register(
 ) -> None:
     """Train the chosen recipe on all ratings and make it the champion."""
     loaded = _config(dataset, config, settings)
-    given = _artifact("evaluations", source, dataset, loaded)
+    given = _artifact("evaluations", start, dataset, loaded)
     from flows.here import run_here
     from flows.register import register as flow
 

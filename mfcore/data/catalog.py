@@ -294,12 +294,10 @@ def resolve(config: DatasetConfig) -> Dataset:
     if name in KNOWN:
         if config.source is None:
             return KNOWN[name]
-        path = Path(config.source).expanduser().absolute()
-        if not path.exists():
-            raise SourceUnavailable(f"no file or folder {path}: check dataset.source.")
-        return replace(KNOWN[name], sources=(Local(path),), extras=(), checksums={})
+        local = _local(name, Path(config.source).expanduser().absolute())
+        return replace(KNOWN[name], sources=local.sources, extras=(), checksums={})
     if config.source is not None:
-        raise UsageError(f"dataset.source is for known data sets, and {name!r} is none{nearest(name, KNOWN)}.")
+        return _local(name, Path(config.source).expanduser().absolute())
     if name.startswith("synthetic:"):
         return _planted(name)
     path = Path(name).expanduser().absolute()
@@ -311,6 +309,15 @@ def resolve(config: DatasetConfig) -> Dataset:
         f"unknown data set {name!r}{nearest(name, KNOWN)}. Known: {', '.join(KNOWN)}; "
         "or a path to ratings, or synthetic:users=…,items=…,ratings=…"
     )
+
+
+def _local(name: str, path: Path) -> Dataset:
+    """Files on this machine, under a name that stays when the files are others."""
+    if not path.exists():
+        raise SourceUnavailable(f"no file or folder {path}: check dataset.source.")
+    if not re.fullmatch(r"[A-Za-z0-9_-]+", name):
+        raise UsageError(f"files of one's own need a name of letters, digits, - and _; dataset.name = {name!r} is none.")
+    return Dataset(name=name, title=str(path), sources=(Local(path),))
 
 
 def _database(config: DatasetConfig) -> Dataset:
