@@ -3,8 +3,10 @@
 from mfcore.models.als import ALS
 from mfcore.models.base import Range, Recommender, Training
 from mfcore.models.baselines import BiasOnly, GlobalMean, MostPopular
+from mfcore.models.blend import Blend
 from mfcore.models.bpmf import BPMF
 from mfcore.models.factors import Factors
+from mfcore.models.knn import ItemKNN
 from mfcore.models.pmf import PMF
 from mfcore.models.recipe import MODELS, Recipe
 from mfcore.models.sgd import SGD
@@ -16,8 +18,10 @@ __all__ = [
     "PMF",
     "SGD",
     "BiasOnly",
+    "Blend",
     "Factors",
     "GlobalMean",
+    "ItemKNN",
     "MostPopular",
     "Range",
     "Recipe",

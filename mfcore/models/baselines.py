@@ -9,6 +9,7 @@ from pydantic import Field
 from mfcore.data.ratings import Ratings
 from mfcore.models.base import Range, Recommender, Training
 from mfcore.models.factors import Factors
+from mfcore.models.foldin import Part
 from mfcore.models.sides import centre
 
 __all__ = ["BiasOnly", "GlobalMean", "MostPopular"]
@@ -27,6 +28,10 @@ class _Biases(Training):
         """Nothing is left to learn."""
         self.epoch += 1
 
+    def parts(self) -> tuple[Part, ...]:
+        """How a new user is solved for: not at all."""
+        return ()
+
     def factors(self) -> Factors:
         """The biases so far, with no factors."""
         return Factors(
@@ -38,6 +43,7 @@ class _Biases(Training):
             user_ids=self.ratings.user_ids,
             item_ids=self.ratings.item_ids,
             scale=self.ratings.scale,
+            parts=self.parts(),
         )
 
 
@@ -128,6 +134,11 @@ class _BiasSweeps(_Biases):
         super().__init__(ratings)
         self.recommender = recommender
         self.residuals = ratings.values.astype(np.float64) - self.mean
+
+    def parts(self) -> tuple[Part, ...]:
+        """A new user's bias is the damped mean of what items' biases leave."""
+        precision = np.array([[self.recommender.reg_user_bias]], np.float32)
+        return (Part(0, 1.0, self.mean, self.item_bias, precision, exponent=0.0),)
 
     def step(self) -> None:
         """Items, then users."""

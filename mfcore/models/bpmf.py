@@ -11,7 +11,7 @@ from mfcore.models.alternation import Alternation, Prior, Units
 from mfcore.models.base import Range, Recommender, Training
 from mfcore.models.factors import Factors
 from mfcore.models.mixing import weighted_sum
-from mfcore.models.sides import Block, spread
+from mfcore.models.sides import Block, Side, spread
 
 __all__ = ["BPMF"]
 
@@ -91,8 +91,9 @@ class _Chain(Alternation):
 
     def step(self) -> None:
         """One Gibbs sweep."""
-        self.item_prior = self._draw_prior(self.items)
-        self.user_prior = self._draw_prior(self.users)
+        if len(self.ratings):
+            self.item_prior = self._draw_prior(self.by_item, self.items)
+            self.user_prior = self._draw_prior(self.by_user, self.users)
         super().step()
         self.noise = self._draw_noise()
         if self.epoch > self.burn_in and (self.epoch - self.burn_in - 1) % self.every == 0:
@@ -103,20 +104,20 @@ class _Chain(Alternation):
             if (self.epoch - self.burn_in - 1) % self.every == 0:
                 self.draws.append(super().factors())
 
-    def _draw_prior(self, block: Block) -> Prior:
-        """Draw (μ, Λ) given a side's rows; as a prior in units of the noise's precision."""
-        k = self.n_factors
-        rows = np.column_stack([block.factors[:, :k], block.bias]).astype(np.float64)
+    def _draw_prior(self, side: Side, block: Block) -> Prior:
+        """Draw (μ, Λ) given a side's rows with ratings; as a prior in units of the noise's precision."""
+        rated = np.diff(side.starts) > 0
+        factors = block.factors[rated, : self.n_factors]
+        rows = np.column_stack([factors, block.bias[rated]]).astype(np.float64)
         n, m = rows.shape
-        mean = rows.mean(axis=0) if n else np.zeros(m)
+        mean = rows.mean(axis=0)
         apart = rows - mean
         beta = _BETA + n
         # einsum without BLAS: its sums don't depend on a number of threads.
         scatter = np.eye(m) + np.einsum("nk,nl->kl", apart, apart) + _BETA * n / beta * np.outer(mean, mean)
-        precision = _wishart(self.random, np.linalg.inv(scatter), m + n)
-        root = np.linalg.cholesky(np.linalg.inv(beta * precision))
-        centre = n / beta * mean + root @ self.random.standard_normal(m)
-        return Prior((precision * self.noise**2).astype(np.float32), centre.astype(np.float32))
+        root = _wishart_root(self.random, scatter, m + n)
+        centre = n / beta * mean + np.linalg.solve(root.T, self.random.standard_normal(m)) / np.sqrt(beta)
+        return Prior((root @ root.T * self.noise**2).astype(np.float32), centre.astype(np.float32))
 
     def _draw_noise(self) -> float:
         """Draw the noise's standard deviation given all errors."""
@@ -138,10 +139,9 @@ _SHAPE = 1.0
 """Shape and rate of the Gamma prior on α: worth two ratings with the whole spread as error."""
 
 
-def _wishart(random: np.random.Generator, scale: NDArray[np.float64], freedom: int) -> NDArray[np.float64]:
-    """A draw from the Wishart distribution, by Bartlett's decomposition."""
-    m = len(scale)
+def _wishart_root(random: np.random.Generator, inverse_scale: NDArray[np.float64], freedom: int) -> NDArray[np.float64]:
+    """A matrix R with RRᵀ drawn from the Wishart distribution, by Bartlett's decomposition."""
+    m = len(inverse_scale)
     lower = np.tril(random.standard_normal((m, m)), -1)
     lower[np.arange(m), np.arange(m)] = np.sqrt(random.chisquare(freedom - np.arange(m)))
-    root = np.linalg.cholesky(scale) @ lower
-    return root @ root.T
+    return np.linalg.solve(np.linalg.cholesky(inverse_scale).T, lower)

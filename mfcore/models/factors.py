@@ -1,6 +1,7 @@
 """`Factors`: the one thing every trainer returns and everything that leaves the house is made from."""
 
 import json
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Literal
@@ -16,8 +17,8 @@ __all__ = ["Factors", "Link"]
 
 Link = Literal["identity", "logistic"]
 
-_CHUNK = 1 << 16
-"""Pairs predicted at a time, which bounds the gathered rows to a few MB."""
+_GATHERED = 1 << 22
+"""Floats gathered at a time for each side when pairs are predicted: 16 MB."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -82,16 +83,24 @@ class Factors:
 
     def predict(self, users: NDArray[np.int32], items: NDArray[np.int32]) -> NDArray[np.float32]:
         """Predicted ratings of (user, item) pairs given by code; never NaN, always on the scale."""
-        ratings = np.empty(len(users), dtype=np.float32)
-        for start in range(0, len(users), _CHUNK):
-            part = slice(start, start + _CHUNK)
+        return self.to_ratings(self.pair_scores(users, items))
+
+    def pair_scores(self, users: NDArray[np.int32], items: NDArray[np.int32]) -> NDArray[np.float32]:
+        """Scores of (user, item) pairs given by code, before link and clipping."""
+        scores = np.empty(len(users), dtype=np.float32)
+        for part in self._chunks(len(users)):
             u, i = users[part], items[part]
-            scores = np.einsum("nk,nk->n", _rows(self.user_factors, u), _rows(self.item_factors, i))
-            scores += np.float32(self.global_mean)
-            scores += _rows(self.user_bias, u)
-            scores += _rows(self.item_bias, i)
-            ratings[part] = self.to_ratings(scores)
-        return ratings
+            some = np.einsum("nk,nk->n", _rows(self.user_factors, u), _rows(self.item_factors, i))
+            some += np.float32(self.global_mean)
+            some += _rows(self.user_bias, u)
+            some += _rows(self.item_bias, i)
+            scores[part] = some
+        return scores
+
+    def _chunks(self, n: int) -> Iterator[slice]:
+        """Slices of n pairs few enough for their rows to be gathered at once."""
+        step = max(1, _GATHERED // max(1, self.n_factors))
+        return (slice(start, start + step) for start in range(0, n, step))
 
     def scores(self, users: NDArray[np.int32]) -> NDArray[np.float32]:
         """Scores of every item for each of `users` by code: (len(users), n_items), before link and clipping."""
@@ -108,8 +117,7 @@ class Factors:
         """
         width = self.n_factors // self.n_draws
         deviations = np.zeros(len(users), dtype=np.float32)
-        for start in range(0, len(users) if self.n_draws > 1 else 0, _CHUNK):
-            part = slice(start, start + _CHUNK)
+        for part in self._chunks(len(users) if self.n_draws > 1 else 0):
             x, y = _rows(self.user_factors, users[part]), _rows(self.item_factors, items[part])
             draws = np.einsum("nsk,nsk->ns", *(one.reshape(len(x), self.n_draws, width) for one in (x, y)))
             deviations[part] = self.n_draws * draws.std(axis=1)

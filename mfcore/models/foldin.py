@@ -33,6 +33,8 @@ class Part:
         precision: P, float32, (k + 1, k + 1), bias last.
         exponent: γ.
         item_variance: diagonals of V_i, float32, (n_items, k); None where the model keeps none.
+        basis: q_i, float32, (n_items, k), of a model that is linear in the residuals: there b is
+            solved for alone and x = |I|^(−1/2) Σ_{i∈I} (e_i − b) q_i.
     """
 
     columns: int
@@ -42,6 +44,7 @@ class Part:
     precision: NDArray[np.float32]
     exponent: float
     item_variance: NDArray[np.float32] | None = None
+    basis: NDArray[np.float32] | None = None
 
     @property
     def n_factors(self) -> int:
@@ -60,6 +63,8 @@ class Part:
             logistic: whether scores pass through 1 / (1 + exp(−s)) first; then the mode is
                 found by Gauss–Newton steps, the trainer's own.
         """
+        if self.basis is not None:
+            return self._project(self.basis, items, values)
         design = np.column_stack([item_factors[items, : self.n_factors], np.ones(len(items))]).astype(np.float64)
         weight = float(len(items)) ** self.exponent
         prior = weight * self.precision.astype(np.float64)
@@ -85,11 +90,21 @@ class Part:
                 break
         return row
 
+    def _project(
+        self, basis: NDArray[np.float32], items: NDArray[np.int32], values: NDArray[np.float64]
+    ) -> NDArray[np.float64]:
+        errors = values - self.global_mean - self.item_bias[items]
+        bias = errors.sum() / (len(items) + float(self.precision[-1, -1]))
+        x = (errors - bias) @ basis[items].astype(np.float64) / np.sqrt(max(1, len(items)))
+        return np.append(x, bias)
+
     def save(self, folder: Path, name: str) -> dict[str, Any]:
         """Write the arrays to `folder` as `name`-….npy; what is left, as JSON has it."""
         arrays = {"item_bias": self.item_bias, "precision": self.precision}
         if self.item_variance is not None:
             arrays["item_variance"] = self.item_variance
+        if self.basis is not None:
+            arrays["basis"] = self.basis
         for field, array in arrays.items():
             np.save(folder / f"{name}-{field}.npy", array, allow_pickle=False)
         head = {"columns": self.columns, "weight": self.weight, "global_mean": self.global_mean}

@@ -115,10 +115,15 @@ class _Modes(Alternation):
         self.noise = float(np.sqrt(unit))
 
     def step(self) -> None:
-        """Solve all items, then all users, each with the priors of the epoch before."""
+        """Re-estimate noise and priors from the rows as they are; then solve all items and all users.
+
+        In this order, so that rows are handed out together with the priors they were solved with.
+        """
+        if self.priors != "fixed" and self.epoch > 0 and len(self.ratings):
+            self._adapt()
         super().step()
-        if self.priors == "fixed" or len(self.ratings) == 0:
-            return
+
+    def _adapt(self) -> None:
         from mfcore.models.kernels.rows import squared_error
 
         logistic = self.units.link == "logistic"

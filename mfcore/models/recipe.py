@@ -1,5 +1,7 @@
 """`Recipe`: an algorithm and its hyper-parameters, as studies find them and the registry keeps them."""
 
+from typing import Any
+
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from mfcore.artifacts import fingerprint
@@ -7,14 +9,16 @@ from mfcore.errors import UsageError, nearest
 from mfcore.models.als import ALS
 from mfcore.models.base import Recommender
 from mfcore.models.baselines import BiasOnly, GlobalMean, MostPopular
+from mfcore.models.blend import Blend
 from mfcore.models.bpmf import BPMF
+from mfcore.models.knn import ItemKNN
 from mfcore.models.pmf import PMF
 from mfcore.models.sgd import SGD
 
 __all__ = ["MODELS", "Recipe"]
 
 MODELS: dict[str, type[Recommender]] = {
-    model.algorithm: model for model in (ALS, SGD, PMF, BPMF, GlobalMean, BiasOnly, MostPopular)
+    model.algorithm: model for model in (ALS, SGD, PMF, BPMF, ItemKNN, Blend, GlobalMean, BiasOnly, MostPopular)
 }
 """Algorithm name → class."""
 
@@ -29,7 +33,7 @@ class Recipe(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     algorithm: str
-    params: dict[str, float | int | bool | str] = {}
+    params: dict[str, float | int | bool | str | list[dict[str, Any]]] = {}
 
     @property
     def fingerprint(self) -> str:

@@ -249,10 +249,11 @@ def solve_rows(
                 for r in range(size):
                     own_variance[row, r] = noise * noise / system[r * width + r]
             _factorise(system, width, size)
+            least = 1e-7 * pivot  # what rounding may leave of a pivot that vanishes
             for r in range(size):
                 total -= system[r * width + size] * system[r * width + size + 1]
                 pivot -= system[r * width + size + 1] ** 2
-            pivot = max(pivot, np.float64(1e-6))
+            pivot = max(pivot, least)
             own_bias[row] = total / pivot
             if method == DRAW:
                 state = mix(np.uint64(seed) + np.uint64(row) * STRIDE)
