@@ -316,7 +316,7 @@ def _local(name: str, path: Path) -> Dataset:
     if not path.exists():
         raise SourceUnavailable(f"no file or folder {path}: check dataset.source.")
     if not re.fullmatch(r"[A-Za-z0-9_-]+", name):
-        raise UsageError(f"files of one's own need a name of letters, digits, - and _; dataset.name = {name!r} is none.")
+        raise UsageError(f"files of one's own need a name of letters, digits, - and _, unlike dataset.name = {name!r}.")
     return Dataset(name=name, title=str(path), sources=(Local(path),))
 
 
