@@ -14,6 +14,7 @@ from mfcore.config import PipelineConfig
 from mfcore.data.catalog import resolve
 from mfcore.data.ratings import Ratings
 from mfcore.evaluation import Evaluation, Score
+from mfcore.files import locked
 from mfcore.settings import Settings
 from mfcore.tracking.models import log_bundle
 from mfcore.tracking.registry import Registered, Registry
@@ -45,7 +46,8 @@ def register(
     experiment = Experiment(settings, evaluation.dataset)
     registry = Registry(settings, evaluation.dataset)
     found = load_evaluation(evaluation)
-    with parent_run(experiment, "register", config, run_id) as parent:
+    # Two runs at once would register the same model twice.
+    with locked(open_store().home / registry.name), parent_run(experiment, "register", config, run_id) as parent:
         version = train_on_all(evaluation, found.score_of(found.chosen), registry, experiment, parent)
         if found.chosen != found.challenger:
             register_challenger(evaluation, found, registry)

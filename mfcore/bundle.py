@@ -1,6 +1,6 @@
 """`Bundle`: factors with what it takes to recommend from them, as one folder in the registry."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -60,6 +60,15 @@ class Bundle:
         """
         items, scores = top_n(self.factors, find_codes(self.user_ids, user_ids), k, self.seen)
         return self._ranked("user_id", user_ids, items, "score", scores)
+
+    def with_new_user(self, items: NDArray[np.int32], values: NDArray[np.float32]) -> "Bundle":
+        """The same model over one new user, `new`, who gave `values` to the items of these codes.
+
+        Raises:
+            UsageError: a value that is not on the scale.
+        """
+        seen = Seen(starts=np.array([0, len(items)], np.int64), items=items)
+        return replace(self, factors=self.factors.fold_in(items, values), seen=seen)
 
     def similar(self, item_ids: Ids, k: int) -> pd.DataFrame:
         """The `k` items whose factors have the greatest cosine with each given item's.

@@ -230,15 +230,26 @@ def datasets(as_json: JsonOption = False) -> None:
 
 @app.command(rich_help_panel=_USE)
 def recommend(
-    users: Annotated[list[str], typer.Argument(help="Ids of users", show_default=False)],
+    users: Annotated[list[str] | None, typer.Argument(help="Ids of users", show_default=False)] = None,
+    like: Annotated[
+        list[str] | None,
+        typer.Option(help='Somebody new likes this title, as in --like "Heat" or --like "Iron Man=5"'),
+    ] = None,
     k: LengthOption = 10,
     dataset: DatasetOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """The best items that each user has not rated."""
+    """The best items that each user has not rated, or for somebody new who names favourites."""
     from mfcore.data.ratings import find_codes
 
+    if bool(users) == bool(like):
+        raise UsageError("name users by their ids, or somebody new's favourites with --like.")
     bundle = _bundle(dataset)
+    if like:
+        bundle = _somebody_new(bundle, like)
+        print_lists(bundle.recommend(bundle.user_ids, k), "user_id", "For somebody new", as_json)
+        return
+    assert users is not None
     codes = find_codes(bundle.user_ids, users)
     if (codes < 0).any():
         unknown = ", ".join(user for user, code in zip(users, codes, strict=True) if code < 0)
@@ -389,6 +400,21 @@ def _bundle(dataset: str | None) -> "Bundle":
     return registry.pull(registry.require_champion())
 
 
+def _somebody_new(bundle: "Bundle", likes: Iterable[str]) -> "Bundle":
+    """The bundle over one new user; a favourite without a rating gets the highest one."""
+    import numpy as np
+
+    items: dict[int, float] = {}
+    for like in likes:
+        title, equals, text = like.rpartition("=")
+        try:
+            rating = float(text) if equals else bundle.factors.scale.maximum
+        except ValueError:
+            title, rating = like, bundle.factors.scale.maximum
+        items[_item(bundle, title if equals else like)] = rating
+    return bundle.with_new_user(np.array(list(items), np.int32), np.array(list(items.values()), np.float32))
+
+
 def _item(bundle: "Bundle", wanted: str) -> int:
     """The code of an item given by id or, failing that, by title."""
     import pandas as pd
@@ -402,7 +428,6 @@ def _item(bundle: "Bundle", wanted: str) -> int:
     matches = find_titles(pd.DataFrame({"item_id": bundle.item_ids, "title": bundle.titles}), wanted, limit=5)
     if matches.empty:
         raise UsageError(f"no item has the id {wanted!r} or a title like it.")
-    if len(matches) > 1:
-        others = ", ".join(matches["title"].iloc[1:])
-        print(f"took {wanted!r} for {matches['title'].iloc[0]}; others like it: {others}", file=sys.stderr)
+    others = "; ".join(matches["title"].iloc[1:])
+    print(f"{wanted!r}: {matches['title'].iloc[0]}{f' (others like it: {others})' if others else ''}", file=sys.stderr)
     return int(find_codes(bundle.item_ids, [matches["item_id"].iloc[0]])[0])

@@ -59,7 +59,6 @@ class DatasetConfig(_Section):
     scale_max: float | None = Field(None, description="Highest rating; read off the data if not given")
     scale_step: float | None = Field(None, gt=0, description="Distance of neighbouring ratings; none: real-valued")
 
-
     @model_validator(mode="after")
     def _database(self) -> "DatasetConfig":
         if self.url is None:

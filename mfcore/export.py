@@ -10,10 +10,11 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from mfcore.artifacts import MANIFEST, is_whole, new_folder, write_manifest
+from mfcore.artifacts import MANIFEST, is_whole, write_manifest
 from mfcore.bundle import Bundle
 from mfcore.config import ExportConfig
 from mfcore.data.ratings import Ids
+from mfcore.files import new_folder
 
 __all__ = ["export_bundle", "point_latest"]
 

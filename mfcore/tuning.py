@@ -5,12 +5,10 @@ of the trials finished before it, and of nothing else, so a search that was kill
 started again ends with the recipe it would have ended with undisturbed.
 """
 
-import fcntl
 import logging
 import math
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -19,6 +17,7 @@ from pydantic import BaseModel, ConfigDict
 from mfcore.config import TuningConfig
 from mfcore.data.ratings import Ratings
 from mfcore.errors import TrainingDiverged
+from mfcore.files import locked
 from mfcore.metrics.rating import rmse
 from mfcore.models import MODELS, Range, Recipe
 
@@ -110,7 +109,7 @@ def tune(
         TrainingDiverged: no trial came to an end.
     """
     started = time.monotonic()
-    with _locked(journal):
+    with locked(journal):
         study = _open_study(journal)
         trials = _finished(study, algorithm)[: config.n_trials]
         for trial in trials:
@@ -236,19 +235,6 @@ def _finished(study: "optuna.Study", algorithm: str) -> list[Trial]:
             )
         )
     return found
-
-
-@contextmanager
-def _locked(journal: Path) -> Iterator[None]:
-    """Hold the journal alone; the lock goes with the process, however it ends."""
-    journal.parent.mkdir(parents=True, exist_ok=True)
-    with journal.with_suffix(".lock").open("w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            logger.info("another run tunes %s; waiting for it", journal.stem)
-            fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
 
 
 def _drop_torn_line(journal: Path) -> None:

@@ -1,6 +1,5 @@
 """Files over HTTPS: resumed after a cut connection, tried again with patience, refused when altered."""
 
-import fcntl
 import hashlib
 import logging
 import os
@@ -16,7 +15,7 @@ if TYPE_CHECKING:
     import httpx
     from tenacity import RetryCallState
 
-__all__ = ["download", "locked", "published_md5", "verify"]
+__all__ = ["download", "published_md5", "verify"]
 
 logger = logging.getLogger(__name__)
 
@@ -97,15 +96,6 @@ def published_md5(url: str) -> str | None:
         return None
     found = re.search(r"\b[0-9a-fA-F]{32}\b", answer.text[:1000])
     return f"md5:{found[0].lower()}" if found else None
-
-
-@contextmanager
-def locked(path: Path) -> Iterator[None]:
-    """Hold a lock of the name of `path`, waiting for whoever holds it."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.with_name(f".{path.name}.lock").open("w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        yield
 
 
 def _continue(client: "httpx.Client", url: str, part: Path, progress: bool) -> None:

@@ -9,14 +9,14 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from mfcore.artifacts import sha256_of
 from mfcore.data.archives import unpack
 from mfcore.data.catalog import Database, Dataset, Local, Planted, Source, Web, Wheel
 from mfcore.data.database import content_of, extract
-from mfcore.data.downloads import download, locked, published_md5, verify
+from mfcore.data.downloads import download, published_md5, verify
 from mfcore.data.readers import recognise
 from mfcore.data.synthetic import synthesize
 from mfcore.errors import SourceUnavailable
+from mfcore.files import locked, sha256_of
 
 __all__ = ["fetch", "identity"]
 

@@ -1,13 +1,12 @@
 """The runs of a data set's experiment: pipeline, trials and finalists, under the same names."""
 
-import fcntl
 import getpass
 import json
 import os
 import socket
 import time
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlparse
@@ -19,6 +18,7 @@ from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID, MLFLOW_SOURCE_NAME, M
 
 from mfcore import __version__
 from mfcore.errors import UsageError
+from mfcore.files import locked
 from mfcore.settings import Settings
 from mfcore.tuning import Trial
 
@@ -52,7 +52,7 @@ class Experiment:
                     self.id = self.client.create_experiment(self.name, location, tags={_KIND: _MODEL_TRAINING})
                 else:
                     self.id = found.experiment_id
-        except (MlflowException, OSError) as error:
+        except (MlflowException, OSError, UsageError) as error:
             raise _unusable(settings.tracking_uri, error) from error
 
     @property
@@ -178,7 +178,7 @@ def prepare_store(tracking_uri: str) -> mlflow.MlflowClient:
             client = mlflow.MlflowClient()
             client.search_experiments(max_results=1)
             return client
-    except (MlflowException, OSError) as error:
+    except (MlflowException, OSError, UsageError) as error:
         raise _unusable(tracking_uri, error) from error
 
 
@@ -204,17 +204,10 @@ def _database(tracking_uri: str) -> Path | None:
     return Path(tracking_uri.removeprefix(prefix)).absolute() if tracking_uri.startswith(prefix) else None
 
 
-@contextmanager
-def _one_at_a_time(tracking_uri: str) -> Iterator[None]:
-    """Keep two processes from making the same local database at once."""
+def _one_at_a_time(tracking_uri: str) -> AbstractContextManager[None]:
+    """Keep two processes from making the same local database, or experiment, at once."""
     database = _database(tracking_uri)
-    if database is None:
-        yield
-        return
-    database.parent.mkdir(parents=True, exist_ok=True)
-    with (database.parent / f".{database.name}.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
+    return nullcontext() if database is None else locked(database)
 
 
 def _user() -> str:

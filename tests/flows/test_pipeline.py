@@ -11,7 +11,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from mfcore.artifacts import is_whole, sha256_of
+from mfcore.artifacts import is_whole
+from mfcore.files import sha256_of
 from tests.flows.conftest import SMALL, Mfcore
 
 STAGES = ["download", "validate", "split", "tune", "evaluate", "register", "export"]

@@ -39,6 +39,18 @@ def test_recommend(mfcore: Mfcore, films: str) -> None:
     assert rows[0]["title"] in table.out
 
 
+def test_recommend_to_somebody_new(mfcore: Mfcore, films: str) -> None:
+    new = mfcore("recommend", "--like", "heat=5", "--like", "alien", "-k", 5, "--json")
+    assert new.code == 0, new.err
+    assert "'heat': Heat" in new.err
+    assert "'alien': Alien" in new.err
+    liked = {line.split(": ")[1].split(" (others")[0] for line in new.err.splitlines()}
+    assert len(new.document) == 5
+    assert not liked & {row["title"] for row in new.document}
+    for wrong in (("recommend",), ("recommend", "u003", "--like", "heat"), ("recommend", "--like", "heat=9")):
+        assert mfcore(*wrong).code == 2
+
+
 def test_similar_by_id_and_by_title(mfcore: Mfcore, films: str) -> None:
     by_id = mfcore("similar", "f01", "-k", 3, "--json").document
     assert len(by_id) == 3

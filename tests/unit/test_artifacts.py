@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from mfcore.artifacts import ArtifactStore, fingerprint, new_folder, write_file
-from mfcore.errors import NothingToWorkFrom, UsageError
+from mfcore.artifacts import ArtifactStore, fingerprint
+from mfcore.errors import NothingToWorkFrom
 
 
 def write_text(folder: Path) -> dict[str, int]:
@@ -56,7 +56,7 @@ def test_a_killed_process_leaves_no_artifact_and_is_swept_up_later(tmp_path: Pat
     code = f"""
 import os
 from pathlib import Path
-from mfcore.artifacts import new_folder
+from mfcore.files import new_folder
 with new_folder(Path({str(tmp_path)!r}) / "raw" / "toy-k") as folder:
     (folder / "a.txt").write_text("half")
     os._exit(9)
@@ -101,24 +101,3 @@ def test_inputs_are_found_however_far_back(tmp_path: Path) -> None:
     assert store.input(splits, "raw").path == raw.path
     with pytest.raises(NothingToWorkFrom, match="not made from studies"):
         store.input(splits, "studies")
-
-
-def test_a_folder_that_cannot_be_written(tmp_path: Path) -> None:
-    (tmp_path / "file").write_text("")
-    with pytest.raises(UsageError, match="cannot write to .*MFCORE_HOME"), new_folder(tmp_path / "file" / "x" / "y"):
-        pytest.fail("got a folder")
-
-
-def test_new_folder_replaces_only_when_told(tmp_path: Path) -> None:
-    for text, replace, expected in (("1", False, "1"), ("2", False, "1"), ("3", True, "3")):
-        with new_folder(tmp_path / "x", replace=replace) as folder:
-            (folder / "a").write_text(text)
-        assert (tmp_path / "x" / "a").read_text() == expected
-
-
-def test_write_file_leaves_the_old_file_when_it_fails(tmp_path: Path) -> None:
-    target = tmp_path / "a.json"
-    write_file(target, "old")
-    with pytest.raises(UnicodeEncodeError):
-        write_file(target, "\udcff")
-    assert target.read_text() == "old"

@@ -1,0 +1,124 @@
+"""Files and folders that appear whole or not at all, and locks that go with the process that holds them."""
+
+import fcntl
+import hashlib
+import logging
+import os
+import shutil
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from mfcore.errors import UsageError
+
+__all__ = ["discard", "locked", "new_folder", "sha256_of", "write_file"]
+
+logger = logging.getLogger(__name__)
+
+_ABANDONED_AFTER_S = 24 * 3600
+
+
+def sha256_of(path: Path) -> str:
+    """SHA-256 of a file's bytes, in hexadecimal."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def write_file(path: Path, text: str) -> None:
+    """Write `text` to `path` so that it appears whole or not at all."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    with temporary.open("w", encoding="utf-8") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+    temporary.replace(path)
+    _sync_folder(path.parent)
+
+
+@contextmanager
+def new_folder(target: Path, *, replace: bool = False) -> Iterator[Path]:
+    """Yield a temporary folder that becomes `target` when the block ends without an error.
+
+    Every file is flushed to disk first. When `target` exists by then, it is left as it is
+    and the new folder is dropped, unless it is to `replace` it.
+
+    Raises:
+        UsageError: the folder above `target` can't be written.
+    """
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        _sweep(target.parent)
+        temporary = Path(tempfile.mkdtemp(prefix=f".{target.name}.", suffix=".tmp", dir=target.parent))
+    except OSError as error:
+        raise _cannot_write(target.parent, error) from error
+    try:
+        yield temporary
+        for path in sorted(temporary.rglob("*")):
+            if path.is_file():
+                with path.open("rb") as file:
+                    os.fsync(file.fileno())
+        temporary.chmod(0o755)
+        if replace and target.exists():
+            discard(target)
+        try:
+            temporary.rename(target)
+        except OSError:
+            if not target.is_dir():
+                raise
+        _sync_folder(target.parent)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+@contextmanager
+def locked(path: Path) -> Iterator[None]:
+    """Hold a lock of the name of `path`, waiting for the process that holds it.
+
+    Raises:
+        UsageError: the folder of `path` can't be written.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        lock = path.with_name(f".{path.name}.lock").open("w")
+    except OSError as error:
+        raise _cannot_write(path.parent, error) from error
+    with lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            logger.info("waiting for another run to finish with %s", path.name)
+            fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def discard(path: Path) -> None:
+    """Move a folder out of the way in one step, then delete it."""
+    grave = Path(tempfile.mkdtemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent))
+    with suppress(FileNotFoundError):  # another process may have been faster
+        path.rename(grave / "damaged")
+    shutil.rmtree(grave, ignore_errors=True)
+
+
+def _sweep(folder: Path) -> None:
+    """Delete what killed processes left behind: temporary folders more than a day old."""
+    for path in folder.glob(".*.tmp"):
+        with suppress(FileNotFoundError):
+            if time.time() - path.stat().st_mtime > _ABANDONED_AFTER_S:
+                shutil.rmtree(path, ignore_errors=True)
+
+
+def _cannot_write(folder: Path, error: OSError) -> UsageError:
+    return UsageError(
+        f"cannot write to {folder}: {error.strerror}. "
+        "Choose another place (MFCORE_HOME, MFCORE_EXPORTS) or mend its permissions."
+    )
+
+
+def _sync_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
