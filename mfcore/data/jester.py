@@ -1,6 +1,8 @@
 """The files of Jester: ratings of jokes from −10 to 10, in a wide matrix or a long table."""
 
 import html
+import io
+import mmap
 import re
 from pathlib import Path
 from typing import Any
@@ -42,7 +44,7 @@ def read_wide(folder: Path, origin: str) -> tuple[RawRatings, pd.DataFrame | Non
 
 
 def _matrix(path: Path, origin: str) -> NDArray[np.float64]:
-    if path.suffix.lower() in (".xls", ".xlsx"):
+    if path.suffix.lower() == ".xls":
         rows = _sheet(path, origin)
     else:
         rows = [line.split(",") for line in path.read_text(encoding="utf-8-sig", errors="replace").splitlines() if line]
@@ -67,12 +69,15 @@ def _matrix(path: Path, origin: str) -> NDArray[np.float64]:
 
 
 def _sheet(path: Path, origin: str) -> list[list[Any]]:
-    from python_calamine import CalamineError, CalamineWorkbook
+    import xlrd
 
     try:
-        return CalamineWorkbook.from_path(path).get_sheet_by_index(0).to_python()
-    except (CalamineError, OSError) as error:
-        raise DataInvalid(f"{origin} cannot be read as a spreadsheet: {error}.") from error
+        with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
+            sheet = xlrd.open_workbook(file_contents=content, logfile=io.StringIO(), ragged_rows=True).sheet_by_index(0)
+            return [sheet.row_values(row) for row in range(sheet.nrows)]
+    except Exception as error:  # whatever the parser stumbles over in a damaged file
+        reason = str(error).splitlines()[0][:200] if str(error) else type(error).__name__
+        raise DataInvalid(f"{origin} cannot be read as a spreadsheet: {reason}.") from error
 
 
 def _is_number(cell: Any) -> bool:

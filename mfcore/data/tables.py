@@ -1,5 +1,6 @@
 """Ratings in delimited text or Parquet, streamed batch by batch into the canonical frame."""
 
+import codecs
 import csv
 import io
 from collections.abc import Iterable, Sequence
@@ -23,6 +24,7 @@ __all__ = ["Layout", "RawRatings", "read_parquet", "read_text", "sniff"]
 SEPARATORS = {",": "comma", "\t": "tab", ";": "semicolon", "|": "bar", "::": "double colon"}
 _BLOCK = 1 << 22
 _LONGEST_HEADER = 1 << 16
+_UTF8 = "utf-8"
 
 
 @dataclass(frozen=True)
@@ -51,7 +53,7 @@ class Layout:
     title: str | None = None
     header: bool = True
     quoted: bool = True
-    encoding: str = "utf8"
+    encoding: str = _UTF8
 
     @property
     def wanted(self) -> list[str]:
@@ -113,14 +115,14 @@ def sniff(path: Path, origin: str, config: DatasetConfig) -> Layout:
         raise DataInvalid(_why_not(origin, line, max(fields.values(), key=len), config))
     separator = max(fitting, key=lambda one: len(fields[one]))
     names = fields[separator]
-    layout = _layout(config, names, separator, "utf-16" if encoding == "utf-16" else "utf8")
+    layout = _layout(config, names, separator, "utf-16" if encoding == "utf-16" else _UTF8)
     for name in layout.wanted:
         if names.count(name) > 1:
             raise DataInvalid(f"{origin} has {names.count(name)} columns named {name!r}: rename all but one.")
     return layout
 
 
-def _layout(config: DatasetConfig, found: Sequence[str], separator: str, encoding: str = "utf8") -> Layout:
+def _layout(config: DatasetConfig, found: Sequence[str], separator: str, encoding: str = _UTF8) -> Layout:
     return Layout(
         separator,
         tuple(found),
@@ -179,6 +181,7 @@ def read_text(path: Path, origin: str, layout: Layout) -> RawRatings:
     import pyarrow as pa
     import pyarrow.csv as pacsv
 
+    n_lines = _count_lines(path, origin, layout.encoding)
     ragged: dict[int, str] = {}
 
     def skip(row: Any) -> str:
@@ -208,14 +211,19 @@ def read_text(path: Path, origin: str, layout: Layout) -> RawRatings:
         )
         gatherer, titles = _gather(reader, layout)
     except pa.ArrowException as error:
-        raise DataInvalid(f"{origin} cannot be read: {_reason(path, layout, error)}") from error
+        separator = SEPARATORS.get(layout.separator, layout.separator)
+        raise DataInvalid(
+            f"{origin} cannot be read as a text with columns separated by {separator}: {_first_line(error)}"
+        ) from error
     first = 2 if layout.header else 1
-    n_lines = gatherer.n_rows + len(ragged)
-    rows = np.arange(first, first + n_lines)
+    n_rows = gatherer.n_rows + len(ragged)
+    rows = np.arange(first, first + n_rows)
     if ragged:
         rows = np.delete(rows, np.fromiter(ragged, np.int64) - first)
-    if layout.quoted:
-        _refuse_open_quote(path, origin, layout, n_lines + first - 1)
+    if layout.quoted and n_lines > n_rows + first - 1:
+        # Fields hold line ends, which is fine if the text ends outside of quotes. That is
+        # rare, so the slow look is taken only then.
+        _refuse_open_quote(path, origin, layout)
     return _finish(gatherer, titles, rows, ragged)
 
 
@@ -274,24 +282,40 @@ def _finish(
         with_text = {row for row, _, _ in unread}
         frame = frame[~blank | frame.index.isin(with_text)]
     if ragged:
-        empty = pd.DataFrame({"rating": np.nan}, index=pd.Index(sorted(ragged)))
-        frame = pd.concat([frame, empty]).sort_index()
+        # As nullable integers, for beside missing values plain ones would turn into floats.
+        integers = [name for name in frame if frame[name].dtype == np.int64]
+        frame = frame.astype(dict.fromkeys(integers, "Int64"))
+        frame = frame.reindex(frame.index.append(pd.Index(list(ragged))).sort_values())
         unread += [(row, "row", text) for row, text in ragged.items()]
     table = pd.DataFrame(sorted(unread), columns=["row", "column", "text"])
     return RawRatings(frame, pd.Series(titles, dtype=object) if titles else None, table)
 
 
-def _refuse_open_quote(path: Path, origin: str, layout: Layout, n_rows: int) -> None:
-    """Refuse a quote that is opened and never closed, which would swallow all lines after it.
+def _count_lines(path: Path, origin: str, encoding: str) -> int:
+    """The number of lines, having made sure that the text is of its encoding."""
+    decoder = codecs.getincrementaldecoder(encoding)()
+    last = b"\n"
+    n_lines = 0
+    try:
+        with path.open("rb") as file:
+            for block in iter(lambda: file.read(_BLOCK), b""):
+                if not (block.isascii() and encoding == _UTF8 and not decoder.getstate()[0]):
+                    decoder.decode(block)
+                n_lines += block.count(b"\n")
+                last = block
+        decoder.decode(b"", final=True)
+    except UnicodeDecodeError as error:
+        line = n_lines + bytes(error.object[: error.start]).count(b"\n") + 1
+        byte = error.object[error.start] if error.start < len(error.object) else 0
+        raise DataInvalid(
+            f"{origin}: line {line} is not {encoding.upper()} text (byte 0x{byte:02x}). Save the file as UTF-8."
+        ) from error
+    return n_lines + (not last.endswith(b"\n"))
 
-    More lines than rows mean that fields hold line ends, which is fine if the text ends
-    outside of quotes. That is rare, so the slow look is taken only then.
-    """
-    with path.open("rb") as file:
-        n_lines = sum(block.count(b"\n") for block in iter(lambda: file.read(1 << 20), b""))
-    if n_lines <= n_rows:
-        return
-    with path.open(encoding=layout.encoding, newline="", errors="replace") as text:
+
+def _refuse_open_quote(path: Path, origin: str, layout: Layout) -> None:
+    """Refuse a quote that is opened and never closed, which would swallow all lines after it."""
+    with path.open(encoding=layout.encoding, newline="") as text:
         reader = csv.reader(text, delimiter=layout.separator[0], strict=True)
         line = 1
         try:
@@ -302,19 +326,6 @@ def _refuse_open_quote(path: Path, origin: str, layout: Layout, n_rows: int) -> 
                 f"{origin}: the quotes in line {line} don't fit together ({error}): double a quote inside a field, "
                 "and close each field that begins with one."
             ) from error
-
-
-def _reason(path: Path, layout: Layout, error: Exception) -> str:
-    """What is wrong with a text that Arrow refused, with the line where that can be found."""
-    if "UTF8" in str(error):
-        with path.open("rb") as file:
-            for number, line in enumerate(file, 1):
-                try:
-                    line.decode("utf-8")
-                except UnicodeDecodeError as mistake:
-                    byte = line[mistake.start]
-                    return f"line {number} is not UTF-8 text (byte 0x{byte:02x}). Save the file as UTF-8."
-    return f"{_first_line(error)} (columns separated by {SEPARATORS.get(layout.separator, layout.separator)})."
 
 
 def _first_line(error: Exception) -> str:

@@ -43,6 +43,17 @@ def test_a_relative_path_is_found_from_the_working_directory(tmp_path, monkeypat
     assert resolve(DatasetConfig(name="data")).sources == (Local(tmp_path / "data"),)
 
 
+def test_a_known_data_set_may_lie_on_this_machine(tmp_path):
+    dataset = resolve(DatasetConfig(name="ml-1m", source=str(tmp_path)))
+    assert dataset.name == "ml-1m"
+    assert dataset.scale == KNOWN["ml-1m"].scale
+    assert dataset.sources == (Local(tmp_path),)
+    with pytest.raises(SourceUnavailable, match="check dataset.source"):
+        resolve(DatasetConfig(name="ml-1m", source=str(tmp_path / "missing")))
+    with pytest.raises(UsageError, match="'ml-1n' is none; did you mean 'ml-1m'"):
+        resolve(DatasetConfig(name="ml-1n", source=str(tmp_path)))
+
+
 @pytest.mark.parametrize("name", ["missing.csv", "somewhere/else"])
 def test_a_path_that_is_not_there_is_named(name, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)

@@ -110,6 +110,42 @@ def test_too_few_of_anything_stops_the_run(config, words):
     assert check(tables(good()), ValidationConfig(**config)).problems == [f"mine.csv: {words}"]
 
 
+@pytest.mark.parametrize(
+    ("config", "words"),
+    [
+        ({"max_cold_users": 0.1, "cold_below": 10}, "users have fewer than 10 ratings (validation.cold_below)"),
+        ({"max_cold_items": 0.1, "cold_below": 10}, "items have fewer than 10 ratings (validation.cold_below)"),
+        ({"max_user_share": 0.05}, "one user holds"),
+        ({"max_item_share": 0.04}, "one item holds"),
+    ],
+)
+def test_a_lopsided_table_stops_the_run(config, words):
+    frame = good()
+    (problem,) = check(tables(frame), ValidationConfig(**config)).problems
+    assert words in problem
+    if "share" in words:
+        column = "user_id" if "user" in words else "item_id"
+        assert f"{frame[column].value_counts().iloc[0] / 400:.1%}" in problem
+
+
+def test_ratings_all_alike_stop_the_run():
+    (problem,) = check(tables(good().assign(rating=3.0)), ValidationConfig()).problems
+    assert "all ratings are alike" in problem
+
+
+def test_data_docs_tell_of_every_run_and_leave_nothing_else_behind(tmp_path, monkeypatch):
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "scratch"))
+    (tmp_path / "scratch").mkdir()
+    frame = good()
+    frame.loc[9, "rating"] = 9.0
+    check(tables(frame), ValidationConfig(), tmp_path / "docs")
+    assert (tmp_path / "docs" / "index.html").is_file()
+    pages = [path.read_text() for path in (tmp_path / "docs" / "validations").rglob("*.html")]
+    assert len(pages) == 4  # ratings as read, ratings kept, users, items
+    assert any("values must be greater than or equal to" in page for page in pages)
+    assert list((tmp_path / "scratch").iterdir()) == []
+
+
 def test_no_rows_at_all_stop_the_run():
     assert check(tables(good().iloc[:0], None), ValidationConfig()).problems
 

@@ -164,6 +164,59 @@ def test_a_server_in_trouble_is_asked_again_and_one_that_refuses_is_not(server, 
     assert len(server.requests) == 1
 
 
+def test_two_processes_downloading_at_once_end_with_one_good_file(server, tmp_path):
+    script = (
+        "import sys; from pathlib import Path; from mfcore.data.catalog import Dataset, Web; "
+        "from mfcore.data.sources import fetch; root = Path(sys.argv[1]); raw = Path(sys.argv[2]); raw.mkdir(); "
+        "fetch(Dataset('ml-100k', 'ML', (Web(sys.argv[3], sys.argv[4]),)), raw, root / 'downloads')"
+    )
+    commands = [
+        [sys.executable, "-c", script, str(tmp_path), str(tmp_path / f"raw-{number}"), server.url, MD5]
+        for number in range(2)
+    ]
+    processes = [subprocess.Popen(command, stderr=subprocess.PIPE) for command in commands]
+    for process in processes:
+        _, error = process.communicate(timeout=60)
+        assert process.returncode == 0, error
+    assert (tmp_path / "raw-0" / "u.data").read_bytes() == (tmp_path / "raw-1" / "u.data").read_bytes() == DATA
+    assert (tmp_path / "downloads" / "ml-100k.zip").read_bytes() == ARCHIVE
+    assert len(server.requests) == 1
+    assert not list((tmp_path / "downloads").glob(".*.part"))
+
+
+def test_an_archive_that_is_remade_is_checked_by_the_sum_beside_it(server, folder, tmp_path, monkeypatch):
+    monkeypatch.setattr("mfcore.data.sources.published_md5", lambda url: f"md5:{'0' * 32}")
+    with pytest.raises(SourceUnavailable, match="refused, its md5 is"):
+        fetch(dataset(Web(server.url, None)), folder, tmp_path / "downloads")
+    monkeypatch.setattr("mfcore.data.sources.published_md5", lambda url: MD5)
+    assert fetch(dataset(Web(server.url, None)), folder, tmp_path / "downloads")["files"] == ["u.data"]
+
+
+def test_the_published_sum_is_read_and_missing_without_harm(server):
+    server.content = f"MD5 (ml-latest.zip) = {'AB' * 16}\n".encode()
+    assert downloads.published_md5(server.url) == f"md5:{'ab' * 16}"
+    server.faults = [404]
+    assert downloads.published_md5(server.url) is None
+
+
+def test_what_belongs_to_it_is_fetched_too_and_done_without_where_it_cannot_be(server, folder, tmp_path, caplog):
+    other = Server(zipped({"jokes/init1.html": b"<!--begin of joke -->Ha<!--end of joke -->"}))
+    extra = Web(other.url.replace("ml-100k", "jokes"), "md5:" + hashlib.md5(other.content).hexdigest())
+    try:
+        details = fetch(dataset(Web(server.url, MD5), extras=(extra,)), folder, tmp_path / "downloads")
+        assert details["files"] == ["init1.html", "u.data"]
+        for path in folder.iterdir():
+            path.unlink()
+        (tmp_path / "downloads" / "jokes.zip").unlink()
+        other.faults = [404, 404]
+        details = fetch(dataset(Web(server.url, MD5), extras=(extra,)), folder, tmp_path / "downloads")
+        assert details["files"] == ["u.data"]
+        assert "answered 404; going on without it" in caplog.text
+    finally:
+        other.server.shutdown()
+        other.server.server_close()
+
+
 def test_altered_bytes_are_refused_named_and_not_kept(server, folder, tmp_path):
     server.content = zipped({"ml-100k/u.data": DATA + b"1\t1\t1\t1\n"})
     with pytest.raises(SourceUnavailable) as raised:
