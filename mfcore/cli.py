@@ -4,7 +4,6 @@ Only typer and the standard library are imported at the top, so that `--help` is
 """
 
 import json
-import logging
 import os
 import sys
 import time
@@ -54,7 +53,7 @@ LengthOption = Annotated[int, typer.Option("-k", min=1, help="Length of the list
 def main() -> None:
     """Run the command; an error a user can cause is a line on stderr and its own exit code."""
     # Prefect and MLflow keep their own lines for their servers and logs.
-    os.environ.setdefault("PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL", str(logging.CRITICAL))
+    os.environ.setdefault("PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL", "CRITICAL")
     os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "WARNING")
     start_log()
     try:

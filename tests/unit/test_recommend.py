@@ -26,7 +26,7 @@ def factors_of(users: np.ndarray, items: np.ndarray, item_bias: np.ndarray | Non
     )
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.integers(0, 2**32 - 1), st.integers(1, 12), st.integers(1, 15), st.integers(1, 20))
 def test_top_n_is_the_sorted_list_of_unseen_items(seed: int, n_users: int, n_items: int, k: int) -> None:
     """Small whole numbers as factors make many ties."""

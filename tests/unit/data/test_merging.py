@@ -80,7 +80,7 @@ rows = st.dictionaries(
 
 
 @given(rows, rows)
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 def test_a_merge_is_what_a_dictionary_would_make_of_it(before, after):
     expected = dict(before)
     for pair, (rating, moment) in after.items():

@@ -34,7 +34,7 @@ def parts_of(ratings: Ratings, config: SplitConfig) -> Split | None:
     st.integers(1, 4),
     st.integers(0, 3),
 )
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 def test_parts_are_disjoint_complete_sorted_and_deterministic(ratings, method, k, seed):
     config = SplitConfig(method=method, leave_k=k, n_folds=k + 1, fold=k, seed=seed)
     parts = parts_of(ratings, config)
@@ -51,7 +51,7 @@ def test_parts_are_disjoint_complete_sorted_and_deterministic(ratings, method, k
 
 
 @given(some_ratings(), st.floats(0.01, 0.49), st.floats(0.01, 0.49))
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 def test_a_split_by_time_lets_nothing_of_the_future_into_an_earlier_part(ratings, validation, test):
     parts = parts_of(ratings, SplitConfig(method="time", validation=validation, test=test))
     if parts is None:
@@ -61,7 +61,7 @@ def test_a_split_by_time_lets_nothing_of_the_future_into_an_earlier_part(ratings
 
 
 @given(some_ratings(), st.integers(1, 5), st.integers(0, 5))
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 def test_leave_k_out_takes_k_of_each_user_who_has_enough(ratings, k, seed):
     parts = parts_of(ratings, SplitConfig(method="leave-k-out", leave_k=k, seed=seed))
     counts = np.bincount(ratings.users, minlength=ratings.n_users)
@@ -75,7 +75,7 @@ def test_leave_k_out_takes_k_of_each_user_who_has_enough(ratings, k, seed):
 
 
 @given(some_ratings(), st.integers(2, 7), st.integers(0, 5))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_folds_have_nothing_in_common_hold_everything_and_are_of_one_size(ratings, n_folds, seed):
     configs = [SplitConfig(method="k-fold", n_folds=n_folds, fold=fold, seed=seed) for fold in range(n_folds)]
     tests = [split(ratings, config).test for config in configs]
@@ -85,7 +85,7 @@ def test_folds_have_nothing_in_common_hold_everything_and_are_of_one_size(rating
 
 
 @given(some_ratings(), st.floats(0.05, 0.4), st.floats(0.05, 0.4), st.integers(0, 5))
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 def test_a_share_of_each_user_is_held_out_and_something_is_left(ratings, validation, test, seed):
     parts = parts_of(ratings, SplitConfig(method="share", validation=validation, test=test, seed=seed))
     if parts is None:
