@@ -59,7 +59,7 @@ class PipelineResult(BaseModel):
     stages: dict[str, StageResult]
 
 
-@flow(name="pipeline")
+@flow(name="pipeline", flow_run_name="{config.dataset.name}")
 def pipeline(config: PipelineConfig = PipelineConfig()) -> PipelineResult:
     """The whole chain; a stage whose inputs have not changed is reused."""
     stages: dict[str, StageResult] = {}

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from mfcore.config import PipelineConfig
 from mfcore.data.catalog import resolve
 from mfcore.data.ratings import Ratings
 from mfcore.data.splitting import Split
+from mfcore.models import MODELS
 from mfcore.settings import Settings
 from mfcore.tracking.runs import Experiment
 from mfcore.tuning import Trial, Tuned
@@ -47,8 +49,8 @@ def load_tuned(studies: Artifact) -> dict[str, Tuned]:
 
 def search(config: PipelineConfig, splits: Artifact, experiment: Experiment, parent: str) -> Artifact:
     """Run the studies, unless that has been done; see to it that every trial has its run in MLflow."""
-    settings = config.tuning.model_dump(mode="json")
-    key = fingerprint("studies", _VERSION, __version__, splits.fingerprint, settings)
+    keys = [_study_key(name, config, splits) for name in config.tuning.algorithms]
+    key = fingerprint("studies", keys, config.tuning.n_trials, config.tuning.timeout)
 
     def write(folder: Path) -> dict[str, Any]:
         found = {name: study(name, config, splits, experiment, parent) for name in config.tuning.algorithms}
@@ -86,7 +88,9 @@ def study(algorithm: str, config: PipelineConfig, splits: Artifact, experiment: 
 def _study_key(algorithm: str, config: PipelineConfig, splits: Artifact) -> str:
     """Fingerprint of what decides a trial; how many are run is not part of it, so that more can be added."""
     decisive = config.tuning.model_dump(include={"max_epochs", "patience", "seed"})
-    return fingerprint("study", _VERSION, __version__, splits.fingerprint, algorithm, decisive)
+    model = MODELS[algorithm]
+    searched = [model().model_dump(), {name: asdict(span) for name, span in model.space.items()}]
+    return fingerprint("study", _VERSION, __version__, splits.fingerprint, algorithm, decisive, searched)
 
 
 def _trial_log(experiment: Experiment, key: str, splits: Artifact, parent: str) -> Callable[[Trial], None]:
