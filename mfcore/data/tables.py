@@ -266,15 +266,12 @@ def _finish(
     gatherer: Gatherer, titles: dict[Any, str] | None, rows: "NDArray[np.int64]", ragged: dict[int, str]
 ) -> RawRatings:
     """Number the rows, put the ragged ones among them, and leave out the blank ones."""
-    import pyarrow as pa
-
     unread = [
         (int(rows[position]), cells.what, text)
         for cells in (gatherer.unread_ratings, gatherer.unread_times)
         for position, text in cells.texts.items()
     ]
     frame = gatherer.frame()
-    pa.default_memory_pool().release_unused()
     contiguous = len(rows) == 0 or rows[-1] - rows[0] + 1 == len(rows)
     frame.index = pd.RangeIndex(rows[0], rows[-1] + 1) if contiguous and len(rows) else pd.Index(rows)
     blank = frame.isna().all(axis=1) if frame["rating"].hasnans else None
