@@ -24,6 +24,8 @@ __all__ = ["Layout", "RawRatings", "read_parquet", "read_text", "sniff"]
 SEPARATORS = {",": "comma", "\t": "tab", ";": "semicolon", "|": "bar", "::": "double colon"}
 _BLOCK = 1 << 22
 _LONGEST_HEADER = 1 << 16
+_MAX_RAGGED = 1_000_000
+"""Rows with too few or too many fields that are kept for the quarantine; one more and the file is refused."""
 _UTF8 = "utf-8"
 
 
@@ -186,7 +188,7 @@ def read_text(path: Path, origin: str, layout: Layout) -> RawRatings:
 
     def skip(row: Any) -> str:
         ragged[row.number] = row.text
-        return "skip"
+        return "skip" if len(ragged) <= _MAX_RAGGED else "error"
 
     try:
         reader = pacsv.open_csv(
