@@ -41,8 +41,8 @@ class Gatherer:
     A missing id, rating or time keeps its row; what was found in the place of a number is
     in `unread_ratings` and `unread_times`.
 
-    The memory it takes is that of the finished frame (32 bytes a rating with integer ids)
-    plus one column and one batch.
+    The memory it takes is that of the finished frame (32 bytes a rating with integer ids),
+    at most a quarter more, plus one batch.
     """
 
     def __init__(self) -> None:
@@ -51,69 +51,87 @@ class Gatherer:
         self.unread_times = Unread("timestamp")
         self._users = _Ids()
         self._items = _Ids()
-        self._ratings: list[NDArray[np.float64]] = []
+        self._ratings = _Column(np.float64)
         self._times = _Integers()
 
     def add(
         self, users: "pa.Array[Any]", items: "pa.Array[Any]", ratings: "pa.Array[Any]", times: "pa.Array[Any] | None"
     ) -> None:
         """Append a batch of Arrow columns of equal length, of any type; `times` in each batch or in none."""
-        self._users.add_column(users)
-        self._items.add_column(items)
-        self._ratings.append(_floats(ratings, self.n_rows, self.unread_ratings))
+        self._users.extend_by(users)
+        self._items.extend_by(items)
+        self._ratings.extend(_floats(ratings, self.n_rows, self.unread_ratings))
         if times is not None:
-            self._times.add(*_seconds(times, self.n_rows, self.unread_times))
+            self._times.extend_where(*_seconds(times, self.n_rows, self.unread_times))
         self.n_rows += len(users)
 
     def frame(self) -> pd.DataFrame:
-        """What was gathered; the batches are given up on the way, so this can be called once."""
+        """What was gathered, given away, so that this can be called once."""
+        import pyarrow as pa
+
+        pa.default_memory_pool().release_unused()  # what the batches took
         columns: dict[str, Any] = {
             "user_id": self._users.finish(),
             "item_id": self._items.finish(),
-            "rating": _join(self._ratings, np.float64),
+            "rating": self._ratings.finish(),
         }
-        if self._times.parts:
+        if self._times.n == self.n_rows > 0:
             columns["timestamp"] = self._times.finish()
         return pd.DataFrame(columns, copy=False)
 
 
-class _Integers:
+class _Column:
+    """An array that grows in place: large blocks are remapped by the system, not copied."""
+
+    def __init__(self, dtype: Any) -> None:
+        self.n = 0
+        self._room = np.empty(1 << 12, dtype)
+
+    def extend(self, values: NDArray[Any]) -> None:
+        """Append `values`."""
+        end = self.n + len(values)
+        if end > len(self._room):
+            self._room.resize(max(end, len(self._room) * 5 // 4), refcheck=False)
+        self._room[self.n : end] = values
+        self.n = end
+
+    def finish(self) -> Any:
+        """The array, given away."""
+        values, self._room = self._room, np.empty(0, self._room.dtype)
+        values.resize(self.n, refcheck=False)
+        return values
+
+
+class _Integers(_Column):
     """An integer column, and where something is missing in it."""
 
     def __init__(self) -> None:
-        self.parts: list[NDArray[Any]] = []
-        self._n_rows = 0
+        super().__init__(np.int64)
         self._missing: list[NDArray[np.int64]] = []
 
-    def add(self, values: NDArray[Any], missing: NDArray[np.bool_]) -> None:
-        """Append a batch; what stands at a missing place means nothing."""
-        self.parts.append(values)
+    def extend_where(self, values: NDArray[np.int64], missing: NDArray[np.bool_]) -> None:
+        """Append `values`; what stands at a missing place means nothing."""
         if missing.any():
-            self._missing.append(np.flatnonzero(missing) + self._n_rows)
-        self._n_rows += len(values)
-
-    def missing(self) -> NDArray[np.int64]:
-        """The positions of what is missing."""
-        return np.concatenate([np.empty(0, np.int64), *self._missing])
+            self._missing.append(np.flatnonzero(missing) + self.n)
+        self.extend(values)
 
     def finish(self) -> Any:
-        values = _join(self.parts, np.int64)
+        values = super().finish()
         if not self._missing:
             return values
         mask = np.zeros(len(values), np.bool_)
-        mask[self.missing()] = True
+        mask[np.concatenate(self._missing)] = True
         return pd.arrays.IntegerArray(values, mask)
 
 
 class _Ids(_Integers):
-    """One id column: integers as long as all are, text from the first that is not."""
+    """One id column: integers as long as all are, places in a list of texts from the first that is not."""
 
     def __init__(self) -> None:
         super().__init__()
-        self._texts: dict[str, str] = {}
-        self._is_text = False
+        self._texts: dict[str, int] | None = None
 
-    def add_column(self, column: "pa.Array[Any]") -> None:
+    def extend_by(self, column: "pa.Array[Any]") -> None:
         """Append a batch of ids of any type."""
         import pyarrow as pa
         import pyarrow.compute as pc
@@ -134,29 +152,34 @@ class _Ids(_Integers):
             integral = pc.or_(pc.match_substring_regex(distinct, _INTEGER), blank)
             numbers = pc.if_else(blank, "0", distinct) if pc.all(integral).as_py() else None
         numbers = None if numbers is None else _try_cast(numbers, pa.int64())
-        if numbers is None:
-            self._is_text = True
-            known = np.array([self._keep(text) for text in distinct.cast(pa.string()).to_pylist()], dtype=object)
-        else:
+        if numbers is None and self._texts is None:
+            self._turn_into_texts()
+        if self._texts is None:
             known = numbers.to_numpy(zero_copy_only=False)
+        else:
+            known = self._places(distinct.cast(pa.string()).to_pylist())
         if not len(known):  # a batch of nothing but missing ids
             known = np.zeros(1, np.int64)
-        self.add(known[codes], codes < 0)
+        self.extend_where(known[codes], codes < 0)
 
     def finish(self) -> Any:
-        if not self._is_text:
+        if self._texts is None:
             return super().finish()
-        for number, part in enumerate(self.parts):
-            if part.dtype != object:
-                distinct, inverse = np.unique(part, return_inverse=True)
-                self.parts[number] = np.array([self._keep(str(one)) for one in distinct], dtype=object)[inverse]
-        values = _join(self.parts, object)
-        values[self.missing()] = None
-        return pd.Series(values, dtype=object)
+        places = _Column.finish(self)
+        known = np.array([*self._texts, None], dtype=object)
+        for positions in self._missing:
+            places[positions] = len(known) - 1
+        return pd.Series(known[places], dtype=object)
 
-    def _keep(self, text: str) -> str:
-        """The one copy of `text` that all rows share."""
-        return self._texts.setdefault(text, text)
+    def _turn_into_texts(self) -> None:
+        self._texts = {}
+        distinct, places = np.unique(self._room[: self.n], return_inverse=True)
+        self._room[: self.n] = self._places([str(number) for number in distinct])[places]
+
+    def _places(self, texts: list[str]) -> NDArray[np.int64]:
+        """Where each of `texts` is in the list of all, new ones being put at its end."""
+        assert self._texts is not None
+        return np.array([self._texts.setdefault(text, len(self._texts)) for text in texts], dtype=np.int64)
 
 
 def _floats(column: "pa.Array[Any]", start: int, unread: Unread) -> NDArray[np.float64]:
@@ -216,15 +239,3 @@ def _try_cast(column: "pa.Array[Any]", to: "pa.DataType") -> "pa.Array[Any] | No
         return column.cast(to)
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
         return None
-
-
-def _join(parts: list[NDArray[Any]], dtype: Any) -> NDArray[Any]:
-    """The parts in one array, given up one after the other so that memory holds little twice."""
-    whole = np.empty(sum(map(len, parts)), dtype=dtype)
-    at = 0
-    parts.reverse()
-    while parts:
-        part = parts.pop()
-        whole[at : at + len(part)] = part
-        at += len(part)
-    return whole

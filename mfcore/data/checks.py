@@ -32,10 +32,11 @@ __all__ = ["CheckResult", "check"]
 _STEPS = (1.0, 0.5)
 _MAX_STEPS = 1000
 _MAX_LISTED = 1_000_000
-"""Failing rows listed for one expectation; more than these stop the run without being listed."""
+"""Failing rows listed for one expectation; more than these stop the run, whatever share they are."""
 _CLOCK_SKEW_S = 24 * 3600
 _SUPERSEDED = "superseded"
 _TWICE = "rated twice"
+_PAIR = ["user_id", "item_id"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -102,9 +103,8 @@ def _check(tables: Tables, config: ValidationConfig, suite: "_Suite") -> CheckRe
     if len(reasons):
         kept = _plain(frame[~frame.index.isin(reasons.index)])
         failures = suite.run("ratings", kept, [*pairs, *table])
-    repeated = [one for one in failures if one.rule in pairs]
-    for failure in repeated:
-        kept, superseded = _resolve(kept, failure.rows, config.duplicates)
+    if any(one.rule in pairs for one in failures):
+        kept, superseded = _resolve(kept, config.duplicates)
         reasons = pd.concat([reasons, superseded])
         failures = suite.run("ratings", kept, table)
     for name in ("user", "item") if len(kept) else ():
@@ -113,7 +113,7 @@ def _check(tables: Tables, config: ValidationConfig, suite: "_Suite") -> CheckRe
         failures += suite.run(f"{name}s", profile, _profile_rules(name, config))
     problems = [one.rule.problem.format(one.observed) for one in failures if one.rule.problem]
     refused = reasons[~reasons.str.startswith(_SUPERSEDED)]
-    if suite.n_unlisted + len(refused) > config.max_quarantined * len(frame):
+    if suite.n_unlisted or len(refused) > config.max_quarantined * len(frame):
         problems.insert(0, _too_many(len(frame), suite.n_unlisted, refused, config))
     return CheckResult(
         ratings=kept,
@@ -243,9 +243,7 @@ def _row_rules(frame: pd.DataFrame, scale: Scale) -> list[_Rule]:
 def _unique_pairs() -> _Rule:
     import great_expectations.expectations as gxe
 
-    return _Rule(
-        gxe.ExpectCompoundColumnsToBeUnique(column_list=["user_id", "item_id"]), lambda _: "rated more than once"
-    )
+    return _Rule(gxe.ExpectCompoundColumnsToBeUnique(column_list=_PAIR))
 
 
 def _table_rules(frame: pd.DataFrame, config: ValidationConfig) -> list[_Rule]:
@@ -352,27 +350,27 @@ def _reasons(frame: pd.DataFrame, failures: Iterable[_Failure], unread: pd.DataF
 
 
 def _resolve(
-    frame: pd.DataFrame, rows: list[int], policy: Literal["last", "mean", "error"]
+    frame: pd.DataFrame, policy: Literal["last", "mean", "error"]
 ) -> tuple[pd.DataFrame, "pd.Series[str]"]:
-    """Leave one rating, or with the policy "error" none, of each (user, item) among `rows`.
+    """Leave one rating, or with the policy "error" none, of each (user, item) that is rated more than once.
 
     Returns:
         The frame, and row → reason of the rows that are gone.
     """
-    pair = ["user_id", "item_id"]
-    again = frame.loc[rows]
+    again = frame[frame.duplicated(_PAIR, keep=False)]
     if policy == "error":
-        return frame.drop(index=rows), pd.Series(f"{_TWICE}: this user has rated this item more than once", rows)
+        reason = f"{_TWICE}: this user has rated this item more than once"
+        return frame.drop(index=again.index), pd.Series(reason, again.index, dtype=object)
     order = again.sort_values("timestamp", kind="stable") if "timestamp" in again else again
-    last = order.drop_duplicates(pair, keep="last")
+    last = order.drop_duplicates(_PAIR, keep="last")
     gone = again.index.difference(last.index)
-    by_pair = pd.Series(last.index, index=pd.MultiIndex.from_frame(last[pair]))
-    stays = by_pair.loc[pd.MultiIndex.from_frame(again.loc[gone, pair])].to_numpy()
+    by_pair = pd.Series(last.index, index=pd.MultiIndex.from_frame(last[_PAIR]))
+    stays = by_pair.loc[pd.MultiIndex.from_frame(again.loc[gone, _PAIR])].to_numpy()
     reasons = pd.Series([f"{_SUPERSEDED} by row {row}" for row in stays], index=gone, dtype=object)
     if policy == "mean":
         frame = frame.copy()
-        means = again.groupby(pair, sort=False)["rating"].mean()
-        frame.loc[last.index, "rating"] = means.loc[pd.MultiIndex.from_frame(last[pair])].to_numpy()
+        means = again.groupby(_PAIR, sort=False)["rating"].mean()
+        frame.loc[last.index, "rating"] = means.loc[pd.MultiIndex.from_frame(last[_PAIR])].to_numpy()
     return frame.drop(index=gone), reasons
 
 

@@ -204,7 +204,10 @@ def _files(path: Path) -> list[Path]:
     """A file itself, or the files of a folder that may matter."""
     if not path.is_dir():
         return [path]
-    return sorted(file for file in path.iterdir() if file.is_file() and file.name[0] != "." and _is_wanted(file.name))
+    inside = sorted(file for file in path.iterdir() if file.name[0] != "." and _is_wanted(file.name))
+    if len(inside) == 1 and inside[0].is_dir():  # as archives unpack
+        return _files(inside[0])
+    return [file for file in inside if file.is_file()]
 
 
 def _is_wanted(name: str) -> bool:

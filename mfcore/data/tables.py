@@ -24,6 +24,8 @@ __all__ = ["Layout", "RawRatings", "read_parquet", "read_text", "sniff"]
 SEPARATORS = {",": "comma", "\t": "tab", ";": "semicolon", "|": "bar", "::": "double colon"}
 _BLOCK = 1 << 22
 _LONGEST_HEADER = 1 << 16
+_MAX_RAGGED = 1_000_000
+"""Rows with too few or too many fields that are kept for the quarantine; one more and the file is refused."""
 _UTF8 = "utf-8"
 
 
@@ -186,7 +188,7 @@ def read_text(path: Path, origin: str, layout: Layout) -> RawRatings:
 
     def skip(row: Any) -> str:
         ragged[row.number] = row.text
-        return "skip"
+        return "skip" if len(ragged) <= _MAX_RAGGED else "error"
 
     try:
         reader = pacsv.open_csv(
@@ -266,15 +268,12 @@ def _finish(
     gatherer: Gatherer, titles: dict[Any, str] | None, rows: "NDArray[np.int64]", ragged: dict[int, str]
 ) -> RawRatings:
     """Number the rows, put the ragged ones among them, and leave out the blank ones."""
-    import pyarrow as pa
-
     unread = [
         (int(rows[position]), cells.what, text)
         for cells in (gatherer.unread_ratings, gatherer.unread_times)
         for position, text in cells.texts.items()
     ]
     frame = gatherer.frame()
-    pa.default_memory_pool().release_unused()
     contiguous = len(rows) == 0 or rows[-1] - rows[0] + 1 == len(rows)
     frame.index = pd.RangeIndex(rows[0], rows[-1] + 1) if contiguous and len(rows) else pd.Index(rows)
     blank = frame.isna().all(axis=1) if frame["rating"].hasnans else None

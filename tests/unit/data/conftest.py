@@ -1,5 +1,6 @@
 from collections.abc import Callable
 from pathlib import Path
+from tempfile import mkdtemp
 
 import pytest
 
@@ -17,8 +18,7 @@ def load(tmp_path: Path) -> Callable[..., Tables]:
         path = tmp_path / name
         path.write_bytes(content.encode() if isinstance(content, str) else content)
         settings = DatasetConfig(name=str(path), **config)
-        folder = tmp_path / "raw"
-        folder.mkdir()
+        folder = Path(mkdtemp(dir=tmp_path))
         details = fetch(resolve(settings), folder, tmp_path / "downloads")
         return read(folder, details, settings)
 

@@ -50,8 +50,13 @@ def test_a_known_data_set_may_lie_on_this_machine(tmp_path):
     assert dataset.sources == (Local(tmp_path),)
     with pytest.raises(SourceUnavailable, match="check dataset.source"):
         resolve(DatasetConfig(name="ml-1m", source=str(tmp_path / "missing")))
-    with pytest.raises(UsageError, match="'ml-1n' is none; did you mean 'ml-1m'"):
-        resolve(DatasetConfig(name="ml-1n", source=str(tmp_path)))
+
+
+def test_files_of_ones_own_may_have_a_name_of_their_own(tmp_path):
+    dataset = resolve(DatasetConfig(name="shop", source=str(tmp_path)))
+    assert (dataset.name, dataset.sources, dataset.scale) == ("shop", (Local(tmp_path),), None)
+    with pytest.raises(UsageError, match="unlike dataset.name = 'my shop'"):
+        resolve(DatasetConfig(name="my shop", source=str(tmp_path)))
 
 
 @pytest.mark.parametrize("name", ["missing.csv", "somewhere/else"])

@@ -1,3 +1,5 @@
+import json
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -94,8 +96,21 @@ def test_more_failing_rows_than_can_be_listed_still_stop_the_run(monkeypatch):
     monkeypatch.setattr("mfcore.data.checks._MAX_LISTED", 50)
     frame = good()
     frame["rating"] = 9.0
-    result = check(tables(frame), ValidationConfig())
+    result = check(tables(frame), ValidationConfig(max_quarantined=1))
     assert any("400 of 400 rows (100.0%) are refused" in problem for problem in result.problems)
+
+
+def test_repeated_ratings_are_resolved_however_many_there_are(monkeypatch):
+    monkeypatch.setattr("mfcore.data.checks._MAX_LISTED", 2)
+    assert check(tables(twice()), ValidationConfig()).problems == []
+
+
+def test_what_was_found_can_be_written_as_json():
+    frame = twice()
+    frame.loc[7, "rating"] = 2.5
+    frame.loc[8, "timestamp"] = -1
+    for one in (frame, frame.drop(columns="timestamp")):
+        json.dumps(check(tables(one), ValidationConfig()).results, allow_nan=False)
 
 
 @pytest.mark.parametrize(

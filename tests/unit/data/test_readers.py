@@ -87,6 +87,14 @@ def test_what_cannot_be_read_keeps_its_row_and_its_text(load):
     assert frame.loc[4].tolist() == [1, 4, 3, 5]
 
 
+def test_a_body_with_another_separator_than_its_header_is_refused_in_the_end(load, monkeypatch):
+    text = "user_id,item_id,rating\n" + "1;2;3\n" * 50
+    assert len(load("mine.csv", text).unread) == 50
+    monkeypatch.setattr("mfcore.data.tables._MAX_RAGGED", 20)
+    with pytest.raises(DataInvalid, match=r"Row #22: Expected 3 columns, got 1: 1;2;3"):
+        load("mine.csv", text)
+
+
 def test_times_may_be_dates(load):
     text = "user_id,item_id,rating,timestamp\n1,2,3,2020-01-01T00:00:00Z\n1,3,3,2020-01-02\n1,4,3,1577836801.7\n"
     assert load("mine.csv", text).ratings["timestamp"].tolist() == [1577836800, 1577923200, 1577836801]
@@ -115,10 +123,9 @@ def test_parquet_with_typed_columns(tmp_path, load):
     assert read_back["timestamp"].tolist() == [1577836800, -86400]
 
 
-def test_the_scale_is_the_configured_one_or_left_to_the_checks(load, tmp_path):
+def test_the_scale_is_the_configured_one_or_left_to_the_checks(load):
     text = "user_id,item_id,rating\n1,2,3\n"
     assert load("mine.csv", text, scale_min=1, scale_max=10, scale_step=0.5).scale == Scale(1, 10, 0.5)
-    (tmp_path / "raw").rename(tmp_path / "other")
     assert load("mine.csv", text).scale is None
 
 

@@ -313,6 +313,10 @@ def test_a_local_folder_or_archive_is_taken_as_it_is(folder, tmp_path):
     details = fetch(dataset(Local(tmp_path / "mine")), folder, tmp_path / "downloads")
     assert details["files"] == ["u.data"]
     (folder / "u.data").unlink()
+    (tmp_path / "outer").mkdir()
+    (tmp_path / "mine").rename(tmp_path / "outer" / "ml-100k")
+    assert fetch(dataset(Local(tmp_path / "outer")), folder, tmp_path / "downloads")["files"] == ["u.data"]
+    (folder / "u.data").unlink()
     (tmp_path / "mine.zip").write_bytes(ARCHIVE)
     details = fetch(dataset(Local(tmp_path / "mine.zip")), folder, tmp_path / "downloads")
     assert details["files"] == ["u.data"]
