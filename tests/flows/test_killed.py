@@ -82,7 +82,19 @@ def test_killed_in_every_stage_and_started_again(
 ) -> None:
     for name in ("MFCORE_HOME", "MFCORE_EXPORTS", "MLFLOW_TRACKING_URI"):
         monkeypatch.delenv(name, raising=False)
-    command = [sys.executable, "-c", RUNS, "run", "--dataset", SMALL, "--algorithms", "als,pmf", "--trials", "3", "--json"]
+    command = [
+        sys.executable,
+        "-c",
+        RUNS,
+        "run",
+        "--dataset",
+        SMALL,
+        "--algorithms",
+        "als,pmf",
+        "--trials",
+        "3",
+        "--json",
+    ]
     done = subprocess.run(
         command,
         input=json.dumps([kill for _, *kill in KILLED_AT]),
