@@ -30,7 +30,8 @@ ALGORITHMS = ("als", "sgd", "pmf")
 
 
 class _Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    # Messages don't repeat the input: a database URL may be wrong because it holds a password.
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
 
 
 class DatasetConfig(_Section):
@@ -39,8 +40,6 @@ class DatasetConfig(_Section):
     Ratings in a database are named by `name`, and found by `url` and either `table` or `query`.
     The URL refers to a password as `${NAME}`, a variable of the environment, and never holds it.
     """
-
-    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
 
     name: str = Field("ml-100k", description="A known name, a path to ratings, or synthetic:users=…,items=…,ratings=…")
     source: str | None = Field(None, description="Path to the files of a known data set that lie on this machine")
@@ -281,6 +280,9 @@ def _refuse_secrets(url: str) -> None:
         raise ValueError("the url is not of the form dialect://user:${PASSWORD}@host:port/database") from None
     secrets: dict[str, Any] = {"password": parts.password}
     secrets |= {key: value for key, value in parts.query.items() if re.search("pass|secret|token|key", key, re.I)}
+    # Some drivers take a whole connection string as one parameter.
+    for value in parts.query.values():
+        secrets |= dict(re.findall(r"(?i)\b(pwd|password|secret|token)\s*=\s*([^;]*)", str(value)))
     for key, value in secrets.items():
         if value and not re.fullmatch(r"\$\{\w+\}", str(value)):
             raise ValueError(f"the url holds a {key}: write ${{NAME}} in its place, and set NAME in the environment")

@@ -43,6 +43,12 @@ class Gatherer:
 
     The memory it takes is that of the finished frame (32 bytes a rating with integer ids),
     at most a quarter more, plus one batch.
+
+    >>> import pyarrow as pa
+    >>> gatherer = Gatherer()
+    >>> gatherer.add(pa.array(["007", "8"]), pa.array([5, 6]), pa.array(["3.5", "five"]), None)
+    >>> gatherer.frame().to_dict("list"), gatherer.unread_ratings.texts
+    ({'user_id': ['007', '8'], 'item_id': [5, 6], 'rating': [3.5, nan]}, {1: 'five'})
     """
 
     def __init__(self) -> None:

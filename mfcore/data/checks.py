@@ -9,18 +9,19 @@ import logging
 import os
 import shutil
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Sequence
 from contextlib import closing
 from copy import copy
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
 from mfcore.config import ValidationConfig
+from mfcore.data.quarantine import PAIR, Reason, quarantined, refused, resolved, too_many, why_refused
 from mfcore.data.ratings import Scale
 from mfcore.data.readers import Tables
 
@@ -34,9 +35,6 @@ _MAX_STEPS = 1000
 _MAX_LISTED = 1_000_000
 """Failing rows listed for one expectation; more than these stop the run, whatever share they are."""
 _CLOCK_SKEW_S = 24 * 3600
-_SUPERSEDED = "superseded"
-_TWICE = "rated twice"
-_PAIR = ["user_id", "item_id"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,13 +63,13 @@ class _Rule:
     """An expectation and what to say where it fails: of each row (`reason`), or of the table (`problem`)."""
 
     expectation: "Expectation"
-    reason: Callable[[Any], str] | None = None
+    reason: Reason | None = None
     problem: str = ""
 
 
 @dataclass(frozen=True)
 class _Failure:
-    """A rule that failed, the rows that did where it looks at rows, and what was observed."""
+    """A rule that failed, the rows that did (the first, where they are too many), and what was observed."""
 
     rule: _Rule
     rows: list[int]
@@ -98,13 +96,14 @@ def _check(tables: Tables, config: ValidationConfig, suite: "_Suite") -> CheckRe
     scale = tables.scale or _observed_scale(frame["rating"].to_numpy())
     rows, pairs, table = _row_rules(frame, scale), [_unique_pairs()], _table_rules(frame, config)
     failures = suite.run("ratings", frame, [*rows, *pairs, *table])
-    reasons = _reasons(frame, [one for one in failures if one.rule in rows], tables.unread)
+    listed = [(one.rows, one.rule.reason) for one in failures if one.rule.reason is not None]
+    reasons = why_refused(frame, listed, tables.unread)
     kept = frame
     if len(reasons):
         kept = _plain(frame[~frame.index.isin(reasons.index)])
         failures = suite.run("ratings", kept, [*pairs, *table])
     if any(one.rule in pairs for one in failures):
-        kept, superseded = _resolve(kept, config.duplicates)
+        kept, superseded = resolved(kept, config.duplicates)
         reasons = pd.concat([reasons, superseded])
         failures = suite.run("ratings", kept, table)
     for name in ("user", "item") if len(kept) else ():
@@ -112,13 +111,13 @@ def _check(tables: Tables, config: ValidationConfig, suite: "_Suite") -> CheckRe
         profile = pd.DataFrame({"n_ratings": counts, "share": counts / len(kept)}).reset_index(drop=True)
         failures += suite.run(f"{name}s", profile, _profile_rules(name, config))
     problems = [one.rule.problem.format(one.observed) for one in failures if one.rule.problem]
-    refused = reasons[~reasons.str.startswith(_SUPERSEDED)]
-    if suite.n_unlisted or len(refused) > config.max_quarantined * len(frame):
-        problems.insert(0, _too_many(len(frame), suite.n_unlisted, refused, config))
+    wrong = refused(reasons)
+    if suite.n_unlisted or len(wrong) > config.max_quarantined * len(frame):
+        problems.insert(0, too_many(len(frame), suite.n_unlisted, wrong, config.max_quarantined))
     return CheckResult(
         ratings=kept,
         scale=scale,
-        quarantine=_quarantine(frame, reasons, tables.unread),
+        quarantine=quarantined(frame, reasons, tables.unread),
         problems=[f"{tables.origin}: {problem}" for problem in problems],
         results=list(suite.results.values()),
     )
@@ -169,6 +168,7 @@ class _Suite:
                 rows = [int(row) for row in whole.result["unexpected_index_list"]]
             elif rule.reason is not None:
                 self.n_unlisted = max(self.n_unlisted, n_unexpected)
+                rows = [int(row) for row in outcome.result["partial_unexpected_index_list"]]
             failures.append(_Failure(rule, rows, outcome.result.get("observed_value", n_unexpected)))
         return failures
 
@@ -243,7 +243,7 @@ def _row_rules(frame: pd.DataFrame, scale: Scale) -> list[_Rule]:
 def _unique_pairs() -> _Rule:
     import great_expectations.expectations as gxe
 
-    return _Rule(gxe.ExpectCompoundColumnsToBeUnique(column_list=_PAIR))
+    return _Rule(gxe.ExpectCompoundColumnsToBeUnique(column_list=PAIR))
 
 
 def _table_rules(frame: pd.DataFrame, config: ValidationConfig) -> list[_Rule]:
@@ -333,69 +333,3 @@ def _plain(frame: pd.DataFrame) -> pd.DataFrame:
     """Integers that may be missing as plain ones, now that none is."""
     masked = [name for name in frame if isinstance(frame[name].dtype, pd.Int64Dtype)]
     return frame.astype(dict.fromkeys(masked, np.int64)) if masked else frame
-
-
-def _reasons(frame: pd.DataFrame, failures: Iterable[_Failure], unread: pd.DataFrame) -> "pd.Series[str]":
-    """Row → why it is refused; what could not be read comes before what it was then missing."""
-    reasons: dict[Any, str] = {}
-    for row, column, text in unread.itertuples(index=False):
-        what = "the fields of the row don't add up" if column == "row" else f"{column} is not a number"
-        reasons.setdefault(row, f"{what}: {text[:80]!r}")
-    for failure in failures:
-        assert failure.rule.reason is not None
-        rows = [row for row in failure.rows if row not in reasons]
-        for row in frame.loc[rows].itertuples():
-            reasons[row.Index] = failure.rule.reason(row)
-    return pd.Series(reasons, dtype=object).sort_index()
-
-
-def _resolve(
-    frame: pd.DataFrame, policy: Literal["last", "mean", "error"]
-) -> tuple[pd.DataFrame, "pd.Series[str]"]:
-    """Leave one rating, or with the policy "error" none, of each (user, item) that is rated more than once.
-
-    Returns:
-        The frame, and row → reason of the rows that are gone.
-    """
-    again = frame[frame.duplicated(_PAIR, keep=False)]
-    if policy == "error":
-        reason = f"{_TWICE}: this user has rated this item more than once"
-        return frame.drop(index=again.index), pd.Series(reason, again.index, dtype=object)
-    order = again.sort_values("timestamp", kind="stable") if "timestamp" in again else again
-    last = order.drop_duplicates(_PAIR, keep="last")
-    gone = again.index.difference(last.index)
-    by_pair = pd.Series(last.index, index=pd.MultiIndex.from_frame(last[_PAIR]))
-    stays = by_pair.loc[pd.MultiIndex.from_frame(again.loc[gone, _PAIR])].to_numpy()
-    reasons = pd.Series([f"{_SUPERSEDED} by row {row}" for row in stays], index=gone, dtype=object)
-    if policy == "mean":
-        frame = frame.copy()
-        means = again.groupby(_PAIR, sort=False)["rating"].mean()
-        frame.loc[last.index, "rating"] = means.loc[pd.MultiIndex.from_frame(last[_PAIR])].to_numpy()
-    return frame.drop(index=gone), reasons
-
-
-def _too_many(n_rows: int, n_unlisted: int, refused: "pd.Series[str]", config: ValidationConfig) -> str:
-    n_refused = max(n_unlisted, len(refused))
-    kinds = refused.str.split(r"[:\d-]", n=1).str[0].str.strip().value_counts().head(3)
-    examples = "; ".join(f"{count} × {kind}" for kind, count in kinds.items())
-    first = f" First: row {refused.index[0]}, {refused.iloc[0]}." if len(refused) else ""
-    return (
-        f"{n_refused} of {n_rows} rows ({n_refused / n_rows:.1%}) are refused, more than the "
-        f"{config.max_quarantined:.1%} of validation.max_quarantined. {examples}.{first}"
-    )
-
-
-def _quarantine(frame: pd.DataFrame, reasons: "pd.Series[str]", unread: pd.DataFrame) -> pd.DataFrame:
-    """The refused rows with their reasons, each value as the text that was found."""
-    reasons = reasons.sort_index()
-    rows = frame.reindex(columns=["user_id", "item_id", "rating", "timestamp"]).loc[reasons.index]
-    table = rows.astype(object).where(rows.notna(), "").map(_as_text)
-    for column, texts in unread.groupby("column"):
-        if column in table:
-            table.loc[texts["row"], str(column)] = texts["text"].to_numpy()
-    table.insert(0, "row", reasons.index)
-    return table.assign(reason=reasons).reset_index(drop=True)
-
-
-def _as_text(value: Any) -> str:
-    return f"{value:g}" if isinstance(value, float) else str(value)

@@ -86,7 +86,13 @@ def compare(previous: Ratings, current: Ratings, config: DriftConfig) -> Drift:
 
 
 def histogram(ratings: Ratings, scale: Scale) -> tuple[list[str], NDArray[np.float64]]:
-    """The share of ratings in each bin of `scale`, and the bins' names: a value, or a range."""
+    """The share of ratings in each bin of `scale`, and the bins' names: a value, or a range.
+
+    >>> frame = pd.DataFrame({"user_id": [1, 2], "item_id": [1, 1], "rating": [1.0, 3.0]})
+    >>> names, shares = histogram(Ratings.from_frame(frame, Scale(1, 3, 1)), Scale(1, 3, 1))
+    >>> names, shares.tolist()
+    (['1', '2', '3'], [0.5, 0.0, 0.5])
+    """
     n_steps = round(scale.width / scale.step) if scale.step else 0
     if scale.step and 0 < n_steps < _MAX_VALUES:
         centres = scale.minimum + scale.step * np.arange(n_steps + 1)

@@ -77,7 +77,12 @@ def merge(previous: Ratings, new: Ratings) -> Merged:
 
 
 def merge_items(previous: pd.DataFrame | None, new: pd.DataFrame | None) -> pd.DataFrame | None:
-    """The items of both tables; what the new one says of an item counts."""
+    """The items of both tables; what the new one says of an item counts.
+
+    >>> old = pd.DataFrame({"item_id": [1, 2], "title": ["Heat", "Casno"]})
+    >>> merge_items(old, pd.DataFrame({"item_id": [2], "title": ["Casino"]}))["title"].tolist()
+    ['Heat', 'Casino']
+    """
     if previous is None or new is None:
         return new if previous is None else previous
     if previous["item_id"].dtype != new["item_id"].dtype:

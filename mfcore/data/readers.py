@@ -41,6 +41,12 @@ class Tables:
 def recognise(folder: Path) -> str:
     """The format of the raw files in `folder`, by what is there.
 
+    >>> from tempfile import TemporaryDirectory
+    >>> with TemporaryDirectory() as folder:
+    ...     _ = Path(folder, "u.data").write_text("")
+    ...     recognise(Path(folder))
+    'ml-100k'
+
     Raises:
         DataInvalid: nothing in it is of a known format.
     """

@@ -33,6 +33,11 @@ def identity(dataset: Dataset) -> Any:
 
     Two data sets of equal identity have equal ratings, whichever source delivers them.
 
+    >>> from mfcore.config import DatasetConfig
+    >>> from mfcore.data.catalog import resolve
+    >>> identity(resolve(DatasetConfig(name="synthetic:users=9,items=5,ratings=20")))["planted"]
+    {'n_users': 9, 'n_items': 5, 'n_ratings': 20, 'seed': 0}
+
     Raises:
         SourceUnavailable: a local file can't be read.
     """

@@ -122,6 +122,7 @@ class Units(NamedTuple):
             precision=(turn.T @ prior.precision.astype(np.float64) @ turn * self.score_unit**2).astype(np.float32),
             exponent=exponent,
             item_variance=items.variance[:, :k] * unit if len(items.variance) else None,
+            centre=c[:k] * root if len(items.variance) else None,
         )
         return Factors(
             global_mean=global_mean,

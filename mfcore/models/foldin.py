@@ -21,7 +21,7 @@ class Part:
     each draw, a blend those of its members. With ỹ_i = [y_i; 1] and residuals
     e_i = r_i − μ − b_i, a user who rated the items I gets
 
-        [x; b] = (Σ_{i∈I} (ỹ_i ỹ_iᵀ + V_i) + |I|^γ P)⁻¹ Σ_{i∈I} e_i ỹ_i
+        [x; b] = (Σ_{i∈I} (ỹ_i ỹ_iᵀ + V_i) + |I|^γ P)⁻¹ Σ_{i∈I} (e_i ỹ_i − V_i c)
 
     Attributes:
         columns: how many factor columns the part takes, one after another; the first
@@ -33,6 +33,7 @@ class Part:
         precision: P, float32, (k + 1, k + 1), bias last.
         exponent: γ.
         item_variance: diagonals of V_i, float32, (n_items, k); None where the model keeps none.
+        centre: c, float32, (k,), which was taken off the users' rows; given with `item_variance`.
         basis: q_i, float32, (n_items, k), of a model that is linear in the residuals: there b is
             solved for alone and x = |I|^(−1/2) Σ_{i∈I} (e_i − b) q_i.
     """
@@ -44,6 +45,7 @@ class Part:
     precision: NDArray[np.float32]
     exponent: float
     item_variance: NDArray[np.float32] | None = None
+    centre: NDArray[np.float32] | None = None
     basis: NDArray[np.float32] | None = None
 
     @property
@@ -69,7 +71,8 @@ class Part:
         weight = float(len(items)) ** self.exponent
         prior = weight * self.precision.astype(np.float64)
         offset = self.global_mean + self.item_bias[items].astype(np.float64)
-        variance = 0.0 if self.item_variance is None else self.item_variance[items].astype(np.float64)
+        variance = self.item_variance[items].astype(np.float64) if self.item_variance is not None else 0.0
+        centre = np.append(self.centre, 0).astype(np.float64) if self.centre is not None else 0.0
         row = np.zeros(self.n_factors + 1)
         if len(items) == 0:
             return row
@@ -83,9 +86,10 @@ class Part:
                 target = inner + (values - fit) / slope
             scaled = design * slope[:, None]
             system = scaled.T @ scaled + prior
-            spread = np.sum(np.square(slope)[:, None] * variance, axis=0)
-            system[np.arange(self.n_factors), np.arange(self.n_factors)] += spread
-            before, row = row, np.linalg.solve(system, scaled.T @ (slope * target))
+            uncertain = np.zeros(self.n_factors + 1)
+            uncertain[:-1] = np.sum(np.square(slope)[:, None] * variance, axis=0)
+            system += np.diag(uncertain)
+            before, row = row, np.linalg.solve(system, scaled.T @ (slope * target) - uncertain * centre)
             if np.abs(row - before).max() < 1e-9:
                 break
         return row
@@ -101,10 +105,9 @@ class Part:
     def save(self, folder: Path, name: str) -> dict[str, Any]:
         """Write the arrays to `folder` as `name`-….npy; what is left, as JSON has it."""
         arrays = {"item_bias": self.item_bias, "precision": self.precision}
-        if self.item_variance is not None:
-            arrays["item_variance"] = self.item_variance
-        if self.basis is not None:
-            arrays["basis"] = self.basis
+        for field in ("item_variance", "centre", "basis"):
+            if getattr(self, field) is not None:
+                arrays[field] = getattr(self, field)
         for field, array in arrays.items():
             np.save(folder / f"{name}-{field}.npy", array, allow_pickle=False)
         head = {"columns": self.columns, "weight": self.weight, "global_mean": self.global_mean}

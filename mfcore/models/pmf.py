@@ -76,7 +76,7 @@ class PMF(Recommender):
     }
 
     n_factors: int = Field(16, ge=1)
-    n_epochs: int = Field(40, ge=0)
+    n_epochs: int = Field(60, ge=0)
     reg_user: float = Field(10.0, gt=0)
     reg_item: float = Field(10.0, gt=0)
     reg_user_bias: float = Field(4.0, gt=0)
@@ -148,7 +148,7 @@ class _Modes(Alternation):
         return Prior(np.diag(precision.astype(np.float32)), centre.astype(np.float32))
 
 
-_SETTLED = 2
+_SETTLED = 8
 """Epochs after which factors have left their random start and say something about their prior."""
 _LEAST = 1e-3
 """Standard deviations are kept from vanishing where ratings are all alike."""

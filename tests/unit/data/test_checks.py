@@ -97,7 +97,8 @@ def test_more_failing_rows_than_can_be_listed_still_stop_the_run(monkeypatch):
     frame = good()
     frame["rating"] = 9.0
     result = check(tables(frame), ValidationConfig(max_quarantined=1))
-    assert any("400 of 400 rows (100.0%) are refused" in problem for problem in result.problems)
+    assert result.problems[0].startswith("mine.csv: 400 of 400 rows (100.0%) are refused")
+    assert "First: row 2, rating 9 is outside the scale from 1 to 5" in result.problems[0]
 
 
 def test_repeated_ratings_are_resolved_however_many_there_are(monkeypatch):

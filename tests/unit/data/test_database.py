@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from pydantic import ValidationError
 from sqlalchemy import create_engine, text
 
 from mfcore.config import DatasetConfig, PipelineConfig
@@ -91,6 +92,14 @@ def test_a_configuration_with_a_password_in_it_is_refused_without_repeating_it(u
         PipelineConfig.load(overrides=[f'dataset.url="{url}"', "dataset.table=x", "dataset.name=shop"])
     assert "hunter2" not in str(raised.value)
     assert "dataset" in str(raised.value)
+    with pytest.raises(ValidationError) as unadorned:
+        PipelineConfig.model_validate({"dataset": {"name": "shop", "url": url, "table": "x"}})
+    assert "hunter2" not in str(unadorned.value)
+
+
+def test_a_reference_is_no_password():
+    for url in ("mysql://me:${A}@host/db", "mssql+pyodbc://?odbc_connect=Driver%3DX%3BPwd%3D${A}%3B"):
+        assert DatasetConfig(name="shop", url=url, table="x").url == url
 
 
 @pytest.mark.parametrize(

@@ -1,8 +1,10 @@
 import numpy as np
 import pytest
+from scipy.optimize import nnls
 
 from mfcore.data.ratings import Ratings
 from mfcore.models import ALS, PMF
+from mfcore.models.alternation import Alternation
 from mfcore.models.factors import Factors
 from tests.contract.planted import planted
 
@@ -64,3 +66,43 @@ def test_pmf_is_plain_ridge_on_standardised_ratings() -> None:
     als = ALS(n_factors=4, n_epochs=30, reg_exponent=0, **scaled).fit(ratings)
     pairs = ratings.users, ratings.items
     assert pmf.predict(*pairs) == pytest.approx(als.predict(*pairs), abs=0.01)
+
+
+def test_factors_can_be_kept_from_going_below_zero() -> None:
+    ratings, _ = planted()
+    model = ALS(n_factors=5, nonnegative=True, reg_user=0.05, reg_item=0.05, n_epochs=15)
+    training = model.begin(ratings)
+    values = []
+    for _ in range(15):
+        training.step()
+        values.append(objective(training.factors(), ratings, model))
+    factors = training.factors()
+    assert factors.user_factors.min() >= 0 and factors.item_factors.min() >= 0
+    assert factors.user_factors.max() > 0 and factors.item_factors.max() > 0
+    assert (np.diff(values) <= 1e-5 * values[0]).all()
+
+
+def test_non_negative_rows_are_the_constrained_least_squares_solution() -> None:
+    """One side fixed, the other's rows agree with scipy's solver once descent has settled."""
+    ratings, _ = planted(n_users=50, n_items=40)
+    model = ALS(n_factors=4, nonnegative=True, reg_user=0.3, reg_user_bias=0.2, reg_exponent=0)
+    training = model.begin(ratings)
+    assert isinstance(training, Alternation)
+    for _ in range(3):
+        training.step()
+    for _ in range(200):
+        training.solve(training.by_user, training.items, training.users, training.user_prior)
+    factors = training.factors()
+    for user in range(0, 50, 5):
+        rows = np.flatnonzero(ratings.users == user)
+        items = ratings.items[rows]
+        ones = np.ones(len(rows))
+        target = ratings.values[rows] - factors.global_mean - factors.item_bias[items].astype(float)
+        # The bias is free: the difference of two that are not negative.
+        design = np.column_stack([factors.item_factors[items].astype(float), ones, -ones])
+        ridge = np.zeros((5, 6))
+        ridge[:, :5] = np.diag(np.sqrt([0.3] * 4 + [0.2]))
+        ridge[4, 5] = -ridge[4, 4]
+        solution = nnls(np.vstack([design, ridge]), np.append(target, np.zeros(5)))[0]
+        assert factors.user_factors[user] == pytest.approx(solution[:4], abs=2e-3)
+        assert factors.user_bias[user] == pytest.approx(solution[4] - solution[5], abs=2e-3)

@@ -3,6 +3,7 @@ import pytest
 
 from mfcore.data.ratings import Ratings, Scale
 from mfcore.errors import TrainingDiverged
+from mfcore.metrics import rmse
 from mfcore.models import SGD
 from tests.contract.planted import make, planted
 
@@ -40,3 +41,56 @@ def test_one_epoch_is_the_update_rule() -> None:
     assert after.user_factors[0] == pytest.approx(x + 0.1 * (error * y - 0.5 * x), rel=1e-5)
     assert after.item_factors[0] == pytest.approx(y + 0.1 * (error * x - 0.25 * y), rel=1e-5)
     assert after.user_bias[0] == pytest.approx(0.1 * error, rel=1e-5)
+
+
+def test_adam_is_its_update_rule() -> None:
+    """One block, batches of all four ratings: three steps against Adam written out in float64."""
+    ratings = make([0, 0, 1, 1], [0, 1, 0, 1], [5, 3, 4, 1], (2, 2))
+    model = SGD(optimizer="adam", n_factors=2, learning_rate=0.05, decay=0.9, batch_size=1, reg_user=0.1, reg_item=0.2)
+    model = model.model_copy(update={"reg_user_bias": 0.3, "reg_item_bias": 0.4})
+    one = ratings.take(np.array([2]))
+    training = model.begin(one)
+    start = training.factors()
+    for _ in range(3):
+        training.step()
+    after = training.factors()
+    x = np.append(start.user_factors[1].astype(float), start.user_bias[1])
+    y = np.append(start.item_factors[0].astype(float), start.item_bias[0])
+    moments = np.zeros((2, 2, 3))
+    for step in range(1, 4):
+        error = -(x[:2] @ y[:2]) - x[2] - y[2]  # the rating is its own mean
+        slopes = [
+            -error * np.append(y[:2], 1) + np.array([0.1, 0.1, 0.3]) * x,
+            -error * np.append(x[:2], 1) + np.array([0.2, 0.2, 0.4]) * y,
+        ]
+        for row, slope, moment in zip((x, y), slopes, moments, strict=True):
+            moment[0] = 0.9 * moment[0] + 0.1 * slope
+            moment[1] = 0.999 * moment[1] + 0.001 * slope**2
+            ahead = moment[0] / (1 - 0.9**step), moment[1] / (1 - 0.999**step)
+            row -= 0.05 * 0.9 ** (step - 1) * ahead[0] / (np.sqrt(ahead[1]) + 1e-8)
+    assert after.user_factors[1] == pytest.approx(x[:2], rel=1e-3)
+    assert after.item_factors[0] == pytest.approx(y[:2], rel=1e-3)
+    assert [after.user_bias[1], after.item_bias[0]] == pytest.approx([x[2], y[2]], rel=1e-3)
+
+
+@pytest.mark.parametrize("batch_size", [1, 7, 64, 100_000])
+def test_adam_learns_with_any_batch(batch_size: int) -> None:
+    ratings, truth = planted()
+    rate = 0.02 if batch_size < 1000 else 0.1
+    model = SGD(optimizer="adam", n_factors=2, learning_rate=rate, reg_user=0.003, reg_item=0.003)
+    factors = model.model_copy(update={"batch_size": batch_size}).fit(ratings)
+    error = rmse(factors.predict(truth.users, truth.items), truth.values)
+    assert error < 0.2
+
+
+def test_rows_without_ratings_in_a_batch_stay_as_they_are() -> None:
+    ratings = make([0, 1], [0, 1], [5, 1], (3, 3))
+    training = SGD(optimizer="adam", n_factors=2).begin(ratings)
+    start = training.factors()
+    training.step()
+    assert training.factors().user_factors[2].tolist() == start.user_factors[2].tolist()
+
+
+def test_only_huge_rates_make_adam_diverge() -> None:
+    with pytest.raises(TrainingDiverged, match="smaller learning_rate"):
+        SGD(optimizer="adam", learning_rate=1e18).fit(planted()[0])

@@ -1,0 +1,81 @@
+import numba
+import numpy as np
+import pytest
+import scipy.sparse as sp
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from mfcore.models.kernels.random import normal_pair
+from mfcore.models.kernels.rows import padded
+from mfcore.models.kernels.sgd import GRID, balanced_groups, sort_into_blocks
+from mfcore.models.kernels.sparse import compress
+from mfcore.models.kernels.tiles import LANES, make_tile
+
+
+@pytest.mark.parametrize("subtract", [False, True])
+@pytest.mark.parametrize(("rows", "vectors"), [(1, 1), (2, 1), (4, 2), (8, 3)])
+def test_a_tile_is_a_sum_of_outer_products(rows: int, vectors: int, subtract: bool) -> None:
+    tile = make_tile(rows, vectors, subtract)
+
+    @numba.njit
+    def run(out, a, b, n):  # type: ignore[no-untyped-def]
+        tile(out, 5, 100, a, 3, 20, b, 7, 90, n)
+
+    random = np.random.default_rng(0)
+    for n in (0, 1, 17):
+        out, a, b = (random.normal(size=size).astype(np.float32) for size in (2000, 2000, 4000))
+        before = out.copy()
+        run(out, a, b, n)
+        width = vectors * LANES
+        left = np.array([[a[3 + p * 20 + r] for r in range(rows)] for p in range(n)], float).reshape(n, rows)
+        right = np.array([b[7 + p * 90 : 7 + p * 90 + width] for p in range(n)], float).reshape(n, width)
+        expected = before.copy()
+        for r in range(rows):
+            expected[5 + r * 100 : 5 + r * 100 + width] += (-1 if subtract else 1) * (left[:, r] @ right)
+        assert out == pytest.approx(expected, abs=1e-4)
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.integers(0, 2**32 - 1), st.integers(1, 20), st.integers(1, 20), st.integers(0, 200))
+def test_compress_sorts_by_row_and_keeps_the_order_within(seed: int, n_rows: int, n_columns: int, n: int) -> None:
+    random = np.random.default_rng(seed)
+    rows, columns = random.integers(0, n_rows, n).astype(np.int32), random.integers(0, n_columns, n).astype(np.int32)
+    values = random.normal(size=n).astype(np.float32)
+    starts, sorted_columns, sorted_values = compress(rows, columns, values, n_rows)
+    order = np.argsort(rows, kind="stable")
+    assert sorted_columns.tolist() == columns[order].tolist()
+    assert sorted_values.tolist() == values[order].tolist()
+    expected = sp.csr_array((np.ones(n), (rows, columns)), shape=(n_rows, n_columns)).sum(axis=1)
+    assert np.diff(starts).tolist() == expected.tolist()
+
+
+def test_blocks_of_a_round_share_no_row_and_hold_every_rating_once() -> None:
+    random = np.random.default_rng(0)
+    users, items = random.integers(0, 300, 5000).astype(np.int32), random.integers(0, 90, 5000).astype(np.int32)
+    values = np.arange(5000, dtype=np.float32)
+    groups = []
+    for codes, n in ((users, 300), (items, 90)):
+        counts = np.bincount(codes, minlength=n)
+        groups.append(balanced_groups(counts, np.argsort(-counts, kind="stable")))
+        load = np.bincount(groups[-1], weights=counts, minlength=GRID)
+        assert load.max() - load.min() <= counts.max()
+    starts, u, i, v = sort_into_blocks(users, items, values, *groups)
+    assert sorted(v.tolist()) == values.tolist()
+    assert (users[v.astype(int)] == u).all() and (items[v.astype(int)] == i).all()
+    for shift in range(GRID):
+        blocks = [group * GRID + (group + shift) % GRID for group in range(GRID)]
+        for codes in (u, i):
+            rows = [set(codes[starts[block] : starts[block + 1]].tolist()) for block in blocks]
+            assert sum(map(len, rows)) == len(set().union(*rows))
+
+
+def test_normal_numbers_are_normal() -> None:
+    from scipy.stats import kstest
+
+    draws = np.array([normal_pair(np.uint64(state)) for state in range(20_000)])
+    assert kstest(draws.ravel(), "norm").pvalue > 0.001
+    assert abs(np.corrcoef(draws.T)[0, 1]) < 0.03
+
+
+def test_rows_are_padded_to_whole_registers() -> None:
+    assert [padded(k) for k in (1, LANES, LANES + 1)] == [LANES, LANES, 2 * LANES]
