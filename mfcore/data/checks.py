@@ -21,7 +21,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from mfcore.config import ValidationConfig
-from mfcore.data.quarantine import PAIR, Reason, quarantined, refused, resolved, too_many, why_refused
+from mfcore.data.quarantine import PAIR, Reason, quarantined, refused, repeated, resolved, too_many, why_refused
 from mfcore.data.ratings import Scale
 from mfcore.data.readers import Tables
 
@@ -47,8 +47,8 @@ class CheckResult:
         quarantine: row, user_id, item_id, rating, timestamp (all as text) and reason of each row
             that was taken out.
         problems: what should stop the run, a sentence each; empty if the data are accepted.
-        results: what each expectation found: table (ratings, users or items), expectation,
-            column, success, observed, unexpected.
+        results: what each expectation found: table (ratings, users, items, or repeated: the rows
+            whose pair occurs more than once), expectation, column, success, observed, unexpected.
     """
 
     ratings: pd.DataFrame
@@ -94,16 +94,17 @@ def check(tables: Tables, config: ValidationConfig, docs: Path | None = None) ->
 def _check(tables: Tables, config: ValidationConfig, suite: "_Suite") -> CheckResult:
     frame = tables.ratings
     scale = tables.scale or _observed_scale(frame["rating"].to_numpy())
-    rows, pairs, table = _row_rules(frame, scale), [_unique_pairs()], _table_rules(frame, config)
-    failures = suite.run("ratings", frame, [*rows, *pairs, *table])
+    rows, table = _row_rules(frame, scale), _table_rules(frame, config)
+    failures = suite.run("ratings", frame, [*rows, *table])
     listed = [(one.rows, one.rule.reason) for one in failures if one.rule.reason is not None]
     reasons = why_refused(frame, listed, tables.unread)
     kept = frame
     if len(reasons):
         kept = _plain(frame[~frame.index.isin(reasons.index)])
-        failures = suite.run("ratings", kept, [*pairs, *table])
-    if any(one.rule in pairs for one in failures):
-        kept, superseded = resolved(kept, config.duplicates)
+        failures = suite.run("ratings", kept, table)
+    again = repeated(kept)
+    if suite.run("repeated", again, [_unique_pairs()]):
+        kept, superseded = resolved(kept, again, config.duplicates)
         reasons = pd.concat([reasons, superseded])
         failures = suite.run("ratings", kept, table)
     for name in ("user", "item") if len(kept) else ():
@@ -241,6 +242,7 @@ def _row_rules(frame: pd.DataFrame, scale: Scale) -> list[_Rule]:
 
 
 def _unique_pairs() -> _Rule:
+    """What is asked of the rows whose (user, item) may occur more than once."""
     import great_expectations.expectations as gxe
 
     return _Rule(gxe.ExpectCompoundColumnsToBeUnique(column_list=PAIR))

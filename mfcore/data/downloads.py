@@ -45,6 +45,7 @@ def download(url: str, target: Path, checksum: str | None, *, progress: bool = T
     from tenacity import Retrying, retry_if_exception, wait_exponential, wait_random
 
     part = target.with_name(f".{target.name}.part")
+    is_resumed = part.exists()
     patience = Retrying(
         stop=_is_enough,
         wait=wait_exponential(multiplier=0.3, max=8) + wait_random(0, 0.3),
@@ -64,7 +65,10 @@ def download(url: str, target: Path, checksum: str | None, *, progress: bool = T
         verify(part, checksum, url)
     except SourceUnavailable:
         part.unlink()
-        raise
+        if not is_resumed:
+            raise
+        # What was left over may have been of another edition of the file.
+        return download(url, target, checksum, progress=progress)
     with part.open("rb") as file:
         os.fsync(file.fileno())
     part.replace(target)

@@ -3,9 +3,10 @@
 from collections.abc import Callable, Iterable
 from typing import Any, Literal
 
+import numpy as np
 import pandas as pd
 
-__all__ = ["PAIR", "Reason", "quarantined", "refused", "resolved", "too_many", "why_refused"]
+__all__ = ["PAIR", "Reason", "quarantined", "refused", "repeated", "resolved", "too_many", "why_refused"]
 
 PAIR = ["user_id", "item_id"]
 Reason = Callable[[Any], str]
@@ -35,15 +36,32 @@ def why_refused(
     return pd.Series(reasons, dtype=object).sort_index()
 
 
+def repeated(frame: pd.DataFrame) -> pd.DataFrame:
+    """The rows of `frame` whose (user, item) occurs more than once.
+
+    Sorting the pairs takes half the time of hashing them, which tells at 25M rows.
+    """
+    users, items = (pd.factorize(frame[name])[0].astype(np.int64) for name in PAIR)
+    pairs = users * (items.max(initial=0) + 1) + items
+    del users, items
+    ordered = np.sort(pairs)
+    twice = ordered[1:][ordered[1:] == ordered[:-1]]
+    return frame[pd.Index(pairs).isin(twice)] if len(twice) else frame.iloc[:0]
+
+
 def resolved(
-    frame: pd.DataFrame, policy: Literal["last", "mean", "error"]
+    frame: pd.DataFrame, again: pd.DataFrame, policy: Literal["last", "mean", "error"]
 ) -> tuple[pd.DataFrame, "pd.Series[str]"]:
     """Leave one rating, or with the policy "error" none, of each (user, item) that is rated more than once.
+
+    Args:
+        frame: all rows.
+        again: those that are `repeated`.
+        policy: the rating that is left: the last by time, the mean, or none.
 
     Returns:
         The frame, and row → reason of the rows that are gone.
     """
-    again = frame[frame.duplicated(PAIR, keep=False)]
     if policy == "error":
         reason = "rated twice: this user has rated this item more than once"
         return frame.drop(index=again.index), pd.Series(reason, again.index, dtype=object)

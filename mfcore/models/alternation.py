@@ -180,7 +180,7 @@ class Alternation(Training):
         self.items = Block.zeros(ratings.n_items, size, with_variance)
         self.random = np.random.default_rng(recommender.seed)
         shape = (ratings.n_users, n_factors)
-        self.users.factors[:, :n_factors] = np.float32(0.1) * self.random.standard_normal(shape, dtype=np.float32)
+        self.users.factors[:, :n_factors] = np.float32(0.01) * self.random.standard_normal(shape, dtype=np.float32)
         if start is not None:
             continue_from(start, ratings, units, n_factors, self.users, self.items)
 

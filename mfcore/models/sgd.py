@@ -107,7 +107,7 @@ class _Descent(Training):
         """Small random rows, zero for those without ratings: nothing is known of them."""
         block = Block.zeros(len(counts), size)
         shape = (len(counts), self.recommender.n_factors)
-        block.factors[:, : shape[1]] = np.float32(0.1) * self.random.standard_normal(shape, dtype=np.float32)
+        block.factors[:, : shape[1]] = np.float32(0.01) * self.random.standard_normal(shape, dtype=np.float32)
         block.factors[counts == 0] = 0
         return block
 

@@ -157,7 +157,7 @@ def test_data_docs_tell_of_every_run_and_leave_nothing_else_behind(tmp_path, mon
     check(tables(frame), ValidationConfig(), tmp_path / "docs")
     assert (tmp_path / "docs" / "index.html").is_file()
     pages = [path.read_text() for path in (tmp_path / "docs" / "validations").rglob("*.html")]
-    assert len(pages) == 4  # ratings as read, ratings kept, users, items
+    assert len(pages) == 5  # ratings as read, ratings kept, repeated pairs, users, items
     assert any("values must be greater than or equal to" in page for page in pages)
     assert list((tmp_path / "scratch").iterdir()) == []
 

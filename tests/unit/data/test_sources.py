@@ -153,6 +153,13 @@ def test_a_rest_that_is_no_beginning_is_thrown_away(server, tmp_path):
     assert (tmp_path / "x.zip").read_bytes() == ARCHIVE
 
 
+def test_a_beginning_of_another_edition_is_not_gone_on_with(server, tmp_path):
+    (tmp_path / ".x.zip.part").write_bytes(b"x" * 20)
+    downloads.download(server.url, tmp_path / "x.zip", MD5)
+    assert server.requests == ["bytes=20-", None]
+    assert (tmp_path / "x.zip").read_bytes() == ARCHIVE
+
+
 def test_a_server_in_trouble_is_asked_again_and_one_that_refuses_is_not(server, tmp_path):
     server.faults = [503, 500, 429]
     downloads.download(server.url, tmp_path / "x.zip", MD5)
