@@ -4,7 +4,12 @@ import os
 from collections.abc import Callable
 from typing import ParamSpec, TypeVar
 
-from prefect.settings import PREFECT_FLOWS_HEARTBEAT_FREQUENCY, temporary_settings
+from prefect.settings import (
+    PREFECT_FLOWS_HEARTBEAT_FREQUENCY,
+    PREFECT_SERVER_SERVICES_EVENT_PERSISTER_ENABLED,
+    PREFECT_SERVER_SERVICES_TRIGGERS_ENABLED,
+    temporary_settings,
+)
 
 __all__ = ["run_here"]
 
@@ -15,10 +20,16 @@ R = TypeVar("R")
 def run_here(flow: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
     """Call `flow`, and return what it returns.
 
-    Without a server to look after the run, nobody reads its heartbeats, each of which
-    costs a second at the end of a flow: they are left out.
+    Without a server to look after the run, nobody reads its heartbeats and events. Heartbeats
+    cost a second at the end of each flow. Events, written by the temporary server into its
+    SQLite file while it answers, now and then lock an answer out for a minute.
     """
     if os.environ.get("PREFECT_API_URL"):
         return flow(*args, **kwargs)
-    with temporary_settings({PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None}):
+    alone = {
+        PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None,
+        PREFECT_SERVER_SERVICES_EVENT_PERSISTER_ENABLED: False,
+        PREFECT_SERVER_SERVICES_TRIGGERS_ENABLED: False,
+    }
+    with temporary_settings(alone):
         return flow(*args, **kwargs)
