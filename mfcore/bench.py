@@ -49,12 +49,12 @@ RECIPES = {
         params={
             "n_factors": 128,
             "n_epochs": 45,
-            "learning_rate": 0.0934,
-            "decay": 0.874,
-            "reg_user": 0.179,
-            "reg_item": 0.0376,
-            "reg_user_bias": 0.0098,
-            "reg_item_bias": 0.0164,
+            "learning_rate": 0.0955,
+            "decay": 0.858,
+            "reg_user": 0.163,
+            "reg_item": 0.0309,
+            "reg_user_bias": 0.00834,
+            "reg_item_bias": 0.0203,
         },
     ),
     "pmf, fixed priors": Recipe(
