@@ -32,18 +32,29 @@ SHAPES = {"ml-100k": (943, 1_682, 100_000), "ml-1m": (6_040, 3_700, 1_000_000), 
 """Users, items, ratings of the planted data that speed is measured on."""
 
 RECIPES = {
-    "als": Recipe(algorithm="als", params={"n_factors": 128, "n_epochs": 12}),
+    "als": Recipe(
+        algorithm="als",
+        params={
+            "n_factors": 128,
+            "n_epochs": 4,
+            "reg_exponent": 0.453,
+            "reg_user": 2.47,
+            "reg_item": 0.75,
+            "reg_user_bias": 0.0035,
+            "reg_item_bias": 0.677,
+        },
+    ),
     "sgd": Recipe(
         algorithm="sgd",
         params={
-            "n_factors": 135,
-            "n_epochs": 26,
-            "learning_rate": 0.111,
-            "decay": 0.873,
-            "reg_user": 0.186,
-            "reg_item": 0.0464,
-            "reg_user_bias": 0.0133,
-            "reg_item_bias": 0.0257,
+            "n_factors": 128,
+            "n_epochs": 45,
+            "learning_rate": 0.0955,
+            "decay": 0.858,
+            "reg_user": 0.163,
+            "reg_item": 0.0309,
+            "reg_user_bias": 0.00834,
+            "reg_item_bias": 0.0203,
         },
     ),
     "pmf, fixed priors": Recipe(

@@ -54,17 +54,17 @@ class ALS(Recommender):
         "reg_user": Range(0.03, 3, log=True),
         "reg_item": Range(0.03, 3, log=True),
         "reg_user_bias": Range(0.001, 0.3, log=True),
-        "reg_item_bias": Range(0.001, 0.3, log=True),
+        "reg_item_bias": Range(0.001, 1, log=True),
         "reg_exponent": Range(0.3, 1),
     }
 
-    n_factors: int = Field(32, ge=1)
-    n_epochs: int = Field(10, ge=0)
-    reg_user: float = Field(0.7, gt=0)
+    n_factors: int = Field(64, ge=1)
+    n_epochs: int = Field(7, ge=0)
+    reg_user: float = Field(2.0, gt=0)
     reg_item: float = Field(0.9, gt=0)
     reg_user_bias: float = Field(0.005, gt=0)
-    reg_item_bias: float = Field(0.1, gt=0)
-    reg_exponent: float = Field(0.6, ge=0, le=1)
+    reg_item_bias: float = Field(0.3, gt=0)
+    reg_exponent: float = Field(0.5, ge=0, le=1)
     nonnegative: bool = False
 
     def begin(self, ratings: Ratings, start: Factors | None = None) -> Training:

@@ -68,7 +68,7 @@ class SGD(Recommender):
     }
 
     n_factors: int = Field(32, ge=1)
-    n_epochs: int = Field(35, ge=0)
+    n_epochs: int = Field(40, ge=0)
     learning_rate: float = Field(0.03, gt=0)
     decay: float = Field(0.99, gt=0, le=1)
     reg_user: float = Field(0.1, ge=0)

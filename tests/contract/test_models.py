@@ -39,7 +39,7 @@ LEARNERS: dict[str, Recommender] = {
 """With hyper-parameters that suit the planted ratings: little noise, two factors."""
 
 OTHERS: dict[str, Recommender] = {
-    "als, not negative": ALS(n_factors=5, nonnegative=True),
+    "als, not negative": ALS(n_factors=5, nonnegative=True, reg_user=0.3, reg_item=0.3, n_epochs=15),
     "pmf, logistic": PMF(n_factors=5, link="logistic"),
     "pmf, logistic, fixed priors": PMF(n_factors=5, link="logistic", priors="fixed"),
     "item kNN": ItemKNN(n_factors=20, n_neighbours=30),

@@ -32,7 +32,10 @@ def test_useful_flops_count_half_a_gram_and_a_factorisation() -> None:
 
 def test_accuracy_is_the_mean_over_folds_of_errors_on_unseen_ratings() -> None:
     ratings, _ = planted(n_users=80, n_items=60)
-    recipes = {"mean": Recipe(algorithm="global_mean"), "als": Recipe(algorithm="als", params={"n_factors": 2})}
+    recipes = {
+        "mean": Recipe(algorithm="global_mean"),
+        "als": Recipe(algorithm="als", params={"n_factors": 2, "reg_user": 0.1, "reg_item": 0.1}),
+    }
     result = bench.accuracy(ratings, recipes, n_folds=4)
     assert all(len(values) == 4 for values in result["folds"].values())
     assert result["rmse"]["mean"] == pytest.approx(np.std(ratings.values), rel=0.02)

@@ -9,9 +9,9 @@ where P and c are the prior's precision (in units of the noise's) and centre. Th
 k × k block is factored as UᵀU with the bias's column and the right-hand side carried along,
 so that forward substitution costs nothing extra; the bias is the last pivot.
 
-What limits it: at k = 64 the sums of outer products take nine tenths of the time and run at
-the multiply-add units' speed; gathering rows, which reads k floats a rating at random, hides
-behind them until a side outgrows the last-level cache.
+What limits it: multiply-adds. At k = 64, on a million ratings of 6,040 users and 3,700 items, a
+sweep's useful flops (n·k² a side, k³/3 a row) ran at half the rate of a large matrix product on
+the same cores; of what the tiles compute, a fifth lies below the diagonal and is of no use.
 """
 
 import math
