@@ -325,6 +325,44 @@ def rollback(dataset: DatasetOption = None, as_json: JsonOption = False) -> None
 
 
 @app.command(rich_help_panel=_KEEP)
+def bench(
+    accuracy: Annotated[
+        bool, typer.Option("--accuracy", help="RMSE over 5 folds of MovieLens 100K, not speed")
+    ] = False,
+    shapes: Annotated[str, typer.Option(help="Planted ratings of these shapes")] = "ml-100k,ml-1m",
+    k: Annotated[int, typer.Option("-k", min=1, help="Number of factors")] = 64,
+    output: Annotated[Path | None, typer.Option(help="Write the JSON here, and the table beside it")] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Speed beside the libraries that are installed (pip install mfcore[bench]), or accuracy."""
+    from mfcore import bench as benchmark
+
+    wanted = [shape.strip() for shape in shapes.split(",")]
+    unknown = [shape for shape in wanted if shape not in benchmark.SHAPES]
+    if unknown:
+        raise UsageError(f"unknown shape {unknown[0]!r}; known: {', '.join(benchmark.SHAPES)}.")
+
+    def tell(line: str) -> None:
+        print(line, file=sys.stderr)
+
+    if accuracy:
+        from mfcore.artifacts import ArtifactStore
+        from mfcore.data.ratings import Ratings
+        from mfcore.settings import Settings
+
+        store = ArtifactStore(Settings.read().home)
+        result = benchmark.accuracy(Ratings.load(store.newest("ratings", "ml-100k").path), tell=tell)
+    else:
+        result = benchmark.speed(wanted, k, tell=tell)
+    if output is not None:
+        benchmark.save(result, output)
+    if as_json:
+        print_json(result)
+    else:
+        print(benchmark.table(result))
+
+
+@app.command(rich_help_panel=_KEEP)
 def ui(
     port: Annotated[int, typer.Option(help="Port; a free one is taken when it is not")] = 5000,
     as_json: JsonOption = False,

@@ -38,7 +38,14 @@ def unpack(archive: Path, folder: Path, origin: str, wanted: Callable[[str], boo
             _refuse_harm(members, archive.stat().st_size, origin)
             return [_unpack(packed, member, folder, origin) for member in members]
     except (
-        zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, NotImplementedError, RuntimeError, ValueError, OSError
+        zipfile.BadZipFile,
+        zlib.error,
+        lzma.LZMAError,
+        EOFError,
+        NotImplementedError,
+        RuntimeError,
+        ValueError,
+        OSError,
     ) as error:
         raise SourceUnavailable(f"{origin}: refused, not a sound zip archive ({error})") from error
 

@@ -76,8 +76,11 @@ def compare(previous: Ratings, current: Ratings, config: DriftConfig) -> Drift:
         action = "stop" if measure in config.stop_on else "warn"
         results.append(
             {
-                "measure": measure, "observed": round(observed[measure], 6), "limit": limit,
-                "success": success, "action": action,
+                "measure": measure,
+                "observed": round(observed[measure], 6),
+                "limit": limit,
+                "success": success,
+                "action": action,
             }
         )
         if not success:

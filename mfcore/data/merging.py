@@ -91,9 +91,7 @@ def merge_items(previous: pd.DataFrame | None, new: pd.DataFrame | None) -> pd.D
 
 
 def _widest(one: Scale, other: Scale) -> Scale:
-    return Scale(
-        min(one.minimum, other.minimum), max(one.maximum, other.maximum), _common_step(one.step, other.step)
-    )
+    return Scale(min(one.minimum, other.minimum), max(one.maximum, other.maximum), _common_step(one.step, other.step))
 
 
 def _common_step(one: float | None, other: float | None) -> float | None:

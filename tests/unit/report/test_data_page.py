@@ -69,8 +69,14 @@ def test_it_tells_the_figures(ratings):
 
 def test_what_the_data_say_is_text_and_never_markup(ratings):
     quarantine = pd.DataFrame(
-        {"row": [7], "user_id": ["<script>alert(1)</script>"], "item_id": ["&"], "rating": ["x"], "timestamp": [""],
-         "reason": ["'<b>'"]}
+        {
+            "row": [7],
+            "user_id": ["<script>alert(1)</script>"],
+            "item_id": ["&"],
+            "rating": ["x"],
+            "timestamp": [""],
+            "reason": ["'<b>'"],
+        }
     )
     page = data_page("<i>Shop</i>", ratings, RESULTS, quarantine, problems=["too <many>"])
     assert Reader(page).open == []
