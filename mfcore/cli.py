@@ -34,6 +34,9 @@ app = typer.Typer(
     rich_markup_mode="rich",
 )
 
+_SURE = 89
+"""How alike a title must be to be taken without asking: a typing error or two, or a part of it."""
+
 _STAGES, _USE, _KEEP = "Stages, one at a time", "Using the champion", "Looking after it"
 
 DatasetOption = Annotated[
@@ -463,8 +466,9 @@ def _item(bundle: "Bundle", wanted: str) -> int:
     if code >= 0:
         return code
     matches = find_titles(pd.DataFrame({"item_id": bundle.item_ids, "title": bundle.titles}), wanted, limit=5)
-    if matches.empty:
-        raise UsageError(f"no item has the id {wanted!r} or a title like it.")
+    if matches.empty or matches["score"].iloc[0] < _SURE:
+        nearest = "; ".join(matches["title"])
+        raise UsageError(f"no item has the id or title {wanted!r}{f'; the nearest: {nearest}' if nearest else ''}.")
     others = "; ".join(matches["title"].iloc[1:])
     print(f"{wanted!r}: {matches['title'].iloc[0]}{f' (others like it: {others})' if others else ''}", file=sys.stderr)
     return int(find_codes(bundle.item_ids, [matches["item_id"].iloc[0]])[0])

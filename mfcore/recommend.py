@@ -13,6 +13,7 @@ from mfcore.models.seen import Seen
 __all__ = ["find_titles", "similar_items", "top_n"]
 
 _CHUNK = 1024
+_LEAST_LIKENESS = 78
 _YEAR = re.compile(r"\s*\((\d{4})\)\s*$")
 
 
@@ -98,19 +99,33 @@ def find_titles(items: pd.DataFrame, query: str, limit: int = 10) -> pd.DataFram
     >>> find_titles(films, "toy story")["item_id"].tolist()
     [1]
     """
-    from rapidfuzz import fuzz, process
+    from rapidfuzz import process
 
     with_year = _YEAR.search(query) is not None
     titles = items["title"].fillna("").astype(str)
     spoken = [_spoken(title, with_year) for title in titles]
     wanted = _spoken(query, with_year)
-    found = process.extract(wanted, spoken, scorer=fuzz.WRatio, score_cutoff=70, limit=None) if wanted else []
+    found = (
+        process.extract(wanted, spoken, scorer=_likeness, score_cutoff=_LEAST_LIKENESS, limit=None) if wanted else []
+    )
     matches = items.iloc[[place for _, _, place in found]][["item_id", "title"]].reset_index(drop=True)
     matches["score"] = [score if text != wanted else 100.0 for text, score, _ in found]
     # Of equal scores the title nearest in length says most of what was asked.
     matches["extra"] = [abs(len(text) - len(wanted)) for text, _, _ in found]
     order = matches.sort_values(["score", "extra", "title"], ascending=[False, True, True], kind="stable")
     return order.drop(columns="extra").head(limit).reset_index(drop=True)
+
+
+def _likeness(wanted: str, title: str, *, score_cutoff: float | None = None) -> float:
+    """How alike what was typed and a title are, 0 to 100: as wholes, in any order of words, or as a part of the title.
+
+    That a short title is a part of what was typed says nothing: "M" is a part of "Iron Man".
+    """
+    from rapidfuzz import fuzz
+
+    whole = fuzz.ratio(wanted, title)
+    part = 0.95 * fuzz.partial_ratio(wanted, title) if len(title) >= len(wanted) else 0.0
+    return max(whole, part, 0.95 * fuzz.token_sort_ratio(wanted, title))
 
 
 def _spoken(title: str, with_year: bool) -> str:
