@@ -8,7 +8,7 @@ BIN := .venv/bin
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test test-slow test-browser lint types check lock clean
+.PHONY: help setup run test test-slow lint types check lock clean
 
 help:  ## This list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -31,9 +31,6 @@ test: setup  ## The default test suite
 
 test-slow: setup  ## What takes longer: accuracy against published figures, large data
 	$(BIN)/python -m pytest -m slow --timeout 3600
-
-test-browser: setup  ## Pages in a real browser; needs chromium and chromedriver on the PATH
-	$(BIN)/python -m pytest -m browser
 
 lint: setup  ## Style, import contracts
 	$(BIN)/ruff check .
