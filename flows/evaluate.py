@@ -17,7 +17,6 @@ from mfcore.acceptance import Snapshot
 from mfcore.artifacts import Artifact, fingerprint
 from mfcore.config import PipelineConfig
 from mfcore.data.catalog import resolve
-from mfcore.data.ratings import Ratings
 from mfcore.data.splitting import Split
 from mfcore.evaluation import BASELINES, Candidate, Evaluation, Score, comparison
 from mfcore.evaluation import evaluate as score_candidates
@@ -105,10 +104,10 @@ def train_and_score(
     """Each candidate's score, logged as a run, and its predictions beside the actual test ratings."""
     store = open_store()
     data, splits = store.input(studies, "ratings"), store.input(studies, "splits")
-    ratings, parts = Ratings.load(data.path), Split.load(splits.path)
+    snapshot, parts = Snapshot.load(data.path), Split.load(splits.path)
+    ratings, items = snapshot.ratings, snapshot.items
     train = ratings.take(np.sort(np.concatenate((parts.train, parts.validation))))
     test = ratings.take(parts.test)
-    items = Snapshot.load(data.path).items
     tags = {"stage": "evaluate", "data": data.fingerprint, "split": splits.fingerprint}
     scores: list[Score] = []
     predictions: dict[str, NDArray[np.float32]] = {}

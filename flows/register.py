@@ -12,7 +12,6 @@ from mfcore.artifacts import Artifact, fingerprint
 from mfcore.bundle import Bundle
 from mfcore.config import PipelineConfig
 from mfcore.data.catalog import resolve
-from mfcore.data.ratings import Ratings
 from mfcore.evaluation import Evaluation, Score
 from mfcore.files import locked
 from mfcore.settings import Settings
@@ -70,9 +69,10 @@ def train_on_all(
     found = registry.find(key)
     if found is not None:
         return found
-    ratings = Ratings.load(data.path)
-    bundle = Bundle.of(recipe.build().fit(ratings), ratings, Snapshot.load(data.path).items)
-    params = {"algorithm": recipe.algorithm, **recipe.build().model_dump()}
+    snapshot = Snapshot.load(data.path)
+    ratings = snapshot.ratings
+    bundle = Bundle.of(recipe.build().fit(ratings), ratings, snapshot.items)
+    params = recipe.settings
     tags = {
         "stage": "register",
         "algorithm": recipe.algorithm,
@@ -82,7 +82,7 @@ def train_on_all(
     }
     with experiment.run(f"register-{recipe.algorithm}", parent=parent, tags=tags, params=params) as run_id:
         model_uri = log_bundle(bundle, run_id, recipe.algorithm, tags, params)
-        experiment.log_metrics(run_id, score.metrics, model_id=model_uri.split("/")[-1])
+        experiment.log_metrics(run_id, score.metrics, model_uri=model_uri)
         experiment.log_dataset(run_id, data.fingerprint, data.path, len(ratings), "training")
     return registry.add(
         model_uri,

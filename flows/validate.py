@@ -48,8 +48,8 @@ def validate(
 def read_and_check(config: PipelineConfig, raw: Artifact, experiment: Experiment, parent: str) -> Artifact:
     """Read, check and intern the ratings, unless that has been done; append them to the last ones if asked to."""
     store = open_store()
-    previous = store.newest("ratings", raw.dataset) if store.has("ratings", raw.dataset) else None
-    base = previous if config.dataset.mode == "append" else None
+    has_previous = store.has("ratings", raw.dataset)
+    base = store.newest("ratings", raw.dataset) if has_previous and config.dataset.mode == "append" else None
     appended: list[str] = base.details["raw"] if base else []
     if base is not None and raw.fingerprint in appended:
         logger.info("nothing new: these ratings are among those accepted before")
@@ -59,6 +59,7 @@ def read_and_check(config: PipelineConfig, raw: Artifact, experiment: Experiment
     found = store.find("ratings", raw.dataset, key)
     if found is not None:
         return found
+    previous = base or (store.newest("ratings", raw.dataset) if has_previous else None)
     with tempfile.TemporaryDirectory(prefix="mfcore-") as scratch:
         docs = Path(scratch) / "data_docs"
         docs.mkdir()

@@ -81,7 +81,7 @@ class ArtifactStore:
             logger.warning("%s is damaged; it is made again", path)
             discard(path)
             return None
-        return self.open(path)
+        return _reference(path)
 
     def make(
         self,
@@ -148,15 +148,7 @@ class ArtifactStore:
             raise NothingToWorkFrom(f"{path} holds no output of a stage (no {MANIFEST} in it).")
         if not is_whole(path):
             raise NothingToWorkFrom(f"{path} is damaged: a file differs from its manifest. Run its stage again.")
-        manifest = _read_manifest(path)
-        try:
-            return Artifact(
-                path=path, reused=True, **{name: manifest[name] for name in Artifact.model_fields if name in manifest}
-            )
-        except ValidationError as error:
-            raise NothingToWorkFrom(
-                f"{path} holds no output of a stage (its {MANIFEST} is of another kind)."
-            ) from error
+        return _reference(path)
 
 
 def write_manifest(folder: Path, **head: Any) -> None:
@@ -180,6 +172,16 @@ def is_whole(folder: Path) -> bool:
         )
     except (OSError, ValueError, KeyError, TypeError):
         return False
+
+
+def _reference(path: Path) -> Artifact:
+    """The artifact in a folder whose files have been checked; checking them again would read them all twice."""
+    manifest = _read_manifest(path)
+    known = {name: manifest[name] for name in Artifact.model_fields if name in manifest}
+    try:
+        return Artifact(path=path, reused=True, **known)
+    except ValidationError as error:
+        raise NothingToWorkFrom(f"{path} holds no output of a stage (its {MANIFEST} is of another kind).") from error
 
 
 def _read_manifest(folder: Path) -> dict[str, Any]:

@@ -40,6 +40,11 @@ class Recipe(BaseModel):
         """The same 16 hexadecimal digits for the same recipe."""
         return fingerprint(self.algorithm, self.params)
 
+    @property
+    def settings(self) -> dict[str, Any]:
+        """The algorithm's name and every hyper-parameter, those left at their defaults too."""
+        return {"algorithm": self.algorithm, **self.build().model_dump()}
+
     def build(self) -> Recommender:
         """The algorithm with these hyper-parameters.
 

@@ -30,7 +30,7 @@ def log_scored(
     A baseline's run holds its metrics alone; any other one has curves, figures and the model as well.
     """
     candidate = scored.score.candidate
-    params = {"algorithm": candidate.recipe.algorithm, **candidate.recipe.build().model_dump()}
+    params = candidate.recipe.settings
     own = {**tags, "algorithm": candidate.recipe.algorithm, "role": candidate.role}
     metrics = {**scored.score.metrics, "training_seconds": scored.score.seconds}
     if candidate.validation_rmse is not None:
@@ -50,7 +50,7 @@ def log_scored(
             }
             for name, figure in pictures.items():
                 experiment.client.log_figure(run_id, figure, f"figures/{name}.png")
-        experiment.log_metrics(run_id, metrics, model_id=model_uri.split("/")[-1] if model_uri else None)
+        experiment.log_metrics(run_id, metrics, model_uri=model_uri)
     return scored.score.model_copy(update={"run_id": run_id, "model_uri": model_uri})
 
 

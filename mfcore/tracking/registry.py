@@ -14,7 +14,7 @@ from mfcore.bundle import Bundle
 from mfcore.errors import NothingToWorkFrom, UsageError
 from mfcore.models import Recipe
 from mfcore.settings import Settings
-from mfcore.tracking.runs import prepare_store
+from mfcore.tracking.runs import model_id_of, prepare_store
 
 __all__ = ["CHALLENGER", "CHAMPION", "PREVIOUS", "Registered", "Registry", "model_name"]
 
@@ -100,7 +100,7 @@ class Registry:
             "metrics": json.dumps(metrics),
         }
         version = self.client.create_model_version(
-            self.name, model_uri, run_id=run_id, tags=tags, description=description, model_id=model_uri.split("/")[-1]
+            self.name, model_uri, run_id=run_id, tags=tags, description=description, model_id=model_id_of(model_uri)
         )
         return self._registered(version)
 

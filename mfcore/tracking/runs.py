@@ -22,7 +22,7 @@ from mfcore.files import locked
 from mfcore.settings import Settings
 from mfcore.tuning import Trial
 
-__all__ = ["Experiment", "prepare_store"]
+__all__ = ["Experiment", "model_id_of", "prepare_store"]
 
 # Opens the experiment on the pages for training models, not on those for language models.
 _KIND, _MODEL_TRAINING = "mlflow.experimentKind", "custom_model_development"
@@ -110,9 +110,9 @@ class Experiment:
             if host == socket.gethostname() and pid.isdigit() and not _alive(int(pid)):
                 self.client.set_terminated(run.info.run_id, RunStatus.to_string(RunStatus.KILLED))
 
-    def log_metrics(self, run_id: str, metrics: Mapping[str, float], model_id: str | None = None) -> None:
-        """Log single values."""
-        now = _now()
+    def log_metrics(self, run_id: str, metrics: Mapping[str, float], model_uri: str | None = None) -> None:
+        """Log single values of a run and, where it made one, of its model."""
+        now, model_id = _now(), None if model_uri is None else model_id_of(model_uri)
         self.client.log_batch(run_id, metrics=[Metric(k, v, now, 0, model_id=model_id) for k, v in metrics.items()])
 
     def log_curve(self, run_id: str, name: str, values: Iterable[float]) -> None:
@@ -164,6 +164,15 @@ class Experiment:
             return all(self.client.get_run(run_id).info.lifecycle_stage == "active" for run_id in run_ids)
         except MlflowException:
             return False
+
+
+def model_id_of(model_uri: str) -> str:
+    """The id of a logged model.
+
+    >>> model_id_of("models:/m-0123")
+    'm-0123'
+    """
+    return model_uri.rpartition("/")[2]
 
 
 def prepare_store(tracking_uri: str) -> mlflow.MlflowClient:
