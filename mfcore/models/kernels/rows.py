@@ -21,7 +21,16 @@ from numba import njit, prange
 from numpy.typing import NDArray
 
 from mfcore.models.kernels.random import STRIDE, mix, normal_pair
-from mfcore.models.kernels.tiles import LANES, ROWS, VECTORS, make_tile
+from mfcore.models.kernels.tiles import (
+    LANES,
+    ROWS,
+    VECTORS,
+    make_dots,
+    make_pivots,
+    make_substitution,
+    make_tile,
+    prefetch,
+)
 from mfcore.models.sides import Block, Side
 
 __all__ = ["DRAW", "MODE", "NONNEGATIVE", "VARIATIONAL", "padded", "solve_rows", "squared_error"]
@@ -40,7 +49,9 @@ _DESCENTS = 8
 
 _add_3, _add_2, _add_1 = (make_tile(ROWS, vectors) for vectors in (VECTORS, 2, 1))
 _subtract_3, _subtract_2, _subtract_1 = (make_tile(ROWS, vectors, subtract=True) for vectors in (VECTORS, 2, 1))
+_add_half, _subtract_half = (make_tile(ROWS, 1, subtract, LANES // 2) for subtract in (False, True))
 _add_sums = make_tile(2, 1)
+_pivots, _substitute, _dots = make_pivots(ROWS), make_substitution(ROWS), make_dots(ROWS)
 
 
 def padded(n_factors: int) -> int:
@@ -60,7 +71,10 @@ def _aligned(n: int) -> Floats:
 def _add_gram(system: Floats, width: int, panel: Floats, n: int, size: int) -> None:
     """Add the upper half of panelᵀ·panel (n rows of `size`) to `system` (rows of `width`)."""
     for row in range(0, size, ROWS):
-        column = row // LANES * LANES
+        column = row
+        if column % LANES:
+            _add_half(system, row * width + column, width, panel, row, size, panel, column, size, n)
+            column += ROWS
         while column < size:
             left = (size - column) // LANES
             at = row * width + column
@@ -77,10 +91,17 @@ def _add_gram(system: Floats, width: int, panel: Floats, n: int, size: int) -> N
 
 @njit(cache=True, fastmath={"contract"})
 def _factorise(system: Floats, width: int, size: int) -> None:
-    """Turn the upper half of `system` into U, and the columns right of it into U⁻ᵀ times them."""
+    """Turn the upper half of `system` into U, and the columns right of it into U⁻ᵀ times them.
+
+    The diagonal holds the reciprocals of U's.
+    """
+    upper, reciprocal = np.empty(ROWS * ROWS, np.float32), np.empty(ROWS, np.float32)
     for first in range(0, size, ROWS):
-        start = first // LANES * LANES
-        column = start
+        column = first
+        if column % LANES:
+            at = first * width + column
+            _subtract_half(system, at, width, system, first, width, system, column, width, first)
+            column += ROWS
         while column < width:
             left = (width - column) // LANES
             at = first * width + column
@@ -93,27 +114,26 @@ def _factorise(system: Floats, width: int, size: int) -> None:
             else:
                 _subtract_1(system, at, width, system, first, width, system, column, width, first)
                 column += LANES
-        for row in range(first, first + ROWS):
-            own = system[row * width + start : (row + 1) * width]
-            for above in range(first, row):
-                factor = system[above * width + row]
-                other = system[above * width + start : (above + 1) * width]
-                for c in range(width - start):
-                    own[c] -= factor * other[c]
-            scale = np.float32(1) / np.sqrt(max(own[row - start], np.float32(1e-12)))
-            for c in range(width - start):
-                own[c] *= scale
+        _pivots(system, first * width + first, width, upper, 0, reciprocal, 0)
+        for column in range(first // LANES * LANES, width, LANES):
+            _substitute(system, first * width + column, width, upper, 0, reciprocal, 0)
+        for r in range(ROWS):
+            system[(first + r) * width + first + r] = reciprocal[r]
 
 
 @njit(cache=True, fastmath=True)
 def _solve_back(system: Floats, width: int, size: int, bias: np.float32, x: Floats) -> None:
     """Set x to U⁻¹ (w − bias · v), w and v the two columns right of U."""
-    for row in range(size - 1, -1, -1):
-        line = system[row * width : (row + 1) * width]
-        rest = np.float32(0)
-        for c in range(row + 1, size):
-            rest += line[c] * x[c]
-        x[row] = (line[size] - bias * line[size + 1] - rest) / line[row]
+    rest = np.empty(ROWS, np.float32)
+    for first in range(size - ROWS, -1, -ROWS):
+        at = first * width + first
+        _dots(rest, 0, system, at + ROWS, width, x, first + ROWS, size - first - ROWS)
+        for r in range(ROWS - 1, -1, -1):
+            line = system[(first + r) * width : (first + r + 1) * width]
+            solved = (line[size] - bias * line[size + 1] - rest[r]) * line[first + r]
+            x[first + r] = solved
+            for above in range(r):
+                rest[above] += system[at + above * width + r] * solved
 
 
 @njit(cache=True, fastmath={"contract"})
@@ -205,8 +225,9 @@ def solve_rows(
                 continue
             weight = np.float32(np.float64(end - begin) ** exponent)
             for r in range(size):
+                line, prior = system[r * width : r * width + size], precision[r]
                 for c in range(size):
-                    system[r * width + c] = weight * precision[r, c]
+                    line[c] = weight * prior[c]
                 sums[r] = weight * pull[r]
                 sums[size + r] = weight * precision[r, size]
             total = np.float64(weight * pull[size])
@@ -215,9 +236,13 @@ def solve_rows(
                 n = min(_PANEL, end - first)
                 for p in range(n):
                     column = columns[first + p]
+                    ahead = np.int64(columns[min(first + p + _PANEL, len(columns) - 1)]) * size
+                    for c in range(0, size, 16):
+                        prefetch(other_factors, ahead + c)
                     y = other_factors[column]
                     rating = panel[p * size : (p + 1) * size]
-                    rating[:] = y
+                    for c in range(size):  # a loop: numba copies slices one float at a time
+                        rating[c] = y[c]
                     if logistic:
                         inner = own_bias[row]
                         for c in range(size):

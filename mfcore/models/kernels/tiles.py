@@ -1,4 +1,4 @@
-"""The one hot loop of the row solvers: a rank-n update of a tile held in registers.
+"""The hot loops of the row solvers, on tiles held in registers.
 
 Grams, Cholesky factors and right-hand sides are all sums of outer products
 
@@ -6,7 +6,8 @@ Grams, Cholesky factors and right-hand sides are all sums of outer products
 
 LLVM does not find a register tiling for this by itself, so the tile is spelled out: its
 accumulators stay in vector registers while p runs, and each step costs `vectors` loads,
-`rows` broadcasts and `rows · vectors` fused multiply-adds.
+`rows` broadcasts and `rows · vectors` fused multiply-adds. What is left of a Cholesky factor
+is forward substitution within a block of rows, spelled out as well.
 """
 
 from typing import Any, no_type_check
@@ -16,19 +17,19 @@ from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
-__all__ = ["LANES", "ROWS", "VECTORS", "make_tile"]
+__all__ = ["LANES", "ROWS", "VECTORS", "make_dots", "make_pivots", "make_substitution", "make_tile", "prefetch"]
 
 _WIDE = bool(binding.get_host_cpu_features().get("avx512f"))
 LANES = 16 if _WIDE else 8
 """Floats in a vector register; row lengths are padded to a multiple of it."""
 ROWS = 8 if _WIDE else 4
-"""Rows of a full tile; it divides LANES."""
+"""Rows of a full tile: half of LANES, so that a half vector ends a triangle."""
 VECTORS = 3 if _WIDE else 2
 """Vectors across a full tile: ROWS · VECTORS accumulators leave registers for the operands."""
 
 
-def make_tile(rows: int, vectors: int, subtract: bool = False) -> Any:
-    """An intrinsic that adds (or subtracts) n outer products to a tile of `rows` × `vectors` · LANES floats.
+def make_tile(rows: int, vectors: int, subtract: bool = False, lanes: int = LANES) -> Any:
+    """An intrinsic that adds (or subtracts) n outer products to a tile of `rows` × `vectors` · `lanes` floats.
 
     The intrinsic's arguments are three float32 arrays in C order, each followed by the
     offset of its first element and the distance of its rows in elements, and n.
@@ -41,43 +42,28 @@ def make_tile(rows: int, vectors: int, subtract: bool = False) -> Any:
         signature = types.void(out, size, size, a, size, size, b, size, size, size)
 
         def generate(context, builder, signature, args):
-            def pointer(position):
-                array = context.make_array(signature.args[position])(context, builder, args[position])
-                return builder.gep(array.data, [args[position + 1]])
-
-            vector = ir.VectorType(ir.FloatType(), LANES)
-            index = args[1].type
-            fused = cgutils.get_or_insert_function(
-                builder.module, ir.FunctionType(vector, [vector] * 3), f"llvm.fmuladd.v{LANES}f32"
-            )
-            nothing = ir.Constant(vector, ir.Undefined)
-            zeros = ir.Constant(ir.VectorType(ir.IntType(32), LANES), [0] * LANES)
-
-            def at(base, row_offset, lane):
-                offset = builder.add(row_offset, ir.Constant(index, lane))
-                return builder.bitcast(builder.gep(base, [offset]), vector.as_pointer())
-
-            out_base, a_base, b_base = pointer(0), pointer(3), pointer(6)
+            pen = _Pen(context, builder, signature, args, lanes)
+            index, at = args[1].type, pen.at
+            out_base, a_base, b_base = pen.pointer(0), pen.pointer(3), pen.pointer(6)
             sums = {}
             for r in range(rows):
                 row_offset = builder.mul(args[2], ir.Constant(index, r))
                 for v in range(vectors):
-                    target = at(out_base, row_offset, v * LANES)
-                    sums[r, v] = cgutils.alloca_once(builder, vector), target
+                    target = at(out_base, row_offset, v * lanes)
+                    sums[r, v] = cgutils.alloca_once(builder, pen.vector), target
                     builder.store(builder.load(target, align=4), sums[r, v][0])
             with cgutils.for_range(builder, args[9]) as loop:
                 a_row = builder.gep(a_base, [builder.mul(loop.index, args[5])])
                 b_offset = builder.mul(loop.index, args[8])
-                across = [builder.load(at(b_base, b_offset, v * LANES), align=4) for v in range(vectors)]
+                across = [builder.load(at(b_base, b_offset, v * lanes), align=4) for v in range(vectors)]
                 for r in range(rows):
                     one = builder.load(builder.gep(a_row, [ir.Constant(index, r)]), align=4)
                     if subtract:
                         one = builder.fneg(one)
-                    spread = builder.insert_element(nothing, one, ir.Constant(ir.IntType(32), 0))
-                    spread = builder.shuffle_vector(spread, nothing, zeros)
+                    spread = pen.spread(one)
                     for v in range(vectors):
                         place = sums[r, v][0]
-                        builder.store(builder.call(fused, [spread, across[v], builder.load(place)]), place)
+                        builder.store(pen.fused(spread, across[v], builder.load(place)), place)
             for place, target in sums.values():
                 builder.store(builder.load(place), target, align=4)
             return context.get_dummy_value()
@@ -85,3 +71,174 @@ def make_tile(rows: int, vectors: int, subtract: bool = False) -> Any:
         return signature, generate
 
     return tile
+
+
+def make_pivots(rows: int) -> Any:
+    """An intrinsic that factors a block of `rows` × `rows` floats into UᵀU, all of it in registers.
+
+    Its arguments are the array that holds the block's upper half, the offset of the first element
+    and the distance of its rows; where U's strict upper half goes, row by row; where the
+    reciprocals of U's diagonal go. The block stays as it is. Pivots that vanish are raised to 1e-12.
+    """
+
+    @intrinsic
+    @no_type_check
+    def factor(context, block, block_at, stride, upper, upper_at, reciprocal, reciprocal_at):
+        size = types.intp
+        signature = types.void(block, size, size, upper, size, reciprocal, size)
+
+        def generate(context, builder, signature, args):
+            pen = _Pen(context, builder, signature, args, LANES)
+            base, upper_base, reciprocal_base = pen.pointer(0), pen.pointer(3), pen.pointer(5)
+            real, index = ir.FloatType(), args[1].type
+            one, least = ir.Constant(real, 1.0), ir.Constant(real, 1e-12)
+            root = cgutils.get_or_insert_function(builder.module, ir.FunctionType(real, [real]), "llvm.sqrt.f32")
+            left = {}
+            for r in range(rows):
+                row = builder.gep(base, [builder.mul(args[2], ir.Constant(index, r))])
+                for c in range(r, rows):
+                    left[r, c] = builder.load(builder.gep(row, [ir.Constant(index, c)]), align=4)
+            for r in range(rows):
+                is_more = builder.fcmp_ordered(">", left[r, r], least)
+                pivot = builder.select(is_more, left[r, r], least)
+                scale = builder.fdiv(one, builder.call(root, [pivot]))
+                builder.store(scale, builder.gep(reciprocal_base, [ir.Constant(index, r)]), align=4)
+                for c in range(r + 1, rows):
+                    left[r, c] = builder.fmul(left[r, c], scale)
+                    builder.store(left[r, c], builder.gep(upper_base, [ir.Constant(index, r * rows + c)]), align=4)
+                for below in range(r + 1, rows):
+                    for c in range(below, rows):
+                        product = builder.fmul(left[r, below], left[r, c], flags=["contract"])
+                        left[below, c] = builder.fsub(left[below, c], product, flags=["contract"])
+            return context.get_dummy_value()
+
+        return signature, generate
+
+    return factor
+
+
+def make_substitution(rows: int) -> Any:
+    """An intrinsic that solves UᵀX = A for one vector of columns, X taking the place of A.
+
+    Its arguments are the array that holds A, the offset of A's first element and the distance of
+    its rows, then U as `make_pivots` leaves it.
+    """
+
+    @intrinsic
+    @no_type_check
+    def substitute(context, out, out_at, out_stride, upper, upper_at, reciprocal, reciprocal_at):
+        size = types.intp
+        signature = types.void(out, size, size, upper, size, reciprocal, size)
+
+        def generate(context, builder, signature, args):
+            pen = _Pen(context, builder, signature, args, LANES)
+            out_base, upper_base, reciprocal_base = pen.pointer(0), pen.pointer(3), pen.pointer(5)
+            index = args[1].type
+
+            def scalar(base, offset):
+                return pen.spread(builder.load(builder.gep(base, [ir.Constant(index, offset)]), align=4))
+
+            places = [pen.at(out_base, builder.mul(args[2], ir.Constant(index, r)), 0) for r in range(rows)]
+            solved = []
+            for r, place in enumerate(places):
+                one = builder.load(place, align=4)
+                for above in range(r):
+                    one = pen.fused(builder.fneg(scalar(upper_base, above * rows + r)), solved[above], one)
+                solved.append(builder.fmul(one, scalar(reciprocal_base, r)))
+            for one, place in zip(solved, places, strict=True):
+                builder.store(one, place, align=4)
+            return context.get_dummy_value()
+
+        return signature, generate
+
+    return substitute
+
+
+def make_dots(rows: int) -> Any:
+    """An intrinsic that sets out[r] to the dot product of row r of a and x, for `rows` rows.
+
+    Its arguments are out and its offset; a, the offset of its first element and the distance of
+    its rows; x and its offset; the length, a multiple of LANES / 2.
+    """
+    lanes = LANES // 2
+
+    @intrinsic
+    @no_type_check
+    def dots(context, out, out_at, a, a_at, a_stride, x, x_at, n):
+        size = types.intp
+        signature = types.void(out, size, a, size, size, x, size, size)
+
+        def generate(context, builder, signature, args):
+            pen = _Pen(context, builder, signature, args, lanes)
+            out_base, a_base, x_base = pen.pointer(0), pen.pointer(2), pen.pointer(5)
+            real, index = ir.FloatType(), args[1].type
+            kind = ir.FunctionType(real, [real, pen.vector])
+            add_up = cgutils.get_or_insert_function(builder.module, kind, f"llvm.vector.reduce.fadd.v{lanes}f32")
+            sums = [cgutils.alloca_once_value(builder, ir.Constant(pen.vector, [0.0] * lanes)) for _ in range(rows)]
+            for place in sums:
+                builder.store(ir.Constant(pen.vector, [0.0] * lanes), place)
+            with cgutils.for_range(builder, builder.sdiv(args[7], ir.Constant(index, lanes))) as loop:
+                at = builder.mul(loop.index, ir.Constant(index, lanes))
+                across = builder.load(pen.at(x_base, at, 0), align=4)
+                for r, place in enumerate(sums):
+                    offset = builder.add(at, builder.mul(args[4], ir.Constant(index, r)))
+                    line = builder.load(pen.at(a_base, offset, 0), align=4)
+                    builder.store(pen.fused(line, across, builder.load(place)), place)
+            for r, place in enumerate(sums):
+                total = builder.call(add_up, [ir.Constant(real, 0.0), builder.load(place)], fastmath=("reassoc",))
+                builder.store(total, builder.gep(out_base, [ir.Constant(index, r)]), align=4)
+            return context.get_dummy_value()
+
+        return signature, generate
+
+    return dots
+
+
+@intrinsic
+@no_type_check
+def prefetch(context, array, at):
+    """Have the cache line that holds element `at` of `array` brought near; `at` may lie anywhere."""
+    signature = types.void(array, types.intp)
+
+    def generate(context, builder, signature, args):
+        base = context.make_array(signature.args[0])(context, builder, args[0]).data
+        place = builder.bitcast(builder.gep(base, [args[1]]), ir.IntType(8).as_pointer())
+        number = ir.IntType(32)
+        kind = ir.FunctionType(ir.VoidType(), [place.type, number, number, number])
+        fetch = cgutils.get_or_insert_function(builder.module, kind, "llvm.prefetch.p0")
+        # To read; near, but not into the smallest cache, which the panel fills; as data.
+        builder.call(fetch, [place, *(ir.Constant(number, one) for one in (0, 2, 1))])
+        return context.get_dummy_value()
+
+    return signature, generate
+
+
+class _Pen:
+    """What the intrinsics write: pointers into arrays, vectors of `lanes` floats, fused multiply-adds."""
+
+    def __init__(self, context: Any, builder: Any, signature: Any, args: Any, lanes: int) -> None:
+        self.context, self.builder, self.signature, self.args = context, builder, signature, args
+        self.vector = ir.VectorType(ir.FloatType(), lanes)
+        self.nothing = ir.Constant(self.vector, ir.Undefined)
+        self.zeros = ir.Constant(ir.VectorType(ir.IntType(32), lanes), [0] * lanes)
+        kind = ir.FunctionType(self.vector, [self.vector] * 3)
+        self.fmuladd = cgutils.get_or_insert_function(builder.module, kind, f"llvm.fmuladd.v{lanes}f32")  # type: ignore[no-untyped-call]
+
+    def pointer(self, position: int) -> Any:
+        """To the element of an array argument at the offset that the next argument gives."""
+        array = self.context.make_array(self.signature.args[position])(self.context, self.builder, self.args[position])
+        return self.builder.gep(array.data, [self.args[position + 1]])
+
+    def at(self, base: Any, row_offset: Any, lane: int) -> Any:
+        """To a vector."""
+        offset = self.builder.add(row_offset, ir.Constant(row_offset.type, lane))
+        return self.builder.bitcast(self.builder.gep(base, [offset]), self.vector.as_pointer())
+
+    def spread(self, one: Any) -> Any:
+        """A vector of one float."""
+        first = self.builder.insert_element(self.nothing, one, ir.Constant(ir.IntType(32), 0))
+        return self.builder.shuffle_vector(first, self.nothing, self.zeros)
+
+    def fused(self, a: Any, b: Any, c: Any) -> Any:
+        """The sum of a · b and c."""
+        return self.builder.call(self.fmuladd, [a, b, c])
