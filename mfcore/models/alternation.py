@@ -167,6 +167,7 @@ class Alternation(Training):
         exponent: float = 0.0,
         method: int = 0,
         with_variance: bool = False,
+        deviation: float = 0.01,
     ) -> None:
         from mfcore.models.kernels.rows import padded
 
@@ -180,7 +181,7 @@ class Alternation(Training):
         self.items = Block.zeros(ratings.n_items, size, with_variance)
         self.random = np.random.default_rng(recommender.seed)
         shape = (ratings.n_users, n_factors)
-        self.users.factors[:, :n_factors] = np.float32(0.01) * self.random.standard_normal(shape, dtype=np.float32)
+        self.users.factors[:, :n_factors] = np.float32(deviation) * self.random.standard_normal(shape, dtype=np.float32)
         if start is not None:
             continue_from(start, ratings, units, n_factors, self.users, self.items)
 
