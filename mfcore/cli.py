@@ -7,14 +7,14 @@ import json
 import os
 import sys
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from mfcore.errors import MfcoreError, UsageError
+from mfcore.errors import MfcoreError, UsageError, nearest
 from mfcore.terminal import print_artifact, print_frame, print_json, print_lists, print_table, print_versions, start_log
 
 if TYPE_CHECKING:
@@ -333,17 +333,15 @@ def bench(
         bool, typer.Option("--accuracy", help="RMSE over 5 folds of MovieLens 100K, not speed")
     ] = False,
     shapes: Annotated[str, typer.Option(help="Planted ratings of these shapes")] = "ml-100k,ml-1m",
-    k: Annotated[int, typer.Option("-k", min=1, help="Number of factors")] = 64,
+    contests: Annotated[str, typer.Option(help="What is measured against peers")] = "als,sgd,bpmf",
     output: Annotated[Path | None, typer.Option(help="Write the JSON here, and the table beside it")] = None,
     as_json: JsonOption = False,
 ) -> None:
     """Speed beside the libraries that are installed (pip install mfcore[bench]), or accuracy."""
     from mfcore import bench as benchmark
 
-    wanted = [shape.strip() for shape in shapes.split(",")]
-    unknown = [shape for shape in wanted if shape not in benchmark.SHAPES]
-    if unknown:
-        raise UsageError(f"unknown shape {unknown[0]!r}; known: {', '.join(benchmark.SHAPES)}.")
+    wanted = _known("shape", shapes, benchmark.SHAPES)
+    against = _known("contest", contests, benchmark.CONTESTS)
 
     def tell(line: str) -> None:
         print(line, file=sys.stderr)
@@ -356,13 +354,22 @@ def bench(
         store = ArtifactStore(Settings.read().home)
         result = benchmark.accuracy(Ratings.load(store.newest("ratings", "ml-100k").path), tell=tell)
     else:
-        result = benchmark.speed(wanted, k, tell=tell)
+        result = benchmark.speed(wanted, against, tell=tell)
     if output is not None:
         benchmark.save(result, output)
     if as_json:
         print_json(result)
     else:
         print(benchmark.table(result))
+
+
+def _known(what: str, names: str, known: Collection[str]) -> list[str]:
+    """The names in a list parted by commas, all of them known."""
+    wanted = [name.strip() for name in names.split(",")]
+    for name in wanted:
+        if name not in known:
+            raise UsageError(f"unknown {what} {name!r}{nearest(name, known)}; known: {', '.join(known)}.")
+    return wanted
 
 
 @app.command(rich_help_panel=_KEEP)

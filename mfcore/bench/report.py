@@ -1,0 +1,32 @@
+"""What a benchmark found, as JSON and as a table."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from mfcore.files import write_file
+
+__all__ = ["save", "table"]
+
+
+def table(result: Mapping[str, Any]) -> str:
+    """A Markdown table of what `speed` or `accuracy` returned."""
+    if "rmse" in result:
+        rows = [f"| {name} | {value:.4f} |" for name, value in result["rmse"].items()]
+        return "\n".join(["| model | RMSE |", "|---|---|", *rows]) + "\n"
+    columns = "data", "contest", "k", "library", "s a sweep", "× first", "million ratings/s", "useful GFLOP/s"
+    head = f"| {' | '.join(columns)} | bytes a rating |"
+    rows = [
+        f"| {one['shape']} | {one['contest']} | {one['n_factors']} | {one['library']} | {one['seconds']:.4f} "
+        f"| {one['ratio']:.1f} | {one['updates_a_second'] / 1e6:.1f} | {one['useful_gflops']:.0f} "
+        f"| {one['peak_bytes_a_rating']:.0f} |"
+        for one in result["results"]
+    ]
+    return "\n".join([head, "|---|---|---|---|---|---|---|---|---|", *rows]) + "\n"
+
+
+def save(result: Mapping[str, Any], path: Path) -> None:
+    """Write a result as JSON, and its table beside it as Markdown."""
+    write_file(path, json.dumps(result, indent=2) + "\n")
+    write_file(path.with_suffix(".md"), table(result))
