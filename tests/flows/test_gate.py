@@ -4,8 +4,8 @@ import pytest
 
 from tests.flows.conftest import Mfcore
 
-DATASET = "synthetic:users=150,items=60,ratings=4000,seed=1"
-NAME = "synthetic-150x60-4000-seed1"
+DATASET = "synthetic:users=150,items=60,ratings=6000,seed=1"
+NAME = "synthetic-150x60-6000-seed1"
 
 
 def run(mfcore: Mfcore, *options: str) -> dict:  # type: ignore[type-arg]
