@@ -213,7 +213,7 @@ def _database(tracking_uri: str) -> Path | None:
     return Path(tracking_uri.removeprefix(prefix)).absolute() if tracking_uri.startswith(prefix) else None
 
 
-def _one_at_a_time(tracking_uri: str) -> AbstractContextManager[None]:
+def _one_at_a_time(tracking_uri: str) -> AbstractContextManager[object]:
     """Keep two processes from making the same local database, or experiment, at once."""
     database = _database(tracking_uri)
     return nullcontext() if database is None else locked(database)

@@ -76,9 +76,9 @@ KILLED = """
     import os, signal, sys
     from pathlib import Path
     from tests.unit.test_tuning import CONFIG, parts
-    import mfcore.tuning as tuning
+    from mfcore.tuning import objective, tune
 
-    real = tuning.rmse
+    real = objective.rmse
     calls = 0
     def rmse(*arguments):
         global calls
@@ -86,8 +86,8 @@ KILLED = """
         if calls == int(sys.argv[2]):
             os.kill(os.getpid(), signal.SIGKILL)
         return real(*arguments)
-    tuning.rmse = rmse
-    tuning.tune("als", *parts(), CONFIG, Path(sys.argv[1]))
+    objective.rmse = rmse
+    tune("als", *parts(), CONFIG, Path(sys.argv[1]))
 """
 
 
