@@ -128,7 +128,7 @@ def progress_bar(title: str) -> Iterator[Callable[[int, int, str], None]]:
     columns = TextColumn(parts[0]), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TextColumn(parts[1])
     handlers = [one for one in logging.getLogger("mfcore").handlers if isinstance(one, logging.StreamHandler)]
     with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
-        task = progress.add_task(title, remark="")
+        task = progress.add_task(title, total=None, remark="")
 
         def move(done: int, of: int, remark: str) -> None:
             progress.update(task, completed=done, total=of, remark=remark)
