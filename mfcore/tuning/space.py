@@ -184,10 +184,12 @@ def _holds(span: Range | Choice, value: Value) -> bool:
 
 
 def _at_edge(span: Range | Choice, value: Value) -> bool:
-    """Whether `value` lies in the outer 2 % of its range, or is the least or largest of three numbers or more."""
+    """Whether `value` lies in the outer 2 % of its range, or is no less extreme than three numbers or more."""
     if isinstance(span, Choice):
         numbers = [one for one in span.values if not isinstance(one, str | bool)]
-        return len(numbers) > 2 and value in (min(numbers), max(numbers))
+        if len(numbers) < 3 or isinstance(value, str | bool):
+            return False
+        return not min(numbers) < value < max(numbers)
     if not _holds(span, value):
         return True
     scale: Callable[[float], float] = math.log if span.log else float

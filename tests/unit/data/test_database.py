@@ -1,8 +1,6 @@
 import json
 import logging
 import sqlite3
-import warnings
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
