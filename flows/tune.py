@@ -68,7 +68,7 @@ def search(
     studies = store.find("studies", splits.dataset, key)
     if studies is not None:
         for name, tuned in load_tuned(studies).items():
-            log = _trial_log(experiment, keys[name], splits, parent)
+            log = _trial_log(experiment, keys[name], config, splits, parent)
             for trial in tuned.trials:
                 log(trial)
         return studies
@@ -110,7 +110,7 @@ def study(
     parts = Split.load(splits.path)
     key = _study_key(algorithm, config, splits)
     journal = store.home / "studies" / "journals" / f"{splits.dataset}-{algorithm}-{key}.log"
-    log = _trial_log(experiment, key, splits, parent)
+    log = _trial_log(experiment, key, config, splits, parent)
     train, validation = ratings.take(parts.train), ratings.take(parts.validation)
     with progress(algorithm, splits.dataset) as move:
         best = math.inf
@@ -152,12 +152,16 @@ def _study_key(algorithm: str, config: PipelineConfig, splits: Artifact) -> str:
     return fingerprint("study", _VERSION, __version__, splits.fingerprint, algorithm, decisive, searched)
 
 
-def _trial_log(experiment: Experiment, key: str, splits: Artifact, parent: str) -> Callable[[Trial], None]:
+def _trial_log(
+    experiment: Experiment, key: str, config: PipelineConfig, splits: Artifact, parent: str
+) -> Callable[[Trial], None]:
     """A function that logs finished trials, those that have no run in MLflow yet."""
     logged = experiment.logged_trials(key)
     tags = {"split": splits.fingerprint, "data": open_store().input(splits, "ratings").fingerprint}
 
     def log(trial: Trial) -> None:
+        if config.tuning.storage is not None and trial.number not in logged:
+            logged.update(experiment.logged_trials(key))  # by the machine that ran it
         if trial.number not in logged:
             experiment.log_trial(trial, key, parent, tags)
             logged.add(trial.number)

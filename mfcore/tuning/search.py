@@ -92,7 +92,7 @@ class Search:
         self._memory = _memory(config)
         self._started = time.monotonic()
         self._told: set[int] = set()
-        self._tell()
+        self._tell(self._finished())
 
     def is_over(self) -> bool:
         """Whether no trial is to start any more."""
@@ -126,9 +126,11 @@ class Search:
 
     def finish(self, attempt: Attempt, failure: Literal["diverged", "lost"] | None = None) -> None:
         """Write down how an attempt ended."""
-        if not self._ledger.finish(attempt.ended(failure)):
-            logger.warning("trial %d was given to another machine, which had not heard from us", attempt.number)
-        self._tell()
+        trial = attempt.ended(failure)
+        if self._ledger.finish(trial):
+            self._tell({trial.number: trial})
+        else:
+            logger.warning("%s was given to another machine, which had not heard from us", trial.name)
 
     def lose(self, attempt: Attempt, how: str) -> None:
         """Have a trial run again whose worker died, unless it is not the first to do so."""
@@ -153,14 +155,17 @@ class Search:
             SearchInterrupted: nothing, since it was told to stop.
             TrainingDiverged: no trial came to an end.
         """
-        self._tell()
-        trials = list(self._finished().values())
+        finished = self._finished()
+        self._tell(finished)  # of those that other machines ran, who tell of them themselves if they can
+        trials = list(finished.values())
         if not trials:
             raise SearchInterrupted
         if all(trial.validation_rmse is None for trial in trials):
             raise TrainingDiverged(
                 f"all {len(trials)} trials of {self._space.algorithm} diverged, the defaults among them: "
                 "are the ratings on the scale that the data set declares?"
+                if any(trial.outcome == "diverged" for trial in trials)
+                else f"every trial of {self._space.algorithm} took its workers with it: is there memory enough?"
             )
         best = best_of(trials)
         n_epochs = best.curve.index(min(best.curve)) + 1
@@ -181,13 +186,13 @@ class Search:
         """The finished trials of those that are planned; a longer search may have run more."""
         return {number: trial for number, trial in self._ledger.read()[0].items() if number < self._n_planned}
 
-    def _tell(self) -> None:
-        """Tell of the trials that have been finished since the last time."""
-        finished = self._finished()
-        for number in sorted(finished.keys() - self._told):
-            self._on_trial(finished[number])
-            self._told.add(number)
-        self._on_progress(len(finished), self._n_planned)
+    def _tell(self, finished: dict[int, Trial]) -> None:
+        """Tell of finished trials, each once."""
+        for number, trial in finished.items():
+            if number not in self._told:
+                self._told.add(number)
+                self._on_trial(trial)
+        self._on_progress(len(self._finished()), self._n_planned)
 
 
 def _memory(config: TuningConfig) -> int | None:

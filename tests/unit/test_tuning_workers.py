@@ -76,7 +76,7 @@ def test_a_trial_that_kills_every_worker_is_left_alone(tmp_path: Path, monkeypat
 def test_a_worker_that_fails_says_why(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Worker, "train", lambda self, recipe: self._say("no recipe"))
     with pytest.raises(RuntimeError, match="a worker ended with 1:(?s:.*)Invalid JSON"):
-        tune("als", *parts(), with_workers(TPE, 1).model_copy(update={"n_workers": 2}), tmp_path / "study.log")
+        tune("als", *parts(), TPE, tmp_path / "study.log")
 
 
 KILLED = """
@@ -94,6 +94,7 @@ KILLED = """
 """
 
 
+@pytest.mark.slow
 def test_when_everything_is_killed_the_search_goes_on_as_it_would_have(tmp_path: Path) -> None:
     command = [sys.executable, "-c", textwrap.dedent(KILLED), str(tmp_path / "killed.log")]
     assert subprocess.run(command, check=False).returncode == -signal.SIGKILL
@@ -143,6 +144,7 @@ VICTIM = """
 """
 
 
+@pytest.mark.slow
 def test_machines_share_a_study_in_postgresql_and_outlive_each_other(
     tmp_path: Path, postgres: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
