@@ -82,14 +82,14 @@ def score(
 
 
 def _candidates(tuned: dict[str, Tuned], champion: Recipe | None) -> list[Candidate]:
-    """The finalists, the champion's recipe where it is none of theirs, and the baselines."""
+    """The finalists, the champion's recipe where it is none of theirs, and the baselines that were not tuned."""
     candidates = [
         Candidate(name=name, role="finalist", recipe=found.recipe, validation_rmse=found.validation_rmse)
         for name, found in tuned.items()
     ]
     if champion is not None and all(champion != candidate.recipe for candidate in candidates):
         candidates.append(Candidate(name="champion", role="champion", recipe=champion))
-    return [*candidates, *BASELINES]
+    return [*candidates, *(baseline for baseline in BASELINES if baseline.name not in tuned)]
 
 
 @task(cache_policy=NO_CACHE)

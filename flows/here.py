@@ -1,10 +1,12 @@
 """Running a flow in this process, as the command does."""
 
 import os
+import signal
 from collections.abc import Callable
 from typing import ParamSpec, TypeVar
 
 from prefect.settings import (
+    PREFECT_API_URL,
     PREFECT_FLOWS_HEARTBEAT_FREQUENCY,
     PREFECT_SERVER_SERVICES_EVENT_PERSISTER_ENABLED,
     PREFECT_SERVER_SERVICES_TRIGGERS_ENABLED,
@@ -22,7 +24,8 @@ def run_here(flow: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
 
     Without a server to look after the run, nobody reads its heartbeats and events. Heartbeats
     cost a second at the end of each flow. Events, written by the temporary server into its
-    SQLite file while it answers, now and then lock an answer out for a minute.
+    SQLite file while it answers, now and then lock an answer out for a minute. The server is
+    kept from Ctrl-C, which is for the flow: without it no flow comes to an orderly end.
     """
     if os.environ.get("PREFECT_API_URL"):
         return flow(*args, **kwargs)
@@ -32,4 +35,17 @@ def run_here(flow: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
         PREFECT_SERVER_SERVICES_TRIGGERS_ENABLED: False,
     }
     with temporary_settings(alone):
+        if not PREFECT_API_URL.value():
+            _start_server()
         return flow(*args, **kwargs)
+
+
+def _start_server() -> None:
+    from prefect.server.api.server import SubprocessASGIServer
+
+    # A process begins with the signals blocked that are blocked where it is started.
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        SubprocessASGIServer().start()
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)

@@ -21,6 +21,7 @@ from mfcore.config import PipelineConfig
 from mfcore.data.catalog import resolve
 from mfcore.settings import Settings
 from mfcore.tracking.runs import Experiment
+from mfcore.tuning import search_spaces
 
 T = TypeVar("T", bound="_Reusable")
 
@@ -62,6 +63,7 @@ class PipelineResult(BaseModel):
 @flow(name="pipeline", flow_run_name="{config.dataset.name}")
 def pipeline(config: PipelineConfig = PipelineConfig()) -> PipelineResult:
     """The whole chain; a stage whose inputs have not changed is reused."""
+    search_spaces(config.tuning)  # better refused now than after the download
     stages: dict[str, StageResult] = {}
     dataset = resolve(config.dataset).name
     experiment = Experiment(Settings.read(), dataset)

@@ -1,6 +1,7 @@
 """Tune: one study an algorithm, on validation ratings only."""
 
 import json
+import math
 from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
@@ -10,21 +11,24 @@ from prefect import flow, task
 from prefect.cache_policies import NO_CACHE
 
 from flows.common import input_artifact, logger, open_store, parent_run, report
+from flows.progress import progress
 from mfcore import __version__
 from mfcore.artifacts import Artifact, fingerprint
 from mfcore.config import PipelineConfig
 from mfcore.data.catalog import resolve
 from mfcore.data.ratings import Ratings
 from mfcore.data.splitting import Split
-from mfcore.models import MODELS
+from mfcore.models import MODELS, Recipe
 from mfcore.settings import Settings
+from mfcore.terminal import first_interrupt
+from mfcore.tracking.registry import Registry
 from mfcore.tracking.runs import Experiment
-from mfcore.tuning import Trial, Tuned
+from mfcore.tuning import SearchInterrupted, Trial, Tuned, search_space, search_spaces
 from mfcore.tuning import tune as run_study
 
 __all__ = ["load_tuned", "tune"]
 
-_VERSION = 1
+_VERSION = 2
 _FILE = "tuned.json"
 
 
@@ -33,10 +37,13 @@ def tune(
     config: PipelineConfig = PipelineConfig(), splits: Artifact | None = None, run_id: str | None = None
 ) -> Artifact:
     """Search the hyper-parameters of each algorithm; each trial is a run in MLflow."""
+    search_spaces(config.tuning)
     splits = input_artifact(splits, "splits", resolve(config.dataset).name)
-    experiment = Experiment(Settings.read(), splits.dataset)
+    settings = Settings.read()
+    experiment = Experiment(settings, splits.dataset)
+    champion = Registry(settings, splits.dataset).champion()
     with parent_run(experiment, "tune", config, run_id) as parent:
-        studies = search(config, splits, experiment, parent)
+        studies = search(config, splits, experiment, parent, champion.recipe if champion else None)
     best = {name: f"{tuned.validation_rmse:.4f}" for name, tuned in load_tuned(studies).items()}
     return report(studies, "best validation RMSE " + ", ".join(f"{name} {value}" for name, value in best.items()))
 
@@ -47,58 +54,114 @@ def load_tuned(studies: Artifact) -> dict[str, Tuned]:
     return {name: Tuned.model_validate(found) for name, found in tree.items()}
 
 
-def search(config: PipelineConfig, splits: Artifact, experiment: Experiment, parent: str) -> Artifact:
-    """Run the studies, unless that has been done; see to it that every trial has its run in MLflow."""
-    keys = [_study_key(name, config, splits) for name in config.tuning.algorithms]
-    key = fingerprint("studies", keys, config.tuning.n_trials, config.tuning.timeout)
+def search(
+    config: PipelineConfig, splits: Artifact, experiment: Experiment, parent: str, champion: Recipe | None
+) -> Artifact:
+    """Run the studies, unless that has been done; see to it that every trial has its run in MLflow.
+
+    Ctrl-C ends them with the trials that are finished. The output is then another one than that
+    of the whole search, which goes on from there when it is asked for again.
+    """
+    store = open_store()
+    keys = {name: _study_key(name, config, splits) for name in config.tuning.algorithms}
+    key = fingerprint("studies", list(keys.values()), config.tuning.n_trials, config.tuning.timeout)
+    studies = store.find("studies", splits.dataset, key)
+    if studies is not None:
+        for name, tuned in load_tuned(studies).items():
+            log = _trial_log(experiment, keys[name], config, splits, parent)
+            for trial in tuned.trials:
+                log(trial)
+        return studies
+
+    found: dict[str, Tuned] = {}
+    with first_interrupt("Tuning ends with what has been found; Ctrl-C again stops everything.") as is_stopped:
+        for name in keys:
+            outcome = study(name, config, splits, experiment, parent, champion, is_stopped)
+            if outcome is not None:
+                found[name] = outcome
+    if not found:
+        raise KeyboardInterrupt
+    if len(found) < len(keys) or any(tuned.interrupted for tuned in found.values()):
+        key = fingerprint(key, {name: [trial.number for trial in tuned.trials] for name, tuned in found.items()})
 
     def write(folder: Path) -> dict[str, Any]:
-        found = {name: study(name, config, splits, experiment, parent) for name in config.tuning.algorithms}
         tree = {name: tuned.model_dump(mode="json") for name, tuned in found.items()}
         (folder / _FILE).write_text(json.dumps(tree, indent=1), encoding="utf-8")
         return {
             name: {"validation_rmse": tuned.validation_rmse, "at_edge": tuned.at_edge} for name, tuned in found.items()
         }
 
-    studies = open_store().make("studies", splits.dataset, key, write, [splits])
-    if studies.reused:
-        for name, tuned in load_tuned(studies).items():
-            log = _trial_log(experiment, _study_key(name, config, splits), splits, parent)
-            for trial in tuned.trials:
-                log(trial)
-    return studies
+    return store.make("studies", splits.dataset, key, write, [splits])
 
 
 @task(cache_policy=NO_CACHE, task_run_name="tune-{algorithm}")
-def study(algorithm: str, config: PipelineConfig, splits: Artifact, experiment: Experiment, parent: str) -> Tuned:
-    """Run or resume the study of one algorithm."""
+def study(
+    algorithm: str,
+    config: PipelineConfig,
+    splits: Artifact,
+    experiment: Experiment,
+    parent: str,
+    champion: Recipe | None,
+    is_stopped: Callable[[], bool],
+) -> Tuned | None:
+    """Run or resume the study of one algorithm; None if it was stopped before its first trial was finished."""
     store = open_store()
     ratings = Ratings.load(store.input(splits, "ratings").path)
     parts = Split.load(splits.path)
     key = _study_key(algorithm, config, splits)
     journal = store.home / "studies" / "journals" / f"{splits.dataset}-{algorithm}-{key}.log"
-    log = _trial_log(experiment, key, splits, parent)
+    log = _trial_log(experiment, key, config, splits, parent)
     train, validation = ratings.take(parts.train), ratings.take(parts.validation)
-    tuned = run_study(algorithm, train, validation, config.tuning, journal, on_trial=log)
+    with progress(algorithm, splits.dataset) as move:
+        best = math.inf
+
+        def on_trial(trial: Trial) -> None:
+            nonlocal best
+            log(trial)
+            best = min(best, math.inf if trial.validation_rmse is None else trial.validation_rmse)
+
+        try:
+            tuned = run_study(
+                algorithm,
+                train,
+                validation,
+                config.tuning,
+                journal,
+                on_trial,
+                champion=champion,
+                on_progress=lambda finished, planned: move(finished, planned, best),
+                is_stopped=is_stopped,
+            )
+        except SearchInterrupted:
+            logger.warning("%s: no trial was finished; it is left out", algorithm)
+            return None
     for name in tuned.at_edge:
         logger.warning("%s: the best %s, %s, lies at the edge of its range", algorithm, name, tuned.recipe.params[name])
     return tuned
 
 
 def _study_key(algorithm: str, config: PipelineConfig, splits: Artifact) -> str:
-    """Fingerprint of what decides a trial; how many are run is not part of it, so that more can be added."""
-    decisive = config.tuning.model_dump(include={"max_epochs", "patience", "seed"})
-    model = MODELS[algorithm]
-    searched = [model().model_dump(), {name: asdict(span) for name, span in model.space.items()}]
+    """Fingerprint of what decides a trial; how many are run, and by whom, is not part of it.
+
+    So more can be added. Nor is the champion: a study keeps to the one it began with.
+    """
+    decisive = config.tuning.model_dump(
+        include={"sampler", "pruner", "max_epochs", "patience", "validation", "n_folds", "seed"}
+    )
+    searched = [MODELS[algorithm]().model_dump(), asdict(search_space(algorithm, config.tuning))]
     return fingerprint("study", _VERSION, __version__, splits.fingerprint, algorithm, decisive, searched)
 
 
-def _trial_log(experiment: Experiment, key: str, splits: Artifact, parent: str) -> Callable[[Trial], None]:
+def _trial_log(
+    experiment: Experiment, key: str, config: PipelineConfig, splits: Artifact, parent: str
+) -> Callable[[Trial], None]:
     """A function that logs finished trials, those that have no run in MLflow yet."""
     logged = experiment.logged_trials(key)
     tags = {"split": splits.fingerprint, "data": open_store().input(splits, "ratings").fingerprint}
 
     def log(trial: Trial) -> None:
+        if config.tuning.storage is not None and trial.number not in logged:
+            logged.update(experiment.logged_trials(key))  # by the machine that ran it
         if trial.number not in logged:
             experiment.log_trial(trial, key, parent, tags)
             logged.add(trial.number)

@@ -1,15 +1,17 @@
 """The configuration of a run: one model, the schema of the TOML file and of the flow's parameter."""
 
+import math
 import re
 import tomllib
 from collections.abc import Iterable
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from mfcore.errors import UsageError, nearest
+from mfcore.urls import refuse_secrets
 
 __all__ = [
     "ALGORITHMS",
@@ -20,13 +22,18 @@ __all__ = [
     "ExportConfig",
     "PipelineConfig",
     "RegistrationConfig",
+    "SearchRange",
     "SplitConfig",
     "TuningConfig",
     "ValidationConfig",
+    "Value",
 ]
 
 ALGORITHMS = ("als", "sgd", "pmf")
 """The algorithms that are tuned when none are named."""
+
+TUNABLE = (*ALGORITHMS, "bpmf", "knn", "bias")
+"""The algorithms that have something to tune."""
 
 
 class _Section(BaseModel):
@@ -68,7 +75,7 @@ class DatasetConfig(_Section):
             raise ValueError("a url needs either a table or a query")
         if self.query is not None and not re.match(r"\s*(select|with)\b", self.query, re.I):
             raise ValueError("a query begins with SELECT or WITH: ratings are only read")
-        _refuse_secrets(self.url)
+        refuse_secrets(self.url)
         return self
 
 
@@ -156,15 +163,73 @@ class SplitConfig(_Section):
         return first, second
 
 
+Value = bool | int | float | str
+"""Of a hyper-parameter."""
+
+
+class SearchRange(_Section):
+    """Where a hyper-parameter is searched, or which other one it goes along with."""
+
+    low: float | None = Field(None, description="Least value")
+    high: float | None = Field(None, description="Largest value")
+    log: bool | None = Field(None, description="Even in the logarithm; none: as in the model's own range")
+    same_as: str | None = Field(None, description="Hyper-parameter of the same algorithm that it is equal to")
+
+    @model_validator(mode="after")
+    def _possible(self) -> "SearchRange":
+        if self.same_as is not None:
+            if (self.low, self.high, self.log) != (None, None, None):
+                raise ValueError("same_as stands alone, without low, high and log")
+            return self
+        if self.low is None or self.high is None:
+            raise ValueError("a range needs low and high (or same_as)")
+        if not (math.isfinite(self.low) and math.isfinite(self.high)):
+            raise ValueError(f"the range from {self.low:g} to {self.high:g} has no end")
+        if self.low >= self.high:
+            raise ValueError(f"low {self.low:g} is not below high {self.high:g}")
+        if self.log and self.low <= 0:
+            raise ValueError(f"low {self.low:g} has no logarithm: it has to be above 0")
+        return self
+
+
 class TuningConfig(_Section):
-    """How hyper-parameters are searched: one study an algorithm, on validation only."""
+    """How hyper-parameters are searched: one study an algorithm, never on test ratings.
+
+    `space` changes what is searched, one table an algorithm. A hyper-parameter is given a range,
+    a list of values, one value that it keeps in all trials, or another one that it is equal to:
+
+        [tuning.space.als]
+        n_factors = [8, 16, 32]
+        reg_user = { low = 0.1, high = 10, log = true }
+        reg_item = { same_as = "reg_user" }
+        nonnegative = true
+
+    The rest is searched as the model says; by a grid, which takes lists alone, it isn't.
+    """
 
     algorithms: tuple[str, ...] = Field(ALGORITHMS, min_length=1, description="Algorithms to tune")
-    n_trials: int = Field(20, ge=1, description="Trials an algorithm; trial 0 is its defaults")
+    n_trials: int | None = Field(
+        None, ge=1, description="Trials an algorithm, trial 0 being its defaults; none: 20, or all points of a grid"
+    )
     timeout: float | None = Field(None, gt=0, description="Seconds for each study, after which no trial starts")
+    sampler: Literal["tpe", "random", "grid"] = Field(
+        "tpe", description="How trials are chosen: by a model of those before, at random, or all points of a grid"
+    )
+    pruner: Literal["median", "hyperband", "none"] = Field("median", description="What gives poor trials up early")
     max_epochs: int = Field(40, ge=1, description="Epochs of a trial at most")
     patience: int = Field(3, ge=1, description="Epochs without a better validation RMSE that end a trial")
+    validation: Literal["single", "k-fold"] = Field(
+        "single", description="Score on the validation part, or on folds drawn from train and validation"
+    )
+    n_folds: int = Field(5, ge=2, description="k-fold: number of folds")
+    n_workers: int = Field(1, ge=1, description="Trials at a time, each in a process of its own if more than one")
+    storage: str | None = Field(
+        None, description="PostgreSQL URL, its password as ${NAME}: machines of the same URL share the trials"
+    )
     seed: int = Field(0, ge=0, description="Seed of the search and of training")
+    space: dict[str, dict[str, Value | list[Value] | SearchRange]] = Field(
+        {}, description="By algorithm and hyper-parameter: a range, a list of values, or a value"
+    )
 
     @field_validator("algorithms", mode="before")
     @classmethod
@@ -175,11 +240,57 @@ class TuningConfig(_Section):
     @classmethod
     def _known(cls, value: tuple[str, ...]) -> tuple[str, ...]:
         for name in value:
-            if name not in ALGORITHMS:
-                raise ValueError(
-                    f"unknown algorithm {name!r}{nearest(name, ALGORITHMS)}; known: {', '.join(ALGORITHMS)}"
-                )
+            _refuse_unknown_algorithm(name)
         return tuple(dict.fromkeys(value))
+
+    @field_validator("storage")
+    @classmethod
+    def _postgresql(cls, value: str | None) -> str | None:
+        if value is not None:
+            refuse_secrets(value)
+            if not value.startswith("postgresql"):
+                raise ValueError(
+                    "trials are shared through PostgreSQL: postgresql://user:${PASSWORD}@host:port/database"
+                )
+        return value
+
+    @field_validator("space", mode="before")
+    @classmethod
+    def _readable(cls, value: Any) -> Any:
+        """Say what is wrong in one place, where a union's own message tells of all its members."""
+        if not isinstance(value, dict):
+            return value
+        for algorithm, entries in value.items():
+            _refuse_unknown_algorithm(algorithm)
+            if not isinstance(entries, dict):
+                raise ValueError(f"{algorithm} needs a table of hyper-parameters, as in [tuning.space.{algorithm}]")
+            for name, entry in entries.items():
+                try:
+                    _check_entry(entry)
+                except ValueError as error:
+                    found = error.errors()[0]["msg"] if isinstance(error, ValidationError) else str(error)
+                    raise ValueError(f"{algorithm}.{name}: {found.removeprefix('Value error, ')}") from None
+        return value
+
+
+def _refuse_unknown_algorithm(name: str) -> None:
+    if name not in TUNABLE:
+        raise ValueError(f"unknown algorithm {name!r}{nearest(name, TUNABLE)}; known: {', '.join(TUNABLE)}")
+
+
+def _check_entry(entry: Any) -> None:
+    """Refuse what is no range, no list of values and no value."""
+    if isinstance(entry, dict):
+        _refuse_unknown(entry, SearchRange.model_fields, "key")
+        SearchRange.model_validate(entry)
+    elif isinstance(entry, list):
+        if not entry or len({repr(one) for one in entry}) < len(entry):
+            raise ValueError("a list needs at least one value, and each but once")
+        for one in entry:
+            if not isinstance(one, Value) or (isinstance(one, float) and not math.isfinite(one)):
+                raise ValueError(f"{one!r} is no value to choose")
+    elif not isinstance(entry, (*get_args(Value), SearchRange)):
+        raise ValueError("it needs a value, a list of values, or a table of low and high")
 
 
 class EvaluationConfig(_Section):
@@ -249,10 +360,15 @@ class PipelineConfig(_Section):
                 raise UsageError(f"cannot read the configuration {file}: {error}") from error
         for override in overrides:
             key, equals, text = override.partition("=")
-            section, dot, name = key.strip().partition(".")
-            if not (equals and dot and name):
+            *path, name = key.strip().split(".")
+            if not (equals and path and name):
                 raise UsageError(f"--set {override!r} is not of the form section.key=value.")
-            tree.setdefault(section, {})[name] = _toml_value(text.strip())
+            table = tree
+            for part in path:
+                table = table.setdefault(part, {})
+                if not isinstance(table, dict):
+                    raise UsageError(f"--set {override!r}: {part} is a value, not a table.")
+            table[name] = _toml_value(text.strip())
         try:
             return cls.model_validate(tree)
         except ValidationError as error:
@@ -267,25 +383,6 @@ def _refuse_unknown(given: dict[str, Any], known: Iterable[str], what: str) -> N
     for key in given:
         if key not in known:
             raise ValueError(f"unknown {what} {key!r}{nearest(key, known)}")
-
-
-def _refuse_secrets(url: str) -> None:
-    """Refuse a database URL with a password in it, so that none can get into a log or a manifest."""
-    from sqlalchemy.engine import make_url
-    from sqlalchemy.exc import ArgumentError
-
-    try:
-        parts = make_url(url)
-    except (ArgumentError, ValueError):
-        raise ValueError("the url is not of the form dialect://user:${PASSWORD}@host:port/database") from None
-    secrets: dict[str, Any] = {"password": parts.password}
-    secrets |= {key: value for key, value in parts.query.items() if re.search("pass|secret|token|key", key, re.I)}
-    # Some drivers take a whole connection string as one parameter.
-    for value in parts.query.values():
-        secrets |= dict(re.findall(r"(?i)\b(pwd|password|secret|token)\s*=\s*([^;]*)", str(value)))
-    for key, value in secrets.items():
-        if value and not re.fullmatch(r"\$\{\w+\}", str(value)):
-            raise ValueError(f"the url holds a {key}: write ${{NAME}} in its place, and set NAME in the environment")
 
 
 def _toml_value(text: str) -> Any:

@@ -10,10 +10,11 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import IO
 
 from mfcore.errors import UsageError
 
-__all__ = ["discard", "locked", "new_folder", "sha256_of", "write_file"]
+__all__ = ["discard", "locked", "new_folder", "scratch_folder", "sha256_of", "write_file"]
 
 logger = logging.getLogger(__name__)
 
@@ -73,8 +74,29 @@ def new_folder(target: Path, *, replace: bool = False) -> Iterator[Path]:
 
 
 @contextmanager
-def locked(path: Path) -> Iterator[None]:
+def scratch_folder(parent: Path) -> Iterator[Path]:
+    """Yield a new folder that is deleted when the block ends; what a killed process left, after a day.
+
+    Raises:
+        UsageError: `parent` can't be written.
+    """
+    try:
+        parent.mkdir(parents=True, exist_ok=True)
+        _sweep(parent)
+        folder = Path(tempfile.mkdtemp(prefix=".scratch.", suffix=".tmp", dir=parent))
+    except OSError as error:
+        raise _cannot_write(parent, error) from error
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextmanager
+def locked(path: Path) -> Iterator[IO[str]]:
     """Hold a lock of the name of `path`, waiting for the process that holds it.
+
+    Yields the open file that the lock belongs to: a process that inherits it holds the lock too.
 
     Raises:
         UsageError: the folder of `path` can't be written.
@@ -90,7 +112,7 @@ def locked(path: Path) -> Iterator[None]:
         except BlockingIOError:
             logger.info("waiting for another run to finish with %s", path.name)
             fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
+        yield lock
 
 
 def discard(path: Path) -> None:

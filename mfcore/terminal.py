@@ -1,10 +1,14 @@
-"""What a person or a program reads: tables and lists on a terminal, one JSON document, our own log lines."""
+"""What a person or a program reads (tables, lists, one JSON document, log lines, a bar), and a person's Ctrl-C."""
 
 import json
 import logging
+import os
+import signal
 import sys
+import threading
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -13,7 +17,17 @@ if TYPE_CHECKING:
     from mfcore.artifacts import Artifact
     from mfcore.tracking.registry import Registered
 
-__all__ = ["print_artifact", "print_frame", "print_json", "print_lists", "print_table", "print_versions", "start_log"]
+__all__ = [
+    "first_interrupt",
+    "print_artifact",
+    "print_frame",
+    "print_json",
+    "print_lists",
+    "print_table",
+    "print_versions",
+    "progress_bar",
+    "start_log",
+]
 
 
 def print_json(document: object) -> None:
@@ -96,3 +110,58 @@ def start_log() -> None:
     log.setLevel(logging.INFO)
     log.addHandler(handler)
     log.propagate = False
+
+
+@contextmanager
+def progress_bar(title: str) -> Iterator[Callable[[int, int, str], None]]:
+    """Show a bar on stderr while the block runs, if that is a terminal.
+
+    Yields what moves it: `move(done, of, remark)`.
+    """
+    if not sys.stderr.isatty():
+        yield lambda done, of, remark: None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+    parts = "{task.description}", "{task.fields[remark]}"
+    columns = TextColumn(parts[0]), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TextColumn(parts[1])
+    handlers = [one for one in logging.getLogger("mfcore").handlers if isinstance(one, logging.StreamHandler)]
+    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
+        task = progress.add_task(title, total=None, remark="")
+
+        def move(done: int, of: int, remark: str) -> None:
+            progress.update(task, completed=done, total=of, remark=remark)
+
+        # Log lines through the bar's own stream, which puts them above it.
+        before = [handler.setStream(sys.stderr) for handler in handlers]
+        try:
+            yield move
+        finally:
+            for handler, stream in zip(handlers, before, strict=True):
+                if stream is not None:
+                    handler.setStream(stream)
+
+
+@contextmanager
+def first_interrupt(notice: str) -> Iterator[Callable[[], bool]]:
+    """Take the first Ctrl-C in the block for a wish, and show the `notice`; a second one interrupts as ever.
+
+    Yields what tells whether there was one.
+    """
+    wished = threading.Event()
+    if threading.current_thread() is not threading.main_thread():  # signals are for the main thread alone
+        yield wished.is_set
+        return
+    before = signal.getsignal(signal.SIGINT) or signal.default_int_handler
+
+    def take(*_: object) -> None:
+        signal.signal(signal.SIGINT, before)
+        wished.set()
+        os.write(2, f"\n{notice}\n".encode())  # a stream may be in the middle of a write
+
+    signal.signal(signal.SIGINT, take)
+    try:
+        yield wished.is_set
+    finally:
+        signal.signal(signal.SIGINT, before)

@@ -1,8 +1,6 @@
 """Ratings out of a database, read in chunks through SQLAlchemy."""
 
 import hashlib
-import os
-import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -10,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from mfcore.data.catalog import Database
 from mfcore.errors import DataInvalid, SourceUnavailable, UsageError
+from mfcore.urls import place_of, with_secrets, without_secrets
 
 if TYPE_CHECKING:
     from sqlalchemy import ColumnClause, Connection, Select, TextClause
@@ -17,7 +16,6 @@ if TYPE_CHECKING:
 __all__ = ["content_of", "extract"]
 
 _CHUNK = 50_000
-_REFERENCE = re.compile(r"\$\{(\w+)\}")
 
 
 def content_of(source: Database) -> str:
@@ -55,7 +53,7 @@ def extract(source: Database, target: Path) -> str:
             for chunk in chunks:
                 columns = [pa.array(column, pa.string()) for column in zip(*chunk, strict=True)]
                 writer.write_batch(pa.record_batch(columns, schema=schema))
-    return _where(source)
+    return place_of(source.url)
 
 
 @contextmanager
@@ -65,7 +63,7 @@ def _chunks(source: Database) -> Iterator[tuple[list[str], Iterator[list[list[st
     from sqlalchemy.engine import make_url
     from sqlalchemy.exc import NoSuchModuleError, SQLAlchemyError
 
-    url = make_url(_REFERENCE.sub(_value_of, source.url))
+    url = make_url(with_secrets(source.url, "dataset.url"))
     if url.get_backend_name() == "sqlite" and url.database not in (None, "", ":memory:"):
         _require_file(str(url.database))
     try:
@@ -83,11 +81,11 @@ def _chunks(source: Database) -> Iterator[tuple[list[str], Iterator[list[list[st
             engine.dispose()
     except (NoSuchModuleError, ImportError) as error:
         message = f"no driver for {url.drivername}: {error}. Install it, or name another in the URL."
-        raise UsageError(_without_secrets(message, source)) from None
+        raise UsageError(without_secrets(message, source.url)) from None
     except SQLAlchemyError as error:
         reason = str(getattr(error, "orig", None) or error).strip().splitlines()[0]
         # Not chained: the cause holds the connection's arguments.
-        raise SourceUnavailable(_without_secrets(f"{_where(source)}: {reason}", source)) from None
+        raise SourceUnavailable(without_secrets(f"{place_of(source.url)}: {reason}", source.url)) from None
 
 
 def _statement(source: Database, connection: "Connection") -> "Select[Any] | TextClause":
@@ -99,7 +97,7 @@ def _statement(source: Database, connection: "Connection") -> "Select[Any] | Tex
     inspector = inspect(connection)
     if not (inspector.has_table(name, schema or None) or name in inspector.get_view_names(schema or None)):
         known = ", ".join(inspector.get_table_names(schema or None)[:10]) or "none"
-        raise SourceUnavailable(f"{_where(source)}: no table {source.table!r}; tables there: {known}.")
+        raise SourceUnavailable(f"{place_of(source.url)}: no table {source.table!r}; tables there: {known}.")
     found = [one["name"] for one in inspector.get_columns(name, schema or None)]
     _require(source, found)
     wanted: list[ColumnClause[Any]] = [column(one) for one in source.columns if one in found]
@@ -110,7 +108,7 @@ def _require(source: Database, found: Sequence[str]) -> None:
     missing = [name for name in source.columns[:3] if name not in found]
     if missing:
         raise DataInvalid(
-            f"{_where(source)}: no column {' or '.join(map(repr, missing))}; found columns {', '.join(found)}. "
+            f"{place_of(source.url)}: no column {' or '.join(map(repr, missing))}; found columns {', '.join(found)}. "
             "Name yours with dataset.user_column, dataset.item_column and dataset.rating_column."
         )
 
@@ -126,28 +124,3 @@ def _text(cell: Any) -> str | None:
         return cell
     isoformat = getattr(cell, "isoformat", None)
     return str(isoformat()) if isoformat else str(cell)
-
-
-def _value_of(reference: "re.Match[str]") -> str:
-    from urllib.parse import quote
-
-    value = os.environ.get(reference[1])
-    if value is None:
-        raise UsageError(f"dataset.url refers to ${{{reference[1]}}}, which is not set in the environment.")
-    return quote(value, safe="")
-
-
-def _where(source: Database) -> str:
-    """The database as a message may name it."""
-    from sqlalchemy.engine import make_url
-
-    url = make_url(source.url)
-    host = f"{url.host or ''}{f':{url.port}' if url.port else ''}"
-    return f"{url.get_backend_name()}://{host}/{url.database or ''}"
-
-
-def _without_secrets(message: str, source: Database) -> str:
-    for name in _REFERENCE.findall(source.url):
-        value = os.environ.get(name)
-        message = message.replace(value, f"${{{name}}}") if value else message
-    return message

@@ -126,14 +126,18 @@ class Ratings:
         (folder / "scale.json").write_text(json.dumps(asdict(self.scale)), encoding="utf-8")
 
     @classmethod
-    def load(cls, folder: Path) -> "Ratings":
-        """Read what `save` wrote."""
-        times = folder / "times.npy"
+    def load(cls, folder: Path, *, mapped: bool = False) -> "Ratings":
+        """Read what `save` wrote; `mapped`, arrays stay on disk, and processes that read them share the memory."""
+
+        def array(name: str) -> NDArray[Any]:
+            # Mapped for writing into private copies, since arrays that can't be written are another type to Numba.
+            return np.asarray(np.load(folder / f"{name}.npy", mmap_mode="c" if mapped else None, allow_pickle=False))
+
         return cls(
-            users=np.load(folder / "users.npy", allow_pickle=False),
-            items=np.load(folder / "items.npy", allow_pickle=False),
-            values=np.load(folder / "values.npy", allow_pickle=False),
-            times=np.load(times, allow_pickle=False) if times.exists() else None,
+            users=array("users"),
+            items=array("items"),
+            values=array("values"),
+            times=array("times") if (folder / "times.npy").exists() else None,
             user_ids=load_ids(folder / "user_ids.parquet"),
             item_ids=load_ids(folder / "item_ids.parquet"),
             scale=Scale(**json.loads((folder / "scale.json").read_text(encoding="utf-8"))),

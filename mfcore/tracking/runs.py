@@ -149,6 +149,8 @@ class Experiment:
         metrics = [Metric("validation_rmse_by_epoch", value, now, epoch) for epoch, value in enumerate(trial.curve, 1)]
         if trial.validation_rmse is not None:
             metrics.append(Metric("validation_rmse", trial.validation_rmse, now, 0))
+        if trial.spread is not None:
+            metrics.append(Metric("validation_rmse_spread", trial.spread, now, 0))
         metrics.append(Metric("training_seconds", trial.seconds, now, 0))
         params = {"algorithm": trial.algorithm, **trial.params, "n_epochs": len(trial.curve)}
         self.client.log_batch(run_id, metrics=metrics, params=[Param(key, str(value)) for key, value in params.items()])
@@ -213,7 +215,7 @@ def _database(tracking_uri: str) -> Path | None:
     return Path(tracking_uri.removeprefix(prefix)).absolute() if tracking_uri.startswith(prefix) else None
 
 
-def _one_at_a_time(tracking_uri: str) -> AbstractContextManager[None]:
+def _one_at_a_time(tracking_uri: str) -> AbstractContextManager[object]:
     """Keep two processes from making the same local database, or experiment, at once."""
     database = _database(tracking_uri)
     return nullcontext() if database is None else locked(database)

@@ -58,7 +58,7 @@ KILLED_AT = [
     ("download", "mfcore.artifacts", "write_manifest", 1),
     ("validate", "mfcore.data.ratings", "Ratings.save", 1),
     ("split", "mfcore.data.splitting", "Split.save", 1),
-    ("tune, in a trial", "mfcore.tuning", "rmse", 30),
+    ("tune, in a trial", "mfcore.tuning.objective", "rmse", 30),
     ("tune, at the end", "mfcore.artifacts", "write_manifest", 1),
     ("evaluate, between two finalists", "mfcore.tracking.finalists", "log_bundle", 2),
     ("register, before the version", "mfcore.tracking.registry", "Registry.add", 1),

@@ -14,8 +14,9 @@ from mfcore.data.ratings import Ratings, Scale
 from mfcore.data.splitting import split
 from mfcore.data.synthetic import synthesize
 from mfcore.errors import TrainingDiverged
-from mfcore.models import MODELS
-from mfcore.tuning import Trial, tune
+from mfcore.models import MODELS, Recipe
+from mfcore.tuning import SearchInterrupted, Trial, tune
+from mfcore.tuning.folds import folds_of
 
 CONFIG = TuningConfig(n_trials=12, max_epochs=8)
 
@@ -76,9 +77,9 @@ KILLED = """
     import os, signal, sys
     from pathlib import Path
     from tests.unit.test_tuning import CONFIG, parts
-    import mfcore.tuning as tuning
+    from mfcore.tuning import objective, tune
 
-    real = tuning.rmse
+    real = objective.rmse
     calls = 0
     def rmse(*arguments):
         global calls
@@ -86,8 +87,8 @@ KILLED = """
         if calls == int(sys.argv[2]):
             os.kill(os.getpid(), signal.SIGKILL)
         return real(*arguments)
-    tuning.rmse = rmse
-    tuning.tune("als", *parts(), CONFIG, Path(sys.argv[1]))
+    objective.rmse = rmse
+    tune("als", *parts(), CONFIG, Path(sys.argv[1]))
 """
 
 
@@ -143,3 +144,98 @@ def test_a_trial_that_diverges_is_noted_and_the_study_goes_on(tmp_path: Path, mo
     begun, diverging = 0, 12
     with pytest.raises(TrainingDiverged, match="all 12 trials of als"):
         tune("als", *parts(), CONFIG, tmp_path / "all.log")
+
+
+def changed(**update: object) -> TuningConfig:
+    return TuningConfig.model_validate({**CONFIG.model_dump(), **update})
+
+
+def test_random_search_is_told_by_its_seed_and_the_number_alone(tmp_path: Path) -> None:
+    one = tune("als", *parts(), changed(sampler="random"), tmp_path / "1.log")
+    unpruned = tune("pmf", *parts(), changed(sampler="random", pruner="none"), tmp_path / "2.log")
+    later = tune("als", *parts(), changed(sampler="random", pruner="none", max_epochs=2), tmp_path / "3.log")
+    assert [trial.params for trial in later.trials] == [trial.params for trial in one.trials]
+    assert {trial.outcome for trial in unpruned.trials} == {"complete"}
+
+
+def test_a_grid_is_tried_whole_and_in_order(tmp_path: Path) -> None:
+    space = {"als": {"n_factors": [4, 64], "reg_user": [1.0, 2.0], "reg_item": {"same_as": "reg_user"}}}
+    config = TuningConfig(sampler="grid", pruner="none", max_epochs=3, space=space)
+    tuned = tune("als", *parts(), config, tmp_path / "study.log")
+    tried = [(trial.params["n_factors"], trial.params["reg_user"], trial.params["reg_item"]) for trial in tuned.trials]
+    assert tried == [(64, 2.0, 2.0), (4, 1.0, 1.0), (4, 2.0, 2.0), (64, 1.0, 1.0)]  # (64, 2, 2) are the defaults
+
+
+def test_hyperband_gives_up_early_and_keeps_the_best(tmp_path: Path) -> None:
+    config = changed(sampler="random", pruner="hyperband", n_trials=24, max_epochs=9, patience=9)
+    tuned = tune("als", *parts(), config, tmp_path / "1.log")
+    every = tune("als", *parts(), config.model_copy(update={"pruner": "none"}), tmp_path / "2.log")
+    pruned = [trial for trial in tuned.trials if trial.outcome == "pruned"]
+    assert {len(trial.curve) for trial in pruned} <= {1, 3, 9}  # the rungs
+    assert sum(len(trial.curve) for trial in tuned.trials) < sum(len(trial.curve) for trial in every.trials)
+    assert all(
+        one.curve == other.curve[: len(one.curve)] for one, other in zip(tuned.trials, every.trials, strict=True)
+    )
+    assert tuned.validation_rmse <= sorted(trial.validation_rmse or 9 for trial in every.trials)[2]
+
+
+def test_the_champion_is_trial_1_and_the_study_keeps_to_it(tmp_path: Path) -> None:
+    champion = Recipe(algorithm="als", params={"n_factors": 3, "reg_user": 9.5, "n_epochs": 4, "seed": 7})
+    few = changed(n_trials=3)
+    tuned = tune("als", *parts(), few, tmp_path / "1.log", champion=champion)
+    assert tuned.trials[0].params["n_factors"] == 64
+    assert tuned.trials[1].params == {**champion.build().model_dump(exclude={"n_epochs"})}
+    another = Recipe(algorithm="als", params={"n_factors": 5})
+    assert tune("als", *parts(), changed(n_trials=4), tmp_path / "1.log", champion=another).trials[:3] == tuned.trials
+    of_pmf = tune("pmf", *parts(), few, tmp_path / "2.log", champion=champion)
+    assert gist(of_pmf.trials) == gist(tune("pmf", *parts(), few, tmp_path / "3.log").trials)
+
+
+def test_folds_part_what_there_is() -> None:
+    train, validation = parts()
+    folds = folds_of(train, validation, changed(validation="k-fold", n_folds=4))
+    pairs = sorted(zip([*train.users, *validation.users], [*train.items, *validation.items], strict=True))
+    held_out = [pair for _, fold in folds for pair in zip(fold.users, fold.items, strict=True)]
+    assert sorted(held_out) == pairs
+    for kept, fold in folds:
+        assert len(fold) in (len(pairs) // 4, len(pairs) // 4 + 1)
+        together = [*zip(kept.users, kept.items, strict=True), *zip(fold.users, fold.items, strict=True)]
+        assert sorted(together) == pairs
+
+
+def test_k_fold_validation_is_the_mean_and_the_spread_of_fits_one_by_one(tmp_path: Path) -> None:
+    config = changed(validation="k-fold", n_folds=3, n_trials=2)
+    tuned = tune("als", *parts(), config, tmp_path / "study.log")
+    model = tuned.recipe.build()
+    errors = []
+    for kept, held_out in folds_of(*parts(), config):
+        predicted = model.fit(kept).predict(held_out.users, held_out.items)
+        errors.append(np.sqrt(np.mean((predicted - held_out.values) ** 2)))
+    assert tuned.validation_rmse == pytest.approx(np.mean(errors), abs=1e-6)
+    assert tuned.spread == pytest.approx(np.std(errors, ddof=1), abs=1e-6)
+    assert tune("als", *parts(), changed(n_trials=1), tmp_path / "single.log").spread is None
+
+
+@pytest.mark.parametrize("n_workers", [1, 2])
+def test_a_search_that_is_stopped_keeps_what_is_finished_and_goes_on_later(tmp_path: Path, n_workers: int) -> None:
+    config, journal = changed(sampler="random", n_workers=n_workers), tmp_path / "study.log"
+    with pytest.raises(SearchInterrupted):
+        tune("als", *parts(), config, journal, is_stopped=lambda: True)
+    told: list[Trial] = []
+    tuned = tune("als", *parts(), config, journal, told.append, is_stopped=lambda: len(told) >= 3)
+    assert tuned.interrupted
+    assert 3 <= len(tuned.trials) == len(told) < 12
+    progress: list[tuple[int, int]] = []
+    whole = tune("als", *parts(), config, journal, on_progress=lambda *of: progress.append(of))
+    assert not whole.interrupted
+    assert len(whole.trials) == 12
+    assert progress[0] == (len(told), 12)
+    assert progress[-1] == (12, 12)
+    assert whole.trials[: len(told)] == told if n_workers == 1 else set(map(str, told)) <= set(map(str, whole.trials))
+
+
+def test_a_search_that_began_outside_of_its_space_finds_its_way_in(tmp_path: Path) -> None:
+    space = {"als": {"n_factors": {"low": 2, "high": 4}}}
+    tuned = tune("als", *parts(), changed(space=space, n_trials=14), tmp_path / "study.log")
+    assert tuned.trials[0].params["n_factors"] == 64
+    assert all(2 <= trial.params["n_factors"] <= 4 for trial in tuned.trials[1:])

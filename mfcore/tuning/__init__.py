@@ -1,0 +1,8 @@
+"""The search for hyper-parameters: one Optuna study an algorithm, never on test ratings."""
+
+from mfcore.tuning.search import SearchInterrupted
+from mfcore.tuning.space import search_space, search_spaces
+from mfcore.tuning.study import tune
+from mfcore.tuning.trials import Trial, Tuned
+
+__all__ = ["SearchInterrupted", "Trial", "Tuned", "search_space", "search_spaces", "tune"]

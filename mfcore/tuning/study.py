@@ -1,0 +1,100 @@
+"""`tune`: one study of one algorithm, in this process or in workers of its own."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import IO
+
+from mfcore.config import TuningConfig
+from mfcore.data.ratings import Ratings
+from mfcore.errors import TrainingDiverged
+from mfcore.files import scratch_folder
+from mfcore.models import Recipe
+from mfcore.tuning.crew import Crew, Worker, n_cores
+from mfcore.tuning.folds import Fold, folds_of, share
+from mfcore.tuning.ledger import open_ledger
+from mfcore.tuning.objective import learn
+from mfcore.tuning.search import Search
+from mfcore.tuning.space import search_space
+from mfcore.tuning.trials import Trial, Tuned
+
+__all__ = ["tune"]
+
+
+def tune(
+    algorithm: str,
+    train: Ratings,
+    validation: Ratings,
+    config: TuningConfig,
+    journal: Path,
+    on_trial: Callable[[Trial], None] = lambda trial: None,
+    *,
+    champion: Recipe | None = None,
+    on_progress: Callable[[int, int], None] = lambda finished, planned: None,
+    is_stopped: Callable[[], bool] = lambda: False,
+) -> Tuned:
+    """Search the hyper-parameters of `algorithm` for the least validation RMSE.
+
+    Trial 0 is the algorithm's defaults, trial 1 the champion's recipe where there is one of this
+    algorithm. A trial ends after `config.max_epochs` epochs, after `config.patience` epochs
+    without a better validation RMSE, or when the pruner gives it up; its best epoch counts.
+    Finished trials of an earlier search of the same name count; the rest is run.
+
+    The same seed gives the same trials, also after a kill, and whatever the number of cores.
+    Random and grid search give the same for one worker and for up to four (any number without a
+    pruner). TPE learns from the trials before: with n_workers > 1 from all but the last
+    2 · n_workers, so that other numbers of workers give other trials. With `config.storage`, where
+    machines come and go, TPE and pruners go by what has been finished by then.
+
+    Args:
+        algorithm: a key of `mfcore.models.MODELS`.
+        train: what trials are trained on.
+        validation: what they are scored on, over the same ids.
+        config: what is searched, how, and for how long.
+        journal: the study's file, made when it is not there; its name is the study's in a database.
+        on_trial: called with each finished trial, those of an earlier search first.
+        champion: the recipe that is to be beaten. A study keeps to the one it began with.
+        on_progress: called with the number of trials that are finished, and of those there will be.
+        is_stopped: asked after each epoch; once it says yes, the search ends with what it has.
+
+    Raises:
+        UsageError: a search space that can't be, or a journal that can't be written.
+        SourceUnavailable: the database can't be reached.
+        TrainingDiverged: no trial came to an end.
+        SearchInterrupted: it was stopped before any trial had finished.
+    """
+    space = search_space(algorithm, config)
+    beaten = champion if champion is not None and champion.algorithm == algorithm else None
+    params = beaten.build().model_dump(exclude={"n_epochs"}) if beaten else None
+    with open_ledger(journal, config.storage, params) as ledger:
+        search = Search(space, config, ledger, on_trial, on_progress, is_stopped)
+        if not search.is_over():
+            folds = folds_of(train, validation, config)
+            if config.n_workers == 1 and config.storage is None:
+                _train_here(search, folds)
+            else:
+                _train_in_workers(search, folds, config.n_workers, journal.parent, ledger.lock)
+        return search.result()
+
+
+def _train_here(search: Search, folds: list[Fold]) -> None:
+    """Run one trial after another in this process."""
+    while not search.is_over() and (attempt := search.next()) is not None:
+        try:
+            for error, spread in learn(attempt.recipe.build(), folds):
+                if search.is_stopped():
+                    search.drop(attempt)
+                    return
+                if not attempt.report(error, spread):
+                    break
+        except TrainingDiverged:
+            search.finish(attempt, "diverged")
+        else:
+            search.finish(attempt)
+
+
+def _train_in_workers(search: Search, folds: list[Fold], n_workers: int, home: Path, lock: IO[str] | None) -> None:
+    """Run trials in processes of their own, which share the arrays."""
+    with scratch_folder(home) as folder:
+        share(folds, folder)
+        with Crew(search, n_workers, lambda: Worker(folder, max(1, n_cores() // n_workers), lock)) as crew:
+            crew.run()
