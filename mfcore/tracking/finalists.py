@@ -41,10 +41,9 @@ def log_scored(
             bundle = Bundle.of(scored.factors, train, items)
             model_uri = log_bundle(bundle, run_id, candidate.name, own, params)
             experiment.log_curve(run_id, "train_rmse_by_epoch", scored.train_curve)
-            validation = tuned.best.curve if tuned is not None else []
-            experiment.log_curve(run_id, "validation_rmse_by_epoch", validation)
+            experiment.log_curve(run_id, "validation_rmse_by_epoch", scored.validation_curve)
             pictures = {
-                "learning_curve": figures.learning_curves(scored.train_curve, validation),
+                "learning_curve": figures.learning_curves(scored.train_curve, scored.validation_curve),
                 "calibration": figures.calibration(scored.predictions, test.values, test.scale),
                 "errors_by_rating": figures.errors_by_rating(scored.predictions, test.values, test.scale),
             }
