@@ -67,7 +67,7 @@ def score(
     key = fingerprint("evaluations", _VERSION, __version__, studies.fingerprint, recipes, settings, experiment.identity)
 
     def write(folder: Path) -> dict[str, Any]:
-        scores, slices, estimates, curves = train_and_score(config, studies, candidates, tuned, experiment, parent)
+        scores, slices, estimates, curves = train_and_score(config, studies, candidates, experiment, parent)
         challenger = min(tuned, key=lambda name: (tuned[name].validation_rmse, name))
         incumbent = next((one.name for one in candidates if one.recipe == champion), None)
         against = estimates[incumbent]["rmse"] if incumbent else None
@@ -100,7 +100,7 @@ def _candidates(tuned: dict[str, Tuned], champion: Recipe | None) -> list[Candid
     ]
     if champion is not None and all(champion != candidate.recipe for candidate in candidates):
         candidates.append(Candidate(name="champion", role="champion", recipe=champion))
-    return [*candidates, *BASELINES]
+    return [*candidates, *(one for one in BASELINES if one.name not in tuned)]
 
 
 @task(cache_policy=NO_CACHE)
@@ -108,7 +108,6 @@ def train_and_score(
     config: PipelineConfig,
     studies: Artifact,
     candidates: list[Candidate],
-    tuned: dict[str, Tuned],
     experiment: Experiment,
     parent: str,
 ) -> tuple[list[Score], dict[str, str], dict[str, dict[str, Estimate]], pd.DataFrame]:
@@ -123,11 +122,7 @@ def train_and_score(
     curves = []
     for scored in score_candidates(candidates, evaluator):
         name = scored.score.candidate.name
-        scores.append(
-            log_scored(
-                experiment, scored, evaluator.known, evaluator.test, snapshot.items, tuned.get(name), tags, parent
-            )
-        )
+        scores.append(log_scored(experiment, scored, evaluator.known, evaluator.test, snapshot.items, tags, parent))
         estimates[name] = scored.estimates
         curves.append(scored.curve.frame().assign(model=name))
         logger.info("%s: test RMSE %.4f (%.1f s)", name, scored.score.metrics["test_rmse"], scored.score.seconds)

@@ -32,6 +32,8 @@ __all__ = [
 HEADLINE = ("rmse", "mae", "ndcg", "recall", "hit_rate")
 """Metrics that are shown where there is no room for all; those of lists at the first k."""
 
+_ENDS = "low", "high"
+
 
 class Candidate(BaseModel):
     """A recipe to be scored.
@@ -91,6 +93,14 @@ class Score(BaseModel):
         """Those of `metrics` that are in `HEADLINE`."""
         found = (self.measure(name) for name in HEADLINE)
         return {f"test_{one.metric}": one.value for one in found if one.value is not None}
+
+    @property
+    def intervals(self) -> dict[str, float]:
+        """The ends of the 95 % intervals of `headline`, as `test_rmse_low` and `test_rmse_high`."""
+        found = (self.measure(name) for name in HEADLINE)
+        ends = {f"test_{one.metric}": (one.low, one.high) for one in found}
+        both = {f"{name}_{end}": value for name, pair in ends.items() for end, value in zip(_ENDS, pair, strict=True)}
+        return {name: value for name, value in both.items() if value is not None}
 
     def measure(self, metric: str, part: str = ALL) -> Measure:
         """A measure by its metric, `ndcg` being `ndcg_at_` the first k, and slice.

@@ -16,7 +16,7 @@ from mfcore.metrics.intervals import Bootstrap, Estimate, Statistic
 from mfcore.metrics.measure import Measure
 from mfcore.metrics.newcomers import NUMBERS_KNOWN, Newcomers
 from mfcore.metrics.ranking import Likes, rank_statistics, relevant_threshold
-from mfcore.metrics.rating import PREDICTED_BINS, predicted_bins, rating_statistics
+from mfcore.metrics.rating import calibration_bins, calibration_edges, rating_statistics
 from mfcore.metrics.slices import ALL, Slice, genres, head_and_tail, users_by_activity
 from mfcore.models.factors import Factors
 from mfcore.models.lists import top_items
@@ -99,10 +99,9 @@ class Evaluator:
     @property
     def meanings(self) -> dict[str, str]:
         """What each slice is: name → meaning."""
-        n = len(self.newcomers.users)
         found = {one.name: one.meaning for one in self.slices}
         found |= {name: "by predicted rating, whatever the true one" for name in self._predicted_names()}
-        folded = f"{n:,} users, kept from training altogether, of whom so many ratings are then known"
+        folded = f"{len(self.newcomers.users):,} users whom training did not see"
         return found | {_newcomers_name(number): folded for number in NUMBERS_KNOWN}
 
     def measure(self, factors: Factors, without_newcomers: Factors) -> Measured:
@@ -151,8 +150,7 @@ class Evaluator:
 
     def _calibration(self, predicted: NDArray[np.float32]) -> Iterator[Named]:
         """The mean error of predictions in each tenth of the scale."""
-        scale, none = self.test.scale, np.zeros(len(predicted), np.bool_)
-        parts = predicted_bins(predicted, scale.minimum, scale.maximum)
+        parts, none = calibration_bins(predicted, self.test.scale), np.zeros(len(predicted), np.bool_)
         for part, name in enumerate(self._predicted_names()):
             rows = parts == part
             found = rating_statistics(
@@ -161,9 +159,7 @@ class Evaluator:
             yield "mean_error", name, replace(found["mean_error"], unknown="nothing is predicted there")
 
     def _predicted_names(self) -> list[str]:
-        scale = self.test.scale
-        edges = np.linspace(scale.minimum, scale.maximum, PREDICTED_BINS + 1)
-        return [f"predicted {low:.4g} to {high:.4g}" for low, high in pairwise(edges)]
+        return [f"predicted {low:.4g} to {high:.4g}" for low, high in pairwise(calibration_edges(self.test.scale))]
 
     def _ranks(self, items: NDArray[np.int32] | None) -> Iterator[Named]:
         for one in self.slices:

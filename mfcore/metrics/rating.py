@@ -5,12 +5,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from mfcore.data.ratings import Scale
 from mfcore.metrics.intervals import Floats, Statistic, mean, ratio
 
-__all__ = ["PREDICTED_BINS", "mae", "predicted_bins", "rating_statistics", "rmse"]
+__all__ = ["calibration_bins", "calibration_edges", "mae", "rating_statistics", "rmse"]
 
-PREDICTED_BINS = 10
-"""Equal parts of the scale that predictions are put into to see whether they mean what they say."""
+_BINS = 10
 
 
 def rmse(predicted: NDArray[Any], actual: NDArray[Any]) -> float:
@@ -84,15 +84,23 @@ def rating_statistics(
     }
 
 
-def predicted_bins(predicted: NDArray[np.float32], minimum: float, maximum: float) -> NDArray[np.int64]:
-    """Which of ten equal parts of the scale each prediction lies in, 0 to 9; calibration is each part's mean error.
+def calibration_edges(scale: Scale) -> Floats:
+    """The ends of ten equal parts of the scale: calibration is the mean error of the predictions in each.
 
-    >>> predicted_bins(np.array([1, 1.39, 1.41, 5], np.float32), 1, 5).tolist()
+    >>> calibration_edges(Scale(0, 5)).tolist()
+    [0.0, 0.5, 1.0, 1.5, 2.0, 2.5, 3.0, 3.5, 4.0, 4.5, 5.0]
+    """
+    return np.linspace(scale.minimum, scale.maximum, _BINS + 1)
+
+
+def calibration_bins(predicted: NDArray[np.float32], scale: Scale) -> NDArray[np.int64]:
+    """Which of those parts each prediction lies in, 0 to 9; one on an inner edge in the upper of the two.
+
+    >>> calibration_bins(np.array([0, 0.49, 0.5, 5], np.float32), Scale(0, 5)).tolist()
     [0, 0, 1, 9]
     """
-    width = (maximum - minimum) or 1.0
-    part = (predicted.astype(np.float64) - minimum) / width * PREDICTED_BINS
-    return np.clip(np.floor(part), 0, PREDICTED_BINS - 1).astype(np.int64)
+    part = np.searchsorted(calibration_edges(scale), predicted.astype(np.float64), side="right") - 1
+    return np.clip(part, 0, _BINS - 1)
 
 
 def _root(sums: Floats) -> Floats:

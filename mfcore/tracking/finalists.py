@@ -10,7 +10,6 @@ from mfcore.evaluation import Score, Scored, comparison
 from mfcore.tracking import figures
 from mfcore.tracking.models import log_bundle
 from mfcore.tracking.runs import Experiment
-from mfcore.tuning import Tuned
 
 __all__ = ["log_comparison", "log_scored"]
 
@@ -21,7 +20,6 @@ def log_scored(
     train: Ratings,
     test: Ratings,
     items: pd.DataFrame | None,
-    tuned: Tuned | None,
     tags: Mapping[str, str],
     parent: str,
 ) -> Score:
@@ -32,7 +30,7 @@ def log_scored(
     candidate = scored.score.candidate
     params = candidate.recipe.settings
     own = {**tags, "algorithm": candidate.recipe.algorithm, "role": candidate.role}
-    metrics = {**scored.score.metrics, "training_seconds": scored.score.seconds}
+    metrics = {**scored.score.metrics, **scored.score.intervals, "training_seconds": scored.score.seconds}
     if candidate.validation_rmse is not None:
         metrics["validation_rmse"] = candidate.validation_rmse
     with experiment.run(f"{candidate.role}-{candidate.name}", parent=parent, tags=own, params=params) as run_id:
