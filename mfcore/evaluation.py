@@ -32,8 +32,6 @@ __all__ = [
 HEADLINE = ("rmse", "mae", "ndcg", "recall", "hit_rate")
 """Metrics that are shown where there is no room for all; those of lists at the first k."""
 
-_ENDS = "low", "high"
-
 
 class Candidate(BaseModel):
     """A recipe to be scored.
@@ -94,14 +92,6 @@ class Score(BaseModel):
         found = (self.measure(name) for name in HEADLINE)
         return {f"test_{one.metric}": one.value for one in found if one.value is not None}
 
-    @property
-    def intervals(self) -> dict[str, float]:
-        """The ends of the 95 % intervals of `headline`, as `test_rmse_low` and `test_rmse_high`."""
-        found = (self.measure(name) for name in HEADLINE)
-        ends = {f"test_{one.metric}": (one.low, one.high) for one in found}
-        both = {f"{name}_{end}": value for name, pair in ends.items() for end, value in zip(_ENDS, pair, strict=True)}
-        return {name: value for name, value in both.items() if value is not None}
-
     def measure(self, metric: str, part: str = ALL) -> Measure:
         """A measure by its metric, `ndcg` being `ndcg_at_` the first k, and slice.
 
@@ -112,6 +102,11 @@ class Score(BaseModel):
             if one.slice == part and (one.metric == metric or one.metric.startswith(f"{metric}_at_")):
                 return one
         raise KeyError(f"{metric} of {part}")
+
+    def frame(self) -> pd.DataFrame:
+        """A row a measure: metric, slice, value, low, high, n, reason."""
+        columns = {"value": float, "low": float, "high": float}
+        return pd.DataFrame([one.model_dump() for one in self.measures]).astype(columns)
 
 
 class Evaluation(BaseModel):
@@ -141,8 +136,8 @@ class Evaluation(BaseModel):
 
     def measures(self) -> pd.DataFrame:
         """A row a measure: model, metric, slice, value, low, high, n, reason."""
-        rows = [{"model": score.candidate.name, **one.model_dump()} for score in self.scores for one in score.measures]
-        return pd.DataFrame(rows).astype({"value": float, "low": float, "high": float})
+        frames = {score.candidate.name: score.frame() for score in self.scores}
+        return pd.concat(frames, names=["model", None]).reset_index("model").reset_index(drop=True)
 
     def compare(self, model: str, other: str, metric: str) -> Comparison | None:
         """Two models in one metric, the difference being `model`'s less `other`'s; None where one has no figure."""

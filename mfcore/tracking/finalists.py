@@ -30,7 +30,7 @@ def log_scored(
     candidate = scored.score.candidate
     params = candidate.recipe.settings
     own = {**tags, "algorithm": candidate.recipe.algorithm, "role": candidate.role}
-    metrics = {**scored.score.metrics, **scored.score.intervals, "training_seconds": scored.score.seconds}
+    metrics = {**scored.score.metrics, "training_seconds": scored.score.seconds}
     if candidate.validation_rmse is not None:
         metrics["validation_rmse"] = candidate.validation_rmse
     with experiment.run(f"{candidate.role}-{candidate.name}", parent=parent, tags=own, params=params) as run_id:
@@ -41,7 +41,9 @@ def log_scored(
             experiment.log_curve(run_id, "train_rmse_by_epoch", scored.train_curve)
             experiment.log_curve(run_id, "validation_rmse_by_epoch", scored.validation_curve)
             pictures = {
-                "learning_curve": figures.learning_curves(scored.train_curve, scored.validation_curve),
+                "learning_curve": figures.learning_curves(
+                    scored.train_curve, scored.validation_curve, scored.curve.chosen
+                ),
                 "calibration": figures.calibration(scored.predictions, test.values, test.scale),
                 "errors_by_rating": figures.errors_by_rating(scored.predictions, test.values, test.scale),
             }

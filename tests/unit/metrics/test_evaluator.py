@@ -67,6 +67,41 @@ def test_slices_agree_with_a_group_by(evaluator: Evaluator, measured: Measured) 
     assert found["mean_error", "predicted 3 to 3.4"].value == pytest.approx((part["p"] - part["a"]).mean(), abs=1e-5)
 
 
+def test_lists_by_slice_agree_with_counting(evaluator: Evaluator, measured: Measured) -> None:
+    found = by_name(measured)
+    lists = evaluator._lists(ALS(n_factors=3, n_epochs=3).fit(evaluator.known))
+    assert lists is not None
+    counts = np.bincount(evaluator.known.users, minlength=60)
+    light = np.quantile(counts[evaluator.users], 1 / 3, method="inverted_cdf")
+    popularity = np.bincount(evaluator.known.items, minlength=80) / 60
+    recalls: dict[str, list[float]] = {"light users": [], "genre Comedy": []}
+    shown, own = [], []
+    for user, items in zip(evaluator.users.tolist(), lists[:, :5].tolist(), strict=True):
+        rated = evaluator.test.users == user
+        liked = set(evaluator.test.items[rated & (evaluator.test.values >= 4)].tolist())
+        comedies = {item for item in liked if item % 3 == 0}
+        if counts[user] <= light:
+            shown.append(popularity[items].mean())
+            own.append(popularity[evaluator.known.items[evaluator.known.users == user]].mean())
+            if liked:
+                recalls["light users"].append(len(liked & set(items)) / len(liked))
+        if comedies:
+            recalls["genre Comedy"].append(len(comedies & set(items)) / len(comedies))
+    for name, each in recalls.items():
+        assert found["recall_at_5", name].value == pytest.approx(np.mean(each))
+        assert found["recall_at_5", name].n == len(each)
+    assert found["popularity_lift_at_5", "light users"].value == pytest.approx(np.mean(shown) / np.mean(own) - 1)
+    assert found["novelty_at_5", "light users"].n == len(shown)
+
+
+def test_newcomers_are_measured_by_the_model_that_never_saw_them(evaluator: Evaluator, measured: Measured) -> None:
+    without = ALS(n_factors=3, n_epochs=3).fit(evaluator.newcomers.others)
+    predicted = dict(evaluator.newcomers.predictions(without))[5]
+    expected = root_mean_squared_error(evaluator.newcomers.test.values, predicted)
+    one = by_name(measured)["rmse", "new users, 5 ratings"]
+    assert (one.value, one.n) == (pytest.approx(expected, rel=1e-5), len(evaluator.newcomers.test))
+
+
 def test_clipped_and_cold_are_counted() -> None:
     ratings, split = random_ratings((60, 80), 1)
     some = (ratings.users == 7) | (ratings.items == 9)

@@ -59,6 +59,18 @@ def test_by_hand() -> None:
     assert (found["clipped"], found["cold"]) == (pytest.approx(1 / 3), pytest.approx(2 / 3))
 
 
+def test_replicates_of_r2_have_a_mean_of_their_own() -> None:
+    random = np.random.default_rng(0)
+    users, actual = np.repeat(np.arange(40), 5), np.repeat(random.normal(0, 3, 40), 5).astype(np.float32)
+    predicted = (actual + random.normal(0, 1, 200)).astype(np.float32)
+    bootstrap = Bootstrap(40)
+    none = np.zeros(200, np.bool_)
+    (found,) = bootstrap.estimate([rating_statistics(users, 40, predicted, actual, none, none)["r2"]])
+    for replicate in (0, 500, 999):
+        rows = np.repeat(np.arange(200), bootstrap.drawn[replicate][users])
+        assert found.replicates[replicate] == pytest.approx(r2_score(actual[rows], predicted[rows]), abs=1e-5)
+
+
 def test_equal_ratings_have_no_share_of_variance_to_explain() -> None:
     found = rating_statistics(np.zeros(2, int), 1, *np.array([[3, 4], [3, 3]], np.float32), *np.zeros((2, 2), bool))
     (r2,) = Bootstrap(1).estimate([found["r2"]])
