@@ -63,6 +63,13 @@ class Profiles:
         own_popularity: float64, (n_users,); mean popularity of what each user rated; 0 for none.
         raters: uint64, (n_items, words); a bit for each user who rated the item, of 16,384 users
             drawn at random where there are more.
+
+    >>> import pandas as pd
+    >>> from mfcore.data.ratings import Scale
+    >>> frame = pd.DataFrame({"user_id": [1, 2, 3, 4, 1, 2], "item_id": [7, 7, 7, 7, 8, 8], "rating": 3.0})
+    >>> profiles, items = Profiles.of(Ratings.from_frame(frame, Scale(1, 5))), np.array([[0, 1]], np.int32)
+    >>> profiles.novelty(items), profiles.diversity(items).round(2)
+    (array([0.5]), array([0.29]))
     """
 
     self_information: Floats

@@ -55,6 +55,17 @@ class Evaluator:
     metrics are means over those who liked a test item, the rest of the lists' metrics over all.
     Every slice has the rating metrics, and the ranking metrics at the first k; in a slice of items
     only likes of these count, and the lists stay the same.
+
+    >>> from mfcore.config import SplitConfig
+    >>> from mfcore.data.ratings import Scale
+    >>> from mfcore.data.splitting import split
+    >>> from mfcore.data.synthetic import synthesize
+    >>> from mfcore.models import BiasOnly
+    >>> ratings = Ratings.from_frame(synthesize(60, 40, 1200).frame, Scale(1, 5, 1))
+    >>> evaluator, model = Evaluator(ratings, split(ratings, SplitConfig())), BiasOnly()
+    >>> measured = evaluator.measure(model.fit(evaluator.known), model.fit(evaluator.newcomers.others))
+    >>> [(one.metric, one.slice, one.n) for one in measured.measures[:2]]
+    [('rmse', 'all', 120), ('mae', 'all', 120)]
     """
 
     def __init__(

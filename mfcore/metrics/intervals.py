@@ -189,6 +189,12 @@ def compare(model: str, one: Estimate, other: str, another: Estimate, metric: st
     which is at most 0.05 exactly when the interval leaves 0 out. None where one has no figure.
 
     Source: Efron, Tibshirani, "An Introduction to the Bootstrap", 1993, chapters 13 and 15.
+
+    >>> errors, everybody = np.random.default_rng(0).random(50), np.ones(50, bool)
+    >>> one, another = Bootstrap(50).estimate([mean(errors, everybody), mean(errors + 0.01, everybody)])
+    >>> found = compare("a", one, "b", another, "mae")
+    >>> round(found.difference, 6), found.tie, round(found.p_value, 3)
+    (-0.01, False, 0.002)
     """
     if not np.isfinite([one.value, another.value]).all():
         return None

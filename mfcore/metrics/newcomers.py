@@ -31,6 +31,14 @@ class Newcomers:
         others: the training ratings of all other users, over the same codes.
         first: (items, values) of each newcomer's first 20 training ratings, in their order.
         test: the newcomers' test ratings.
+
+    >>> from mfcore.data.ratings import Scale
+    >>> from mfcore.data.synthetic import synthesize
+    >>> from mfcore.models import BiasOnly
+    >>> ratings = Ratings.from_frame(synthesize(40, 60, 1200).frame, Scale(1, 5, 1))
+    >>> newcomers = Newcomers.draw(ratings.take(np.arange(0, 1200, 2)), ratings.take(np.arange(1, 1200, 2)))
+    >>> [number for number, predicted in newcomers.predictions(BiasOnly().fit(newcomers.others))]
+    [0, 1, 2, 5, 10, 20]
     """
 
     users: NDArray[np.int32]

@@ -32,6 +32,12 @@ class Likes:
     Attributes:
         keys: int64, ascending, distinct; user · n_items + item.
         n_items: of the catalogue.
+
+    >>> import pandas as pd
+    >>> frame = pd.DataFrame({"user_id": [1, 1, 2], "item_id": [7, 8, 8], "rating": [5.0, 3.0, 4.0]})
+    >>> likes, users = Likes.of(Ratings.from_frame(frame, Scale(1, 5, 1))), np.array([0, 1], np.int32)
+    >>> likes.counts(users), likes.hits(users, np.array([[1, 0], [1, -1]], np.int32)).tolist()
+    (array([1, 1]), [[False, True], [True, False]])
     """
 
     keys: NDArray[np.int64]
