@@ -17,7 +17,7 @@ class Decision(BaseModel):
         difference: challenger's RMSE less champion's; negative is better.
         interval: 95 % interval of the difference; None when there is no champion, or too few users.
         p_value: of no difference, two-sided.
-        tie: whether the difference is one that chance makes; False when there is no champion.
+        tie: whether the difference is one that chance makes; None when there is no interval to tell.
         reason: the decision in a sentence.
     """
 
@@ -29,7 +29,7 @@ class Decision(BaseModel):
     difference: float | None = None
     interval: tuple[float, float] | None = None
     p_value: float | None = None
-    tie: bool = False
+    tie: bool | None = None
     reason: str
 
 

@@ -60,8 +60,8 @@ class Estimate:
 
     Attributes:
         value: of all users; NaN where there is none.
-        replicates: float64, (1000,); of users drawn with replacement; empty where fewer than 10
-            users have a part in the figure.
+        replicates: float64, (1000,); of users drawn with replacement, NaN where those drawn have no
+            figure; empty where fewer than 10 users have a part in it.
         n: ratings, or users, that it is a figure of.
         unknown: why there is no value, or no interval; None where there are both.
     """
@@ -123,8 +123,6 @@ class Bootstrap:
             n_users = np.count_nonzero(one.columns[:, -1])
             with np.errstate(divide="ignore", invalid="ignore"):
                 value, spread = float(one.of(sums[part])), one.of(replicates[:, part])
-            # Of ten users none is drawn once in 20,000 times: such a replicate has no figure.
-            spread = spread[np.isfinite(spread)]
             unknown = None
             if not np.isfinite(value):
                 value, spread, unknown = np.nan, spread[:0], one.unknown
@@ -156,7 +154,7 @@ class Comparison(BaseModel):
         low: lower end of its 95 % interval; None where there is none, as `high` and `p_value`.
         high: upper end.
         p_value: two-sided, of no difference; not corrected for the number of comparisons.
-        tie: the interval holds 0, or nothing can be said: p > 0.05.
+        tie: whether the interval holds 0, p > 0.05; None where there is no interval.
         reason: why there is no interval.
     """
 
@@ -169,7 +167,7 @@ class Comparison(BaseModel):
     low: float | None = None
     high: float | None = None
     p_value: float | None = None
-    tie: bool
+    tie: bool | None = None
     reason: str | None = None
 
     def turned(self) -> "Comparison":
@@ -199,10 +197,11 @@ def compare(model: str, one: Estimate, other: str, another: Estimate, metric: st
     if not np.isfinite([one.value, another.value]).all():
         return None
     difference = one.value - another.value
-    if len(one.replicates) == 0 or len(one.replicates) != len(another.replicates):
-        reason = one.unknown or another.unknown or "figures of different users"
-        return Comparison(model=model, other=other, metric=metric, difference=difference, tie=True, reason=reason)
+    if len(one.replicates) == 0 or len(another.replicates) == 0:
+        reason = one.unknown or another.unknown
+        return Comparison(model=model, other=other, metric=metric, difference=difference, reason=reason)
     differences = one.replicates - another.replicates
+    differences = differences[np.isfinite(differences)]
     low, high = _percentiles(differences)
     extreme = min(np.count_nonzero(differences <= 0), np.count_nonzero(differences >= 0))
     p_value = min(1.0, 2 * (1 + extreme) / (len(differences) + 1))
@@ -220,6 +219,6 @@ def compare(model: str, one: Estimate, other: str, another: Estimate, metric: st
 
 def _percentiles(replicates: Floats) -> tuple[float, float]:
     """The k-th least and the k-th greatest, k = 0.025 (B + 1) rounded down."""
-    ordered = np.sort(replicates)
+    ordered = np.sort(replicates[np.isfinite(replicates)])
     k = max(1, int(_LEVEL / 2 * (len(ordered) + 1)))
     return float(ordered[k - 1]), float(ordered[-k])

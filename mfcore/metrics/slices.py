@@ -58,9 +58,10 @@ def users_by_activity(train: Ratings, among: NDArray[np.int32]) -> list[Slice]:
     counts = np.bincount(train.users, minlength=train.n_users)
     first, second = np.quantile(counts[among], [1 / 3, 2 / 3], method="inverted_cdf") if len(among) else (0, 0)
     light, heavy = counts <= first, counts > second
+    middle = f"{first + 1} to {second} training ratings" if second > first else "nobody: light users have as many"
     return [
         Slice("light users", f"at most {first} training ratings", users=light),
-        Slice("medium users", f"{first + 1} to {second} training ratings", users=~light & ~heavy),
+        Slice("medium users", middle, users=~light & ~heavy),
         Slice("heavy users", f"more than {second} training ratings", users=heavy),
     ]
 

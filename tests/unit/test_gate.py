@@ -21,7 +21,7 @@ def estimate(rmse: float, seed: int = 0) -> Estimate:
 def test_the_first_champion_needs_no_comparison() -> None:
     decision = decide(estimate(5.0), None)
     assert decision.promote
-    assert (decision.interval, decision.tie) == (None, False)
+    assert (decision.interval, decision.tie) == (None, None)
 
 
 def test_the_worse_recipe_is_never_promoted() -> None:
@@ -69,5 +69,5 @@ def test_few_users_leave_the_rule_and_say_that_there_is_no_interval() -> None:
         for p in np.array([[3, 3, 4], [3, 4, 5]], np.float32)
     )
     decision = decide(one, another)
-    assert (decision.promote, decision.interval) == (True, None)
+    assert (decision.promote, decision.interval, decision.tie) == (True, None, None)
     assert "fewer than 10 users: no interval" in decision.reason

@@ -115,7 +115,20 @@ def test_few_users_give_a_value_and_no_interval() -> None:
     assert few.unknown == "fewer than 10 users: no interval"
     found = compare("a", few, "b", few, "figure")
     assert found is not None
-    assert (found.p_value, found.tie, found.reason) == (None, True, few.unknown)
+    assert (found.p_value, found.tie, found.reason) == (None, None, few.unknown)
+
+
+def test_replicates_without_a_figure_are_passed_over_in_pairs() -> None:
+    """Of ten users that count among many, some draws hold none; the pairs of the others stay pairs."""
+    some = np.arange(4000) < 10
+    values = np.random.default_rng(0).random(4000)
+    bootstrap = Bootstrap(4000)
+    one, another = bootstrap.estimate([mean(values, some), mean(values + 1, some)])
+    gone = Estimate(one.value, np.where(np.arange(1000) < 300, np.nan, one.replicates), one.n, None)
+    found = compare("a", gone, "b", another, "figure")
+    assert found is not None
+    assert (found.low, found.high) == pytest.approx((-1, -1), abs=1e-5)
+    assert gone.interval is not None and np.isfinite(gone.interval).all()
 
 
 def test_users_that_have_no_part_in_a_figure_don_t_count() -> None:

@@ -19,6 +19,12 @@ def test_thirds_of_users_by_training_ratings() -> None:
     ]
 
 
+def test_everybody_is_light_who_has_as_many_as_the_others() -> None:
+    light, medium, heavy = users_by_activity(make([0, 1], [0, 1], [3, 3], (2, 2)), np.arange(2, dtype=np.int32))
+    assert (light.users.all(), medium.users.any(), heavy.users.any()) == (True, False, False)
+    assert medium.meaning == "nobody: light users have as many"
+
+
 @pytest.mark.parametrize("seed", range(3))
 def test_groups_part_users_and_items(seed: int) -> None:
     ratings, split = random_ratings((40, 30), seed)
