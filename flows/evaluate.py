@@ -4,8 +4,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
+import pandas as pd
 from prefect import flow, task
 from prefect.artifacts import create_table_artifact
 from prefect.cache_policies import NO_CACHE
@@ -18,9 +17,10 @@ from mfcore.artifacts import Artifact, fingerprint
 from mfcore.config import PipelineConfig
 from mfcore.data.catalog import resolve
 from mfcore.data.splitting import Split
-from mfcore.evaluation import BASELINES, Candidate, Evaluation, Score, comparison
+from mfcore.evaluation import BASELINES, Candidate, Evaluation, Score, comparison, comparisons
 from mfcore.evaluation import evaluate as score_candidates
 from mfcore.gate import decide
+from mfcore.metrics import Estimate, Evaluator
 from mfcore.models import Recipe
 from mfcore.settings import Settings
 from mfcore.tracking.finalists import log_comparison, log_scored
@@ -30,7 +30,7 @@ from mfcore.tuning import Tuned
 
 __all__ = ["evaluate", "load_evaluation"]
 
-_VERSION = 1
+_VERSION = 2
 _FILE = "evaluation.json"
 
 
@@ -67,16 +67,27 @@ def score(
     key = fingerprint("evaluations", _VERSION, __version__, studies.fingerprint, recipes, settings, experiment.identity)
 
     def write(folder: Path) -> dict[str, Any]:
-        scores, predictions, actual = train_and_score(config, studies, candidates, tuned, experiment, parent)
+        scores, slices, estimates, curves = train_and_score(config, studies, candidates, experiment, parent)
         challenger = min(tuned, key=lambda name: (tuned[name].validation_rmse, name))
         incumbent = next((one.name for one in candidates if one.recipe == champion), None)
-        against = predictions[incumbent] if incumbent else None
-        decision = decide(actual, predictions[challenger], against, config.registration.min_improvement)
-        chosen = challenger if decision.promote or incumbent is None else incumbent
-        found = Evaluation(scores=scores, challenger=challenger, chosen=chosen, decision=decision)
+        against = estimates[incumbent]["rmse"] if incumbent else None
+        decision = decide(estimates[challenger]["rmse"], against, config.registration.min_improvement)
+        found = Evaluation(
+            scores=scores,
+            comparisons=comparisons(estimates),
+            slices=slices,
+            challenger=challenger,
+            chosen=challenger if decision.promote or incumbent is None else incumbent,
+            decision=decision,
+        )
         (folder / _FILE).write_text(found.model_dump_json(indent=1), encoding="utf-8")
+        found.measures().to_parquet(folder / "measures.parquet", index=False)
+        pd.DataFrame([one.model_dump() for one in found.comparisons]).to_parquet(
+            folder / "comparisons.parquet", index=False
+        )
+        curves.to_parquet(folder / "learning_curves.parquet", index=False)
         log_comparison(experiment, scores, parent)
-        return {"chosen": chosen, "reason": decision.reason}
+        return {"chosen": found.chosen, "reason": decision.reason}
 
     return open_store().make("evaluations", studies.dataset, key, write, [studies])
 
@@ -89,7 +100,7 @@ def _candidates(tuned: dict[str, Tuned], champion: Recipe | None) -> list[Candid
     ]
     if champion is not None and all(champion != candidate.recipe for candidate in candidates):
         candidates.append(Candidate(name="champion", role="champion", recipe=champion))
-    return [*candidates, *(baseline for baseline in BASELINES if baseline.name not in tuned)]
+    return [*candidates, *(one for one in BASELINES if one.name not in tuned)]
 
 
 @task(cache_policy=NO_CACHE)
@@ -97,26 +108,25 @@ def train_and_score(
     config: PipelineConfig,
     studies: Artifact,
     candidates: list[Candidate],
-    tuned: dict[str, Tuned],
     experiment: Experiment,
     parent: str,
-) -> tuple[list[Score], dict[str, NDArray[np.float32]], NDArray[np.float32]]:
-    """Each candidate's score, logged as a run, and its predictions beside the actual test ratings."""
+) -> tuple[list[Score], dict[str, str], dict[str, dict[str, Estimate]], pd.DataFrame]:
+    """Each candidate's score, logged as a run; what slices mean; estimates to compare; learning curves."""
     store = open_store()
     data, splits = store.input(studies, "ratings"), store.input(studies, "splits")
     snapshot, parts = Snapshot.load(data.path), Split.load(splits.path)
-    ratings, items = snapshot.ratings, snapshot.items
-    train = ratings.take(np.sort(np.concatenate((parts.train, parts.validation))))
-    test = ratings.take(parts.test)
+    evaluator = Evaluator(snapshot.ratings, parts, snapshot.items, config.evaluation)
     tags = {"stage": "evaluate", "data": data.fingerprint, "split": splits.fingerprint}
     scores: list[Score] = []
-    predictions: dict[str, NDArray[np.float32]] = {}
-    for scored in score_candidates(candidates, train, test, config.evaluation):
+    estimates: dict[str, dict[str, Estimate]] = {}
+    curves = []
+    for scored in score_candidates(candidates, evaluator):
         name = scored.score.candidate.name
-        scores.append(log_scored(experiment, scored, train, test, items, tuned.get(name), tags, parent))
-        predictions[name] = scored.predictions
+        scores.append(log_scored(experiment, scored, evaluator.known, evaluator.test, snapshot.items, tags, parent))
+        estimates[name] = scored.estimates
+        curves.append(scored.curve.frame().assign(model=name))
         logger.info("%s: test RMSE %.4f (%.1f s)", name, scored.score.metrics["test_rmse"], scored.score.seconds)
-    return scores, predictions, test.values
+    return scores, evaluator.meanings, estimates, pd.concat(curves, ignore_index=True)
 
 
 @task(cache_policy=NO_CACHE)

@@ -77,7 +77,7 @@ def pipeline(config: PipelineConfig = PipelineConfig()) -> PipelineResult:
         exported = _timed(stages, "export", lambda: export(config, dataset))
         champion = registration.champion
         found = load_evaluation(evaluation)
-        metrics = found.score_of(found.chosen).metrics
+        metrics = found.score_of(found.chosen).headline
         experiment.log_metrics(run_id, metrics)
         experiment.tag(run_id, {"champion": str(champion.version), "algorithm": champion.recipe.algorithm})
     return PipelineResult(

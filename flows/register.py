@@ -90,7 +90,7 @@ def train_on_all(
         recipe=recipe,
         fingerprint=key,
         data=data.fingerprint,
-        metrics=score.metrics,
+        metrics=score.headline,
         description=(
             f"{recipe.algorithm} trained on all {len(ratings):,} ratings. "
             f"Its metrics were measured on split {splits.fingerprint}, by the same recipe without the test ratings."
@@ -110,7 +110,7 @@ def register_challenger(evaluation: Artifact, found: Evaluation, registry: Regis
         recipe=score.candidate.recipe,
         fingerprint=fingerprint("challenger", evaluation.fingerprint, score.candidate.name),
         data=data.fingerprint,
-        metrics=score.metrics,
+        metrics=score.headline,
         description=f"Turned down: {found.decision.reason}. Trained without the test ratings.",
     )
     registry.set_challenger(version.version)

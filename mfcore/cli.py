@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from mfcore.errors import MfcoreError, UsageError, nearest
-from mfcore.terminal import print_artifact, print_frame, print_json, print_lists, print_table, print_versions, start_log
+from mfcore.terminal import print_artifact, print_json, print_lists, print_table, print_versions, start_log
 
 if TYPE_CHECKING:
     from mfcore.artifacts import Artifact
@@ -160,14 +160,18 @@ def evaluate(
     from flows.evaluate import evaluate as flow
     from flows.evaluate import load_evaluation
     from flows.here import run_here
-    from mfcore.evaluation import comparison
+    from mfcore.report.scoreboard import scoreboard
 
     found = run_here(flow, loaded, given)
     evaluation = load_evaluation(found)
     if as_json:
         print_artifact(found, as_json, evaluation.model_dump(mode="json"))
         return
-    print_frame(evaluation.decision.reason, comparison(evaluation.scores))
+    for title, rows in scoreboard(evaluation):
+        print_table(title, rows)
+        print()
+    print(f"chosen    {evaluation.chosen}: {evaluation.decision.reason}")
+    print(f"all of it {found.path}")
 
 
 @app.command(rich_help_panel=_STAGES)

@@ -296,10 +296,25 @@ def _check_entry(entry: Any) -> None:
 class EvaluationConfig(_Section):
     """How finalists are scored on test."""
 
-    k: int = Field(10, ge=1, description="Length of the lists that ranking metrics look at")
+    ks: tuple[Annotated[int, Field(ge=1)], ...] = Field(
+        (10, 5, 20), min_length=1, description="Lengths of lists for ranking metrics; tables show the first"
+    )
     relevant_from: float | None = Field(
         None, description="A test rating from here on is relevant; none: the upper 40 % of the scale, 4 of 1 to 5"
     )
+    seed: int = Field(0, ge=0, description="Seed of the bootstrap, and of who plays the new user")
+
+    @field_validator("ks", mode="before")
+    @classmethod
+    def _split(cls, value: Any) -> Any:
+        if isinstance(value, int):
+            return (value,)
+        return tuple(part.strip() for part in value.split(",")) if isinstance(value, str) else value
+
+    @field_validator("ks")
+    @classmethod
+    def _distinct(cls, value: tuple[int, ...]) -> tuple[int, ...]:
+        return tuple(dict.fromkeys(value))
 
 
 class RegistrationConfig(_Section):

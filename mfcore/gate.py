@@ -1,10 +1,8 @@
 """The gate: which recipe the next champion is made by."""
 
-import math
-
-import numpy as np
-from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
+
+from mfcore.metrics.intervals import Estimate, compare
 
 __all__ = ["Decision", "decide"]
 
@@ -17,7 +15,9 @@ class Decision(BaseModel):
         challenger_rmse: on the test ratings.
         champion_rmse: of the champion's recipe, trained on the same data; None when there is no champion.
         difference: challenger's RMSE less champion's; negative is better.
-        interval: 95 % interval of the difference.
+        interval: 95 % interval of the difference; None when there is no champion, or too few users.
+        p_value: of no difference, two-sided.
+        tie: whether the difference is one that chance makes; None when there is no interval to tell.
         reason: the decision in a sentence.
     """
 
@@ -28,57 +28,56 @@ class Decision(BaseModel):
     champion_rmse: float | None = None
     difference: float | None = None
     interval: tuple[float, float] | None = None
+    p_value: float | None = None
+    tie: bool | None = None
     reason: str
 
 
-def decide(
-    actual: NDArray[np.float32],
-    challenger: NDArray[np.float32],
-    champion: NDArray[np.float32] | None,
-    min_improvement: float = 0.0,
-) -> Decision:
-    r"""Compare two recipes, trained on the same ratings, on the same test ratings.
+def decide(challenger: Estimate, champion: Estimate | None, min_improvement: float = 0.0) -> Decision:
+    r"""Compare two recipes, trained on the same ratings, by their RMSE on the same test ratings.
 
-    With squared errors a_n of the challenger and b_n of the champion, the difference of
-    the RMSEs is A − B = mean(a_n − b_n) / (A + B), which is exact. Its 95 % interval is
-    that of the paired mean, ±1.96 sd(a_n − b_n)/√n, divided by the same A + B.
-
-    The challenger is promoted when A ≤ B − `min_improvement`. A tie promotes.
+    The challenger is promoted when its RMSE A is at most the champion's B less `min_improvement`;
+    equal ones promote. Where the difference is one that chance makes, the decision says that it
+    is a tie: either recipe will do, and the rule stays the same so that nights don't hang on
+    luck twice over.
 
     Args:
-        actual: test ratings, (n,).
-        challenger: the challenger's predictions, (n,).
-        champion: the champion's recipe's predictions, (n,), or None when there is no champion.
+        challenger: RMSE of the challenger's recipe.
+        champion: RMSE of the champion's recipe, of the same draws of users; None when there is no champion.
         min_improvement: RMSE by which the challenger has to be better.
 
-    >>> actual = np.array([1, 2, 3], np.float32)
-    >>> decide(actual, actual + 1, actual + 2).promote
+    >>> import numpy as np
+    >>> from mfcore.metrics.intervals import Bootstrap, mean
+    >>> errors, everybody = np.linspace(0.8, 1.0, 50), np.ones(50, bool)
+    >>> better, worse = Bootstrap(50).estimate([mean(errors, everybody), mean(errors + 0.1, everybody)])
+    >>> decide(better, worse).promote
     True
-    >>> decide(actual, actual + 2, actual + 1).reason
-    'the recipe of the champion stays: test RMSE 1.0000, the challenger 2.0000'
+    >>> decide(worse, better).reason
+    'the recipe of the champion stays: test RMSE 0.9000, the challenger 1.0000 (+0.1000, 95 % +0.1000 to +0.1000)'
     """
-    challenger_errors = (challenger.astype(np.float64) - actual) ** 2
-    challenger_rmse = math.sqrt(challenger_errors.mean())
     if champion is None:
-        return Decision(promote=True, challenger_rmse=challenger_rmse, reason="there was no champion to compare with")
-    champion_errors = (champion.astype(np.float64) - actual) ** 2
-    champion_rmse = math.sqrt(champion_errors.mean())
-    paired = challenger_errors - champion_errors
-    scale = max(challenger_rmse + champion_rmse, np.finfo(np.float64).tiny)
-    margin = 1.96 * paired.std(ddof=1) / math.sqrt(len(paired)) / scale if len(paired) > 1 else math.inf
-    difference = challenger_rmse - champion_rmse
-    promote = challenger_rmse <= champion_rmse - min_improvement
+        return Decision(promote=True, challenger_rmse=challenger.value, reason="there was no champion to compare with")
+    found = compare("challenger", challenger, "champion", champion, "rmse")
+    assert found is not None  # there are test ratings, or the split would have refused
+    promote = challenger.value <= champion.value - min_improvement
+    ours, theirs = f"{challenger.value:.4f}", f"{champion.value:.4f}"
     if promote:
-        reason = f"a better recipe: test RMSE {challenger_rmse:.4f}, the champion's {champion_rmse:.4f}"
+        better = "a tie, which goes to the challenger" if found.tie else "a better recipe"
+        reason = f"{better}: test RMSE {ours}, the champion's {theirs}"
     else:
-        reason = (
-            f"the recipe of the champion stays: test RMSE {champion_rmse:.4f}, the challenger {challenger_rmse:.4f}"
-        )
+        reason = "a tie, and " if found.tie else ""
+        reason += f"the recipe of the champion stays: test RMSE {theirs}, the challenger {ours}"
+    if found.low is None or found.high is None:
+        reason += f" ({found.reason})"
+    else:
+        reason += f" ({found.difference:+.4f}, 95 % {found.low:+.4f} to {found.high:+.4f})"
     return Decision(
         promote=promote,
-        challenger_rmse=challenger_rmse,
-        champion_rmse=champion_rmse,
-        difference=difference,
-        interval=(difference - margin, difference + margin),
+        challenger_rmse=challenger.value,
+        champion_rmse=champion.value,
+        difference=found.difference,
+        interval=None if found.low is None or found.high is None else (found.low, found.high),
+        p_value=found.p_value,
+        tie=found.tie,
         reason=reason,
     )

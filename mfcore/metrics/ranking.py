@@ -1,4 +1,4 @@
-"""How good the lists are that a model would show: NDCG and recall at k."""
+"""How well lists find what users liked: NDCG, precision, recall, MAP, MRR and hit rate at k."""
 
 import math
 from dataclasses import dataclass
@@ -7,36 +7,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mfcore.data.ratings import Ratings, Scale
-from mfcore.models.factors import Factors
-from mfcore.models.lists import top_items
-from mfcore.models.seen import Seen
+from mfcore.metrics.intervals import Statistic, mean
 
-__all__ = ["RankMetrics", "rank_metrics", "relevant_threshold"]
-
-
-@dataclass(frozen=True, eq=False)
-class RankMetrics:
-    """Ranking metrics under every mean: one figure for each user with a relevant test item.
-
-    Attributes:
-        users: int32, (n,); codes.
-        ndcg_at_k: float64, (n,); from 0 to 1.
-        recall_at_k: float64, (n,); from 0 to 1.
-    """
-
-    users: NDArray[np.int32]
-    ndcg_at_k: NDArray[np.float64]
-    recall_at_k: NDArray[np.float64]
-
-    @property
-    def ndcg(self) -> float:
-        """Mean NDCG@k over users; NaN when no user has a relevant item."""
-        return float(self.ndcg_at_k.mean()) if len(self.users) else math.nan
-
-    @property
-    def recall(self) -> float:
-        """Mean recall@k over users; NaN when no user has a relevant item."""
-        return float(self.recall_at_k.mean()) if len(self.users) else math.nan
+__all__ = ["Likes", "rank_metrics", "rank_statistics", "relevant_threshold"]
 
 
 def relevant_threshold(scale: Scale) -> float:
@@ -52,38 +25,97 @@ def relevant_threshold(scale: Scale) -> float:
     return scale.minimum + steps * scale.step
 
 
-def rank_metrics(
-    factors: Factors, seen: Ratings, test: Ratings, k: int = 10, relevant_from: float | None = None
-) -> RankMetrics:
-    r"""Rank all items a user has not rated in `seen`, and look for those the user liked in `test`.
+@dataclass(frozen=True, eq=False)
+class Likes:
+    """The items that users liked in test ratings.
 
-    With binary relevance, L the user's relevant test items and i_1 … i_k the list,
+    Attributes:
+        keys: int64, ascending, distinct; user · n_items + item.
+        n_items: of the catalogue.
 
-        DCG@k = Σ_j [i_j ∈ L] / log2(j + 1),   NDCG@k = DCG@k / (DCG@k of the best list)
-        recall@k = |L ∩ {i_1 … i_k}| / |L|
+    >>> import pandas as pd
+    >>> frame = pd.DataFrame({"user_id": [1, 1, 2], "item_id": [7, 8, 8], "rating": [5.0, 3.0, 4.0]})
+    >>> likes, users = Likes.of(Ratings.from_frame(frame, Scale(1, 5, 1))), np.array([0, 1], np.int32)
+    >>> likes.counts(users), likes.hits(users, np.array([[1, 0], [1, -1]], np.int32)).tolist()
+    (array([1, 1]), [[False, True], [True, False]])
+    """
 
-    over users with at least one relevant item. Every item is a candidate, rated in `test` or not.
-    Items in `seen` stay out of the list even where `test` repeats them.
+    keys: NDArray[np.int64]
+    n_items: int
 
-    Source: Järvelin, Kekäläinen, "Cumulated gain-based evaluation of IR techniques", TOIS 20(4), 2002.
+    @classmethod
+    def of(cls, test: Ratings, relevant_from: float | None = None) -> "Likes":
+        """The pairs rated `relevant_from` or more; None: `relevant_threshold`."""
+        threshold = relevant_threshold(test.scale) if relevant_from is None else relevant_from
+        liked = test.values >= threshold
+        return cls(np.unique(test.users[liked].astype(np.int64) * test.n_items + test.items[liked]), test.n_items)
+
+    def among(self, items: NDArray[np.bool_]) -> "Likes":
+        """Those of the items that are True in `items`, (n_items,)."""
+        return Likes(self.keys[items[self.keys % self.n_items]], self.n_items)
+
+    def counts(self, users: NDArray[np.int32]) -> NDArray[np.int64]:
+        """How many items each of `users` liked."""
+        first = users.astype(np.int64) * self.n_items
+        return np.searchsorted(self.keys, first + self.n_items) - np.searchsorted(self.keys, first)
+
+    def hits(self, users: NDArray[np.int32], items: NDArray[np.int32]) -> NDArray[np.bool_]:
+        """Whether each user liked each item of their list; `items` is (len(users), k), −1 an empty place."""
+        if not len(self.keys):
+            return np.zeros(items.shape, np.bool_)
+        listed = users.astype(np.int64)[:, None] * self.n_items + items
+        places = np.minimum(np.searchsorted(self.keys, listed), len(self.keys) - 1)
+        hits: NDArray[np.bool_] = (self.keys[places] == listed) & (items >= 0)
+        return hits
+
+
+def rank_metrics(hits: NDArray[np.bool_], n_liked: NDArray[np.int64], k: int) -> dict[str, NDArray[np.float64]]:
+    r"""Ranking metrics of each user, (n,), under every mean.
+
+    With binary relevance, L the user's liked test items, i_1 … i_k the list and
+    h_j = [i_j ∈ L], P@j = (h_1 + … + h_j) / j,
+
+    - `ndcg` Σ_j h_j / log2(j + 1), divided by what the best list would give;
+    - `precision` P@k, of k also where fewer items are left to list;
+    - `recall` Σ_j h_j / |L|;
+    - `map` Σ_j h_j P@j / |L|, as trec_eval has it (not divided by min(k, |L|));
+    - `mrr` 1 / j of the first hit, 0 without one;
+    - `hit_rate` 1 with a hit, else 0.
+
+    All are from 0 to 1, and 0 for users with no liked item, who are left out of means.
+
+    Sources: Järvelin, Kekäläinen, "Cumulated gain-based evaluation of IR techniques", TOIS 20(4), 2002;
+    Manning, Raghavan, Schütze, "Introduction to Information Retrieval", 2008, chapter 8.
 
     Args:
-        factors: the model, over the same codes as the ratings.
-        seen: what the model was trained on.
-        test: what it is measured on.
+        hits: h, (n, K), K ≥ k; from lists over the whole catalogue without what users had rated before.
+        n_liked: |L|, (n,); test items liked, in the list or not.
         k: length of the list.
-        relevant_from: ratings from here on are relevant; None: `relevant_threshold`.
-    """
-    threshold = relevant_threshold(test.scale) if relevant_from is None else relevant_from
-    liked = test.values >= threshold
-    pairs = np.unique(test.users[liked].astype(np.int64) * test.n_items + test.items[liked])
-    owners = pairs // max(1, test.n_items)
-    users, n_relevant = np.unique(owners, return_counts=True)
-    users = users.astype(np.int32)
-    items, _ = top_items(factors, users, k, Seen.of(seen))
 
-    listed = users.astype(np.int64)[:, None] * test.n_items + items
-    hits = np.isin(listed, pairs) & (items >= 0)
-    gains = 1 / np.log2(np.arange(2, k + 2))
-    best = np.cumsum(gains)[np.minimum(n_relevant, k) - 1]
-    return RankMetrics(users=users, ndcg_at_k=hits @ gains / best, recall_at_k=hits.sum(axis=1) / n_relevant)
+    >>> found = rank_metrics(np.array([[False, True, False, True]]), np.array([2]), 4)
+    >>> {name: round(values.item(), 3) for name, values in found.items()}
+    {'ndcg': 0.651, 'precision': 0.5, 'recall': 1.0, 'map': 0.5, 'mrr': 0.5, 'hit_rate': 1.0}
+    """
+    hits = hits[:, :k]
+    places = np.arange(1, k + 1)
+    gains = 1 / np.log2(places + 1)
+    best = np.concatenate(([1.0], np.cumsum(gains)))[np.minimum(n_liked, k)]
+    liked = np.maximum(n_liked, 1)
+    found = hits.sum(axis=1)
+    precisions = np.cumsum(hits, axis=1) / places
+    return {
+        "ndcg": hits @ gains / best,
+        "precision": found / k,
+        "recall": found / liked,
+        "map": np.einsum("nk,nk->n", hits, precisions) / liked,
+        "mrr": np.where(found > 0, 1 / (np.argmax(hits, axis=1) + 1), 0.0),
+        "hit_rate": (found > 0).astype(np.float64),
+    }
+
+
+def rank_statistics(hits: NDArray[np.bool_], n_liked: NDArray[np.int64], k: int, unknown: str) -> dict[str, Statistic]:
+    """The means of `rank_metrics` over users with a liked item, as `ndcg_at_10` and the like."""
+    return {
+        f"{name}_at_{k}": mean(values, n_liked > 0, unknown=unknown)
+        for name, values in rank_metrics(hits, n_liked, k).items()
+    }

@@ -18,14 +18,13 @@ __all__ = ["calibration", "compared", "errors_by_rating", "learning_curves"]
 _TRAIN, _HELD_OUT, _MUTED = "#5b7f95", "#c8553d", "#b9b9b9"
 
 
-def learning_curves(train: list[float], validation: list[float]) -> "Figure":
-    """Training RMSE of the refit and, where there was tuning, validation RMSE of the best trial, by epoch."""
+def learning_curves(train: list[float], validation: list[float], chosen: int) -> "Figure":
+    """Training and validation RMSE of one fit by epoch, and the number of epochs of the recipe."""
     figure, axes = _new("Learning curve", "epoch", "RMSE")
-    axes.plot(range(1, len(train) + 1), train, color=_TRAIN, label="train (train + validation ratings)")
-    if validation:
-        axes.plot(range(1, len(validation) + 1), validation, color=_HELD_OUT, label="validation (best trial)")
-        chosen = int(np.argmin(validation)) + 1
-        axes.axvline(chosen, color=_MUTED, linestyle=":", label=f"chosen: {chosen} epochs")
+    axes.plot(range(1, len(train) + 1), train, color=_TRAIN, label="train")
+    axes.plot(range(1, len(validation) + 1), validation, color=_HELD_OUT, label="validation")
+    axes.axvline(chosen, color=_MUTED, linestyle=":", label=f"chosen: {chosen} epochs")
+    axes.set_xscale("log")
     axes.legend(frameon=False)
     return figure
 

@@ -10,7 +10,6 @@ from mfcore.evaluation import Score, Scored, comparison
 from mfcore.tracking import figures
 from mfcore.tracking.models import log_bundle
 from mfcore.tracking.runs import Experiment
-from mfcore.tuning import Tuned
 
 __all__ = ["log_comparison", "log_scored"]
 
@@ -21,7 +20,6 @@ def log_scored(
     train: Ratings,
     test: Ratings,
     items: pd.DataFrame | None,
-    tuned: Tuned | None,
     tags: Mapping[str, str],
     parent: str,
 ) -> Score:
@@ -41,10 +39,11 @@ def log_scored(
             bundle = Bundle.of(scored.factors, train, items)
             model_uri = log_bundle(bundle, run_id, candidate.name, own, params)
             experiment.log_curve(run_id, "train_rmse_by_epoch", scored.train_curve)
-            validation = tuned.best.curve if tuned is not None else []
-            experiment.log_curve(run_id, "validation_rmse_by_epoch", validation)
+            experiment.log_curve(run_id, "validation_rmse_by_epoch", scored.validation_curve)
             pictures = {
-                "learning_curve": figures.learning_curves(scored.train_curve, validation),
+                "learning_curve": figures.learning_curves(
+                    scored.train_curve, scored.validation_curve, scored.curve.chosen
+                ),
                 "calibration": figures.calibration(scored.predictions, test.values, test.scale),
                 "errors_by_rating": figures.errors_by_rating(scored.predictions, test.values, test.scale),
             }

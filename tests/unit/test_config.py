@@ -17,6 +17,13 @@ def test_file_then_overrides(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    ("given", "ks"), [("10", (10,)), ("'20, 5,20'", (20, 5)), ("[3, 1]", (3, 1)), ("50,100", (50, 100))]
+)
+def test_lengths_of_lists(given: str, ks: tuple[int, ...]) -> None:
+    assert PipelineConfig.load(overrides=[f"evaluation.ks={given}"]).evaluation.ks == ks
+
+
+@pytest.mark.parametrize(
     ("override", "message"),
     [
         ("tunning.n_trials=5", "unknown section 'tunning'; did you mean 'tuning'"),
@@ -24,6 +31,10 @@ def test_file_then_overrides(tmp_path: Path) -> None:
         ("tuning.n_trials=0", "tuning.n_trials: .* greater than or equal to 1"),
         ("tuning.algorithms=asl", "unknown algorithm 'asl'; did you mean 'als'"),
         ("split.method=randomly", "split.method: .*'random'"),
+        ("evaluation.k=10", r"unknown key in \[evaluation\]: 'k'; did you mean 'ks'"),
+        ("evaluation.ks=0", "evaluation.ks.*greater than or equal to 1"),
+        ("evaluation.ks=[]", "evaluation.ks.*at least 1"),
+        ("evaluation.ks=ten", "evaluation.ks.*valid integer"),
         ("tuning", "not of the form section.key=value"),
         ("tuning=5", "not of the form section.key=value"),
     ],

@@ -1,81 +1,114 @@
+from itertools import pairwise
+
 import numpy as np
 import pytest
-from sklearn.metrics import ndcg_score
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as arrays
+from sklearn.metrics import (
+    average_precision_score,
+    label_ranking_average_precision_score,
+    ndcg_score,
+    precision_score,
+    recall_score,
+)
 
-from mfcore.data.ratings import Ratings, Scale
-from mfcore.metrics import rank_metrics, relevant_threshold
-from mfcore.models import Factors
+from mfcore.data.ratings import Scale
+from mfcore.metrics.ranking import Likes, rank_metrics, relevant_threshold
+from mfcore.models.lists import top_items
+from mfcore.models.seen import Seen
 from tests.contract.planted import make
+from tests.unit.metrics.cases import random_factors, random_ratings
 
 
-def random_case(seed: int) -> tuple[Factors, Ratings, Ratings]:
-    random = np.random.default_rng(seed)
-    shape = (int(random.integers(1, 30)), int(random.integers(5, 60)))
-    factors = Factors(
-        global_mean=3.0,
-        user_bias=random.normal(size=shape[0]).astype(np.float32),
-        item_bias=random.normal(size=shape[1]).astype(np.float32),
-        user_factors=random.normal(size=(shape[0], 4)).astype(np.float32),
-        item_factors=random.normal(size=(shape[1], 4)).astype(np.float32),
-        user_ids=np.arange(shape[0]),
-        item_ids=np.arange(shape[1]),
-        scale=Scale(1, 5, 1),
-    )
-    part = random.choice(3, size=shape, p=[0.6, 0.2, 0.2])
-    values = random.integers(1, 6, size=shape).astype(np.float32)
-    seen, test = (make(*np.nonzero(part == which), values[part == which], shape, factors.scale) for which in (1, 2))
-    return factors, seen, test
+def with_sklearn(scores: np.ndarray, liked: np.ndarray, k: int) -> dict[str, float]:
+    """The metrics of one user's candidates, by scikit-learn."""
+    order = np.argsort(-scores, kind="stable")
+    shown = np.zeros(len(scores), bool)
+    shown[order[:k]] = True
+    top = liked[order[:k]]
+    first = np.zeros(len(scores), bool)
+    first[order[np.argmax(liked[order])]] = True
+    found = average_precision_score(top, -np.arange(len(top))) if top.any() else 0.0
+    return {
+        "ndcg": ndcg_score([liked.astype(float)], [scores], k=k),
+        # Precision is of k, also where fewer candidates are left.
+        "precision": precision_score(liked, shown) * shown.sum() / k,
+        "recall": recall_score(liked, shown),
+        # scikit-learn's is over the likes that are in the list.
+        "map": found * top.sum() / liked.sum(),
+        "mrr": label_ranking_average_precision_score([first], [scores]) if top.any() else 0.0,
+        "hit_rate": float((liked & shown).any()),
+    }
 
 
-@pytest.mark.parametrize("seed", range(12))
+@pytest.mark.parametrize("seed", range(6))
 @pytest.mark.parametrize("k", [1, 3, 10, 100])
-def test_agrees_with_sklearn_and_with_counting(seed: int, k: int) -> None:
-    factors, seen, test = random_case(seed)
-    result = rank_metrics(factors, seen, test, k)
-    expected = {}
-    for user in range(test.n_users):
+def test_agrees_with_sklearn(seed: int, k: int) -> None:
+    random = np.random.default_rng(seed)
+    shape = (int(random.integers(1, 20)), int(random.integers(10, 60)))
+    factors, (ratings, split) = random_factors(shape, seed), random_ratings(shape, seed)
+    seen, test = ratings.take(split.train), ratings.take(split.test)
+    likes, users = Likes.of(test), np.arange(shape[0], dtype=np.int32)
+    items, _ = top_items(factors, users, k, Seen.of(seen))
+    n_liked = likes.counts(users)
+    found = rank_metrics(likes.hits(users, items), n_liked, k)
+    compared = 0
+    for user in users:
         candidates = np.setdiff1d(np.arange(test.n_items), seen.items[seen.users == user])
-        liked = set(test.items[(test.users == user) & (test.values >= 4)].tolist())
-        if not liked:
-            continue
-        scores = factors.scores(np.array([user], np.int32))[0]
-        ranked = sorted(candidates.tolist(), key=lambda item: (-scores[item], item))
-        recall = len(liked & set(ranked[:k])) / len(liked)
-        gains = [[float(item in liked) for item in candidates.tolist()]]
-        ndcg = ndcg_score(gains, scores[None, candidates], k=k) if len(candidates) > 1 else 1.0
-        expected[user] = ndcg, recall
-    assert result.users.tolist() == list(expected)
-    assert np.allclose(result.ndcg_at_k, [ndcg for ndcg, _ in expected.values()])
-    assert np.allclose(result.recall_at_k, [recall for _, recall in expected.values()])
+        liked = np.isin(candidates, test.items[(test.users == user) & (test.values >= 4)])
+        assert n_liked[user] == liked.sum()
+        if liked.any():
+            compared += 1
+            expected = with_sklearn(factors.scores(users[[user]])[0][candidates], liked, k)
+            assert {name: values[user] for name, values in found.items()} == pytest.approx(expected, abs=1e-12)
+    assert compared
 
 
 def test_a_known_answer() -> None:
-    """The list is items 3, 2, 1, 0; item 3 was seen; items 2 and 0 are liked."""
-    zero = np.zeros((1, 0), np.float32)
-    bias = np.arange(4, dtype=np.float32)
-    factors = Factors(
-        3.0,
-        np.zeros(1, np.float32),
-        bias,
-        zero,
-        np.zeros((4, 0), np.float32),
-        np.arange(1),
-        np.arange(4),
-        Scale(1, 5, 1),
-    )
-    seen = make([0], [3], [5], (1, 4))
+    """Likes are items 0 and 2; the list is 3, 2, 1: a hit in the second place."""
     test = make([0, 0, 0], [0, 1, 2], [4, 3, 5], (1, 4), Scale(1, 5, 1))
-    result = rank_metrics(factors, seen, test, k=2)
-    assert result.recall == 0.5
-    assert result.ndcg == pytest.approx(1 / (1 + 1 / np.log2(3)))
-    assert rank_metrics(factors, seen, test, k=2, relevant_from=5).ndcg == 1.0
+    user, items = np.zeros(1, np.int32), np.array([[3, 2, 1]], np.int32)
+    likes = Likes.of(test)
+    found = rank_metrics(likes.hits(user, items), likes.counts(user), 3)
+    assert {name: values.item() for name, values in found.items()} == pytest.approx(
+        {
+            "ndcg": (1 / np.log2(3)) / (1 + 1 / np.log2(3)),
+            "precision": 1 / 3,
+            "recall": 1 / 2,
+            "map": 1 / 4,
+            "mrr": 1 / 2,
+            "hit_rate": 1,
+        }
+    )
+    assert Likes.of(test, relevant_from=5).counts(user).tolist() == [1]
+    assert likes.among(np.array([True, True, False, True])).hits(user, items).tolist() == [[False, False, False]]
 
 
-def test_nobody_with_a_relevant_item() -> None:
-    factors, seen, test = random_case(0)
-    result = rank_metrics(factors, seen, test, 10, relevant_from=6)
-    assert len(result.users) == 0
-    assert np.isnan(result.ndcg) and np.isnan(result.recall)
+def test_an_empty_place_is_no_hit() -> None:
+    """Pair (1, −1) has the key of pair (0, 3)."""
+    test = make([0], [3], [5], (2, 4), Scale(1, 5, 1))
+    assert Likes.of(test).hits(np.array([1], np.int32), np.array([[-1]], np.int32)).tolist() == [[False]]
+
+
+@given(arrays.arrays(np.bool_, st.tuples(st.integers(1, 5), st.integers(1, 12))), st.integers(0, 20))
+def test_what_holds_for_any_list(hits: np.ndarray, unlisted: int) -> None:
+    n_liked = hits.sum(axis=1) + unlisted
+    length = hits.shape[1]
+    found = [rank_metrics(hits, n_liked, k) for k in range(1, length + 1)]
+    for one in found:
+        for values in one.values():
+            assert ((values >= 0) & (values <= 1 + 1e-12)).all()
+        assert (one["map"] <= one["recall"] + 1e-12).all()
+        assert (one["mrr"] <= one["hit_rate"]).all()
+    for shorter, longer in pairwise(found):
+        for name in ("recall", "map", "mrr", "hit_rate"):
+            assert (shorter[name] <= longer[name] + 1e-12).all()
+    best = np.sort(hits, axis=1)[:, ::-1]
+    for name, values in rank_metrics(best, n_liked, length).items():
+        assert (values >= found[-1][name] - 1e-12).all()
+    if unlisted == 0 and hits.any():
+        assert rank_metrics(best, n_liked, length)["ndcg"].max() == pytest.approx(1)
 
 
 @pytest.mark.parametrize(

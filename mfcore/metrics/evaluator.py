@@ -1,0 +1,222 @@
+"""`Evaluator`: factors in, every metric on every slice out."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from itertools import pairwise
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from mfcore.config import EvaluationConfig
+from mfcore.data.ratings import Ratings
+from mfcore.data.splitting import Split
+from mfcore.metrics.beyond import Profiles, coverage, gini
+from mfcore.metrics.intervals import Bootstrap, Estimate, Statistic
+from mfcore.metrics.measure import Measure
+from mfcore.metrics.newcomers import NUMBERS_KNOWN, Newcomers
+from mfcore.metrics.ranking import Likes, rank_statistics, relevant_threshold
+from mfcore.metrics.rating import calibration_bins, calibration_edges, rating_statistics
+from mfcore.metrics.slices import ALL, Slice, genres, head_and_tail, users_by_activity
+from mfcore.models.factors import Factors
+from mfcore.models.lists import top_items
+from mfcore.models.seen import Seen
+
+__all__ = ["Evaluator", "Measured"]
+
+Named = tuple[str, str, Statistic]
+"""Metric, slice, and the sums it is made from."""
+
+_NO_ORDER = "all items have the same score, which is no list"
+_OF_ALL_LISTS = "of all lists together and no mean over users: no interval"
+_NO_NEWCOMERS = "no user with a test rating has 20 training ratings"
+
+
+@dataclass(frozen=True, eq=False)
+class Measured:
+    """What was found of a model.
+
+    Attributes:
+        measures: all of them, those of the whole first.
+        estimates: of the whole, by metric, with the replicates that comparisons are made from.
+        predictions: float32, (n_test,); predicted ratings of the test pairs.
+    """
+
+    measures: list[Measure]
+    estimates: dict[str, Estimate]
+    predictions: NDArray[np.float32]
+
+
+class Evaluator:
+    """Test ratings, and what about them is the same for every model: slices, likes, profiles, draws of users.
+
+    Rating metrics are of all test ratings. Lists are made for every user with a test rating, from
+    the whole catalogue without what the user rated in training, once at the greatest k; ranking
+    metrics are means over those who liked a test item, the rest of the lists' metrics over all.
+    Every slice has the rating metrics, and the ranking metrics at the first k; in a slice of items
+    only likes of these count, and the lists stay the same.
+
+    >>> from mfcore.config import SplitConfig
+    >>> from mfcore.data.ratings import Scale
+    >>> from mfcore.data.splitting import split
+    >>> from mfcore.data.synthetic import synthesize
+    >>> from mfcore.models import BiasOnly
+    >>> ratings = Ratings.from_frame(synthesize(60, 40, 1200).frame, Scale(1, 5, 1))
+    >>> evaluator, model = Evaluator(ratings, split(ratings, SplitConfig())), BiasOnly()
+    >>> measured = evaluator.measure(model.fit(evaluator.known), model.fit(evaluator.newcomers.others))
+    >>> [(one.metric, one.slice, one.n) for one in measured.measures[:2]]
+    [('rmse', 'all', 120), ('mae', 'all', 120)]
+    """
+
+    def __init__(
+        self,
+        ratings: Ratings,
+        split: Split,
+        items: pd.DataFrame | None = None,
+        config: EvaluationConfig | None = None,
+    ) -> None:
+        """Prepare.
+
+        Args:
+            ratings: all of them.
+            split: which are train, validation and test; the first two are what models are trained on.
+            items: item_id, and genres where they are known.
+            config: lists' lengths, the threshold of likes, the seed of what is drawn.
+        """
+        config = config or EvaluationConfig()
+        self.train, self.validation, self.test = (
+            ratings.take(rows) for rows in (split.train, split.validation, split.test)
+        )
+        self.known = ratings.take(np.sort(np.concatenate((split.train, split.validation))))
+        train, test, self.ks = self.known, self.test, config.ks
+        users, position = np.unique(test.users, return_inverse=True)
+        self.users, self.position = users.astype(np.int32), position
+        self.bootstrap = Bootstrap(len(self.users), config.seed)
+        self.seen, self.profiles = Seen.of(train), Profiles.of(train, config.seed)
+        self.newcomers = Newcomers.draw(train, test, config.seed)
+        threshold = relevant_threshold(test.scale) if config.relevant_from is None else config.relevant_from
+        self.likes = Likes.of(test, threshold)
+        self.no_likes = f"no user has a test rating of {threshold:g} or more here"
+        self.slices = [
+            Slice(ALL, "all test ratings"),
+            *users_by_activity(train, self.users),
+            *head_and_tail(train),
+            *genres(items, train.item_ids),
+        ]
+        n_of_user = np.bincount(train.users, minlength=train.n_users)
+        n_of_item = np.bincount(train.items, minlength=train.n_items)
+        self.cold = (n_of_user[test.users] == 0) | (n_of_item[test.items] == 0)
+
+    @property
+    def meanings(self) -> dict[str, str]:
+        """What each slice is: name → meaning."""
+        found = {one.name: one.meaning for one in self.slices}
+        found |= {name: "by predicted rating, whatever the true one" for name in self._predicted_names()}
+        folded = f"{len(self.newcomers.users):,} users whom training did not see"
+        return found | {_newcomers_name(number): folded for number in NUMBERS_KNOWN}
+
+    def measure(self, factors: Factors, without_newcomers: Factors) -> Measured:
+        """Measure a model.
+
+        Args:
+            factors: trained on the training ratings.
+            without_newcomers: by the same recipe, on those of `newcomers.others`.
+        """
+        scores = factors.pair_scores(self.test.users, self.test.items)
+        predicted = factors.to_ratings(scores)
+        items = self._lists(factors)
+        named = [*self._ratings(factors, scores, predicted), *self._ranks(items), *self._beyond(items)]
+        named += [*self._calibration(predicted), *self._newcomers(without_newcomers)]
+        estimates = self.bootstrap.estimate(statistic for _, _, statistic in named)
+        measures = [Measure.of(name, part, one) for (name, part, _), one in zip(named, estimates, strict=True)]
+        measures += self._of_all_lists(items)
+        return Measured(
+            measures=sorted(measures, key=lambda measure: measure.slice != ALL),
+            estimates={name: one for (name, part, _), one in zip(named, estimates, strict=True) if part == ALL},
+            predictions=predicted,
+        )
+
+    def _lists(self, factors: Factors) -> NDArray[np.int32] | None:
+        """The users' lists, (n_users, greatest k); None where the model has no opinion of what is better."""
+        biased = len(factors.item_bias) and np.ptp(factors.item_bias) > 0
+        if not biased and not (factors.user_factors.any() and factors.item_factors.any()):
+            return None
+        return top_items(factors, self.users, max(self.ks), self.seen)[0]
+
+    def _ratings(
+        self, factors: Factors, scores: NDArray[np.float32], predicted: NDArray[np.float32]
+    ) -> Iterator[Named]:
+        clipped = (scores != predicted) if factors.link == "identity" else np.zeros(len(scores), np.bool_)
+        for one in self.slices:
+            rows = one.of(self.test)
+            found = rating_statistics(
+                self.position[rows],
+                len(self.users),
+                predicted[rows],
+                self.test.values[rows],
+                clipped[rows],
+                self.cold[rows],
+            )
+            yield from ((name, one.name, statistic) for name, statistic in found.items())
+
+    def _calibration(self, predicted: NDArray[np.float32]) -> Iterator[Named]:
+        """The mean error of predictions in each tenth of the scale."""
+        parts, none = calibration_bins(predicted, self.test.scale), np.zeros(len(predicted), np.bool_)
+        for part, name in enumerate(self._predicted_names()):
+            rows = parts == part
+            found = rating_statistics(
+                self.position[rows], len(self.users), predicted[rows], self.test.values[rows], none[rows], none[rows]
+            )
+            yield "mean_error", name, replace(found["mean_error"], unknown="nothing is predicted there")
+
+    def _predicted_names(self) -> list[str]:
+        return [f"predicted {low:.4g} to {high:.4g}" for low, high in pairwise(calibration_edges(self.test.scale))]
+
+    def _ranks(self, items: NDArray[np.int32] | None) -> Iterator[Named]:
+        for one in self.slices:
+            likes = self.likes if one.items is None else self.likes.among(one.items)
+            n_liked = likes.counts(self.users)
+            if one.users is not None:
+                n_liked = np.where(one.users[self.users], n_liked, 0)
+            if items is None:
+                hits, n_liked, unknown = np.zeros((len(self.users), max(self.ks)), np.bool_), n_liked * 0, _NO_ORDER
+            else:
+                hits, unknown = likes.hits(self.users, items), self.no_likes
+            for k in self.ks if one.name == ALL else self.ks[:1]:
+                found = rank_statistics(hits, n_liked, k, unknown)
+                yield from ((name, one.name, statistic) for name, statistic in found.items())
+
+    def _beyond(self, items: NDArray[np.int32] | None) -> Iterator[Named]:
+        for one in self.slices:
+            if one.items is None:
+                among = np.ones(len(self.users), np.bool_) if one.users is None else one.users[self.users]
+                if items is None:
+                    shown, unknown = np.full((len(self.users), max(self.ks)), -1, np.int32), _NO_ORDER
+                else:
+                    shown, unknown = items, "nobody has a list"
+                found = self.profiles.statistics(self.users, shown, self.ks[0], among, unknown)
+                yield from ((name, one.name, statistic) for name, statistic in found.items())
+
+    def _of_all_lists(self, items: NDArray[np.int32] | None) -> Iterator[Measure]:
+        n_items = self.test.n_items
+        for name, figure in (("coverage", coverage), ("gini", gini)):
+            value = np.nan if items is None else figure(items[:, : self.ks[0]], n_items)
+            known = bool(np.isfinite(value))
+            yield Measure(
+                metric=f"{name}_at_{self.ks[0]}",
+                value=value if known else None,
+                n=len(self.users) if known else 0,
+                reason=_OF_ALL_LISTS if known else _NO_ORDER if items is None else "nothing is in any list",
+            )
+
+    def _newcomers(self, factors: Factors) -> Iterator[Named]:
+        test = self.newcomers.test
+        position, none = np.searchsorted(self.users, test.users), np.zeros(len(test), np.bool_)
+        for number, predicted in self.newcomers.predictions(factors):
+            found = rating_statistics(position, len(self.users), predicted, test.values, none, none)
+            for name in ("rmse", "mae"):
+                yield name, _newcomers_name(number), replace(found[name], unknown=_NO_NEWCOMERS)
+
+
+def _newcomers_name(number: int) -> str:
+    return f"new users, {number} rating{'' if number == 1 else 's'}"
