@@ -18,6 +18,7 @@ from mfcore.data.ratings import Ratings
 from mfcore.data.splitting import Split
 from mfcore.models import MODELS
 from mfcore.settings import Settings
+from mfcore.tracking.finalists import log_trial_figures
 from mfcore.tracking.runs import Experiment
 from mfcore.tuning import Trial, Tuned
 from mfcore.tuning import tune as run_study
@@ -37,6 +38,7 @@ def tune(
     experiment = Experiment(Settings.read(), splits.dataset)
     with parent_run(experiment, "tune", config, run_id) as parent:
         studies = search(config, splits, experiment, parent)
+        log_trial_figures(experiment, load_tuned(studies), parent)
     best = {name: f"{tuned.validation_rmse:.4f}" for name, tuned in load_tuned(studies).items()}
     return report(studies, "best validation RMSE " + ", ".join(f"{name} {value}" for name, value in best.items()))
 
