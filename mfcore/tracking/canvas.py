@@ -41,8 +41,9 @@ def canvas(
     """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
+    from matplotlib.layout_engine import ConstrainedLayoutEngine
 
-    figure = Figure(figsize=size, layout="constrained")
+    figure = Figure(figsize=size, layout=ConstrainedLayoutEngine(h_pad=0.1, w_pad=0.08))
     FigureCanvasAgg(figure)
     axes = figure.subplots(n_rows, n_columns, squeeze=False, **options)
     for one in axes.flat:

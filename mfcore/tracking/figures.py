@@ -104,22 +104,24 @@ def errors_by_rating(predicted: NDArray[np.float32], actual: NDArray[np.float32]
 def errors_by_activity(predicted: NDArray[np.float32], test: Ratings, train: Ratings) -> "Figure":
     """RMSE for users with few to many training ratings, and for items with few to many.
 
-    Each group has about as many test ratings; bars end in 95 % intervals.
+    Groups have about as many test ratings each; whiskers are 95 % intervals.
     """
     figure, axes = canvas(1, 2, size=(9, 4.2), sharey=True)
     squared = (predicted.astype(np.float64) - test.values) ** 2
-    for one, codes, known, size, whose in (
-        (axes[0], test.users, train.users, train.n_users, "user"),
-        (axes[1], test.items, train.items, train.n_items, "item"),
+    for one, codes, known, size, title, whose in (
+        (axes[0], test.users, train.users, train.n_users, "Error by activity of the user", "user"),
+        (axes[1], test.items, train.items, train.n_items, "Error by popularity of the item", "item"),
     ):
         counts = np.bincount(known, minlength=size)[codes]
-        _bars(one, counts, squared)
-        one.set(title=f"By ratings of the {whose}", xlabel=f"training ratings of the {whose}")
+        _by_count(one, counts, squared)
+        one.axhline(np.sqrt(squared.mean()), color=MUTED, linestyle=":", label="all test ratings")
+        one.set(title=title, xlabel=f"training ratings of the {whose}")
     axes[0].set_ylabel("RMSE on test ratings")
+    axes[0].legend(frameon=False)
     return figure
 
 
-def _bars(axes: "Axes", counts: NDArray[np.intp], squared: NDArray[np.float64]) -> None:
+def _by_count(axes: "Axes", counts: NDArray[np.intp], squared: NDArray[np.float64]) -> None:
     """RMSE of groups of about equal size, from low to high counts."""
     edges = np.unique(np.quantile(counts, np.linspace(0, 1, _GROUPS + 1), method="inverted_cdf"))
     # The first group keeps its lowest count; all others begin above the edge before them.
@@ -134,7 +136,8 @@ def _bars(axes: "Axes", counts: NDArray[np.intp], squared: NDArray[np.float64]) 
         margins.append(1.96 * errors.std() / np.sqrt(len(errors)) / max(2 * rmse, np.finfo(float).tiny))
         low, high = counts[inside].min(), counts[inside].max()
         names.append(f"{low}" if low == high else f"{low}–{high}")
-    axes.bar(names, heights, yerr=margins, color=TRAIN, width=0.7, ecolor="#333333", capsize=3)
+    axes.errorbar(names, heights, yerr=margins, color=TRAIN, marker="o", linestyle="none", capsize=4)
+    axes.margins(x=0.08)
     axes.tick_params(axis="x", labelrotation=30)
 
 
@@ -161,7 +164,10 @@ def popularity(factors: Factors, train: Ratings, k: int) -> "Figure":
     axes.plot([0, top], [0, top], color=MUTED, linestyle=":", label="as popular as what they rate")
     axes.set(xlim=(0, top), ylim=(0, top))
     axes.set(title=f"Popularity of the {k} recommended items, a dot a user")
-    axes.set(xlabel="profile: mean share of users who rated the item (%)", ylabel="list: the same (%)")
+    axes.set(
+        xlabel="profile: mean share of users who rated the item (%)",
+        ylabel="list: mean share of users who rated the item (%)",
+    )
     axes.legend(frameon=False, loc="upper left")
     return figure
 

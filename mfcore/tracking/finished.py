@@ -8,7 +8,6 @@ from mlflow.entities import LifecycleStage, Metric, Param, RunStatus, SourceType
 from mlflow.store.tracking.dbmodels.models import SqlLatestMetric, SqlMetric, SqlParam, SqlRun, SqlTag
 from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
 from mlflow.utils.mlflow_tags import MLFLOW_RUN_NAME, MLFLOW_USER
-from mlflow.utils.uri import append_to_uri_path
 
 __all__ = ["FinishedRun"]
 
@@ -67,7 +66,7 @@ class FinishedRun:
             start_time=self.started,
             end_time=self.ended,
             lifecycle_stage=LifecycleStage.ACTIVE,
-            artifact_uri=append_to_uri_path(self.artifact_location, run_id, store.ARTIFACTS_FOLDER_NAME),
+            artifact_uri=f"{self.artifact_location}/{run_id}/{store.ARTIFACTS_FOLDER_NAME}",
             source_type=SourceType.to_string(SourceType.UNKNOWN),
             source_name="",
             entry_point_name="",

@@ -19,19 +19,17 @@ _CAPITALS = {"rmse", "mae", "ndcg", "map", "mrr"}
 
 def experiment_note(dataset: str, experiment_id: str) -> str:
     """What the experiment holds and where to begin; its first line is all that the list of experiments shows."""
-    return f"""Matrix factorisation of {dataset}: searches for hyper-parameters, their winners on test ratings, and \
-registered models.
+    compared = _runs(experiment_id, "models beside each other", "stage = 'evaluate'", "test_rmse")
+    trials = _runs(experiment_id, "trials, the best first", "stage = 'tune'", "validation_rmse")
+    return f"""Matrix factorisation of {dataset}: each night's search, the finalists on test ratings, and the champion.
 
-| look for | at |
-|---|---|
-| what a night did, and what came of it | runs named `pipeline-…`: the note, then Artifacts → figures |
-| the models beside each other | {_runs(experiment_id, "finalists and baselines", "stage = 'evaluate'", "CHART")} |
-| the search | {_runs(experiment_id, "trials", "stage = 'tune'", "CHART")}, named `als-007` and so on |
-| the model in use | [mfcore-{dataset}](#/models/mfcore-{dataset}), alias `champion` |
+- What a night did and what came of it: the description of a run named `pipeline-…`, and its Artifacts → figures.
+- The {compared}: finalists and baselines of all nights, with their learning curves.
+- The {trials}, named `als-007` and so on.
+- The model in use: [mfcore-{dataset}](#/models/mfcore-{dataset}), alias `champion`.
 
-Parameters and metrics have the same names for all algorithms. `validation_rmse` chooses hyper-parameters; \
-metrics that begin with `test_` were measured once, on ratings that nothing was chosen by. A metric that ends in `_by_epoch` is a \
-learning curve.
+Parameters and metrics have the same names for all algorithms. `validation_rmse` chooses hyper-parameters; metrics
+named `test_…` were measured once, on ratings that nothing was chosen by; those named `…_by_epoch` are learning curves.
 """
 
 
@@ -69,12 +67,10 @@ def pipeline_note(
 
 ### What came of it
 
-| what | where |
-|---|---|
-| champion, trained on all ratings | [{name} version {version}](#/models/{name}/versions/{version}) |
-| factors and recommendations | `{export}` |
-| the data, looked at | Artifacts → data.html; `{page}` |
-| pictures of search and comparison | Artifacts → figures, of this run or the one that made them |
+- Champion, trained on all ratings: [{name} version {version}](#/models/{name}/versions/{version})
+- Factors and recommendations: `{export}`
+- The data, looked at: Artifacts → data.html, which lies at `{page}`
+- Pictures of the search and the comparison: Artifacts → figures, of this run or the parent of the models' runs
 """
 
 
@@ -82,11 +78,14 @@ def evaluation_note(found: Evaluation, experiment_id: str) -> str:
     """Which model was chosen and why, and all of them in a table."""
     chosen = found.score_of(found.chosen)
     runs = {score.candidate.name: score.run_id for score in found.scores}
-    table = comparison(found.scores).drop(columns="seconds")
+    table = comparison(sorted(found.scores, key=lambda score: score is not chosen)).drop(columns="seconds")
     table["model"] = [
         _strong(_run(experiment_id, name, runs[name]), name == found.chosen) for name in table["model"].astype(str)
     ]
-    return f"""**{found.chosen}** was chosen, with test RMSE {chosen.metrics["test_rmse"]:.4f}: {found.decision.reason}.
+    algorithm = "" if chosen.candidate.recipe.algorithm == found.chosen else f" ({chosen.candidate.recipe.algorithm})"
+    reason = found.decision.reason
+    return f"""Chosen: **{found.chosen}**{algorithm}, test RMSE {chosen.metrics["test_rmse"]:.4f}. \
+{reason[:1].upper()}{reason[1:]}.
 
 {_table(table)}
 
@@ -108,7 +107,7 @@ def finalist_note(candidate: Candidate, score: Score, n_train: int, n_test: int)
     pictures = "" if candidate.role == "baseline" else _PICTURES
     return f"""{what}, trained on {n_train:,} ratings in {score.seconds:.2g} s and scored on {n_test:,} test ratings.
 
-{_metrics_table(metrics)}
+{_metrics(metrics)}
 {pictures}"""
 
 
@@ -123,11 +122,9 @@ def model_note(dataset: str) -> str:
     name = f"mfcore-{dataset}"
     return f"""Recommendations and predicted ratings for {dataset}, by matrix factorisation.
 
-| alias | version |
-|---|---|
-| champion | in use: exports and `mfcore recommend` work from it |
-| previous | the champion before; `mfcore rollback` returns to it |
-| challenger | the last one that was compared with the champion and lost |
+- `champion` is in use: exports and `mfcore recommend` work from it.
+- `previous` was the champion before; `mfcore rollback` returns to it.
+- `challenger` was the last one that lost against a champion.
 
 ```python
 model = mlflow.pyfunc.load_model("models:/{name}@champion")
@@ -145,12 +142,12 @@ def version_note(recipe: Recipe, summary: str, metrics: Mapping[str, float]) -> 
         summary: a sentence or two on what it was trained and measured on.
         metrics: of the recipe, on test ratings.
     """
-    rows = [(f"`{name}`", f"`{_number(value)}`") for name, value in recipe.settings.items()]
-    return f"{summary}\n\n{_metrics_table(metrics)}\n\n{_markdown(('hyper-parameter', 'value'), rows)}\n"
+    settings = ", ".join(f"{name} {_number(value)}" for name, value in recipe.settings.items())
+    return f"{summary}\n\n{_metrics(metrics)}\n\nHyper-parameters: {settings}.\n"
 
 
-def _metrics_table(metrics: Mapping[str, float]) -> str:
-    return _markdown(("metric", "value"), [(_title(name), _number(value)) for name, value in metrics.items()])
+def _metrics(metrics: Mapping[str, float]) -> str:
+    return "\n".join(f"- {_title(name)} **{_number(value)}**" for name, value in metrics.items())
 
 
 def _table(frame: pd.DataFrame) -> str:
@@ -170,8 +167,9 @@ def _table(frame: pd.DataFrame) -> str:
 
 
 def _markdown(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    lines = [head, ["---"] * len(head), *rows]
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+    """A table; its cells end in a space that MLflow's pages, which set columns close together, don't drop."""
+    body = [f"| {'&emsp; | '.join(line)}&emsp; |" for line in (head, *rows)]
+    return "\n".join([body[0], "|---" * len(head) + "|", *body[1:]])
 
 
 def _title(name: str) -> str:
@@ -201,7 +199,12 @@ def _run(experiment_id: str, text: str, run_id: str | None) -> str:
     return text if run_id is None else f"[{text}](#/experiments/{experiment_id}/runs/{run_id})"
 
 
-def _runs(experiment_id: str, text: str, tag: str, mode: str) -> str:
-    """A link to the runs with a tag, on the page for models rather than the one for language models."""
-    query = f"searchFilter={quote(f'tags.{tag}')}&compareRunsMode={mode}&workflowType=machine_learning"
+def _runs(experiment_id: str, text: str, tag: str, metric: str) -> str:
+    """A link to the charts of the runs with a tag, those with the least `metric` first.
+
+    In any order but that of time MLflow shows child runs beside each other, not folded into their
+    parents. The workflow is that of training models; the other one is about language models.
+    """
+    order = f"orderByKey={quote(f'metrics.`{metric}`')}&orderByAsc=true"
+    query = f"searchFilter={quote(f'tags.{tag}')}&{order}&compareRunsMode=CHART&workflowType=machine_learning"
     return f"[{text}](#/experiments/{experiment_id}/runs?{query})"

@@ -182,9 +182,8 @@ class Experiment:
 
     def link_model(self, run_id: str, name: str, version: int) -> None:
         """Show a registered version as what a run made."""
-        model_id = self.client.get_model_version(name, str(version)).model_id
-        if model_id:
-            self.client.log_outputs(run_id, [LoggedModelOutput(model_id, step=0)])
+        source = self.client.get_model_version(name, str(version)).source or ""
+        self.client.log_outputs(run_id, [LoggedModelOutput(model_id_of(source), step=0)])
 
     def has_runs(self, run_ids: Iterable[str]) -> bool:
         """Whether all of these runs are still in the store."""

@@ -1,7 +1,7 @@
 """Figures of a search: what was tried, what mattered, and how trials learnt."""
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -41,6 +41,8 @@ def figures_of(trials: Trials) -> "dict[str, Figure]":
 
 def history(trials: Trials) -> "Figure":
     """Validation RMSE of every trial, and the best so far, by algorithm."""
+    from matplotlib.ticker import MaxNLocator
+
     figure, (axes,) = canvas(size=(8, 4.6))
     ceiling = _ceiling(trials)
     for algorithm, some in trials.items():
@@ -57,7 +59,7 @@ def history(trials: Trials) -> "Figure":
                     np.array(numbers)[points], shown[points], s=22, marker=marker, facecolors=face, edgecolors=colour
                 )
     axes.set(title="Trials and the best so far", xlabel="trial", ylabel="validation RMSE")
-    axes.xaxis.get_major_locator().set_params(integer=True)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     handles, _ = axes.get_legend_handles_labels()
     handles += [axes.scatter([], [], s=22, facecolors=MUTED, edgecolors=MUTED, label="complete")]
     handles += [axes.scatter([], [], s=22, facecolors="none", edgecolors=MUTED, label="pruned")]
@@ -76,7 +78,9 @@ def learning_curves(trials: Trials) -> "Figure":
     for axes, (algorithm, some) in zip(panels, trials.items(), strict=True):
         best = min(some, key=_key)
         for trial in some:
-            bold = {"linewidth": 2.5, "zorder": 3} if trial is best else {"linewidth": 0.8, "alpha": 0.45}
+            bold: dict[str, Any] = (
+                {"linewidth": 2.5, "zorder": 3} if trial is best else {"linewidth": 0.8, "alpha": 0.45}
+            )
             line = axes.plot(range(1, len(trial.curve) + 1), trial.curve, color=colour_of(algorithm), **bold)
             if len(trial.curve) == 1:
                 line[0].set_marker("o")
@@ -107,7 +111,6 @@ def parallel_coordinates(trials: Trials) -> "Figure":
     Wide ranges are logarithmic; the best trial is bold, and the darker a line the better.
     """
     figure, panels = canvas(len(trials), 1, size=(9.5, 3.1 * len(trials) + 0.3))
-    figure.get_layout_engine().set(h_pad=0.12)
     for axes, (algorithm, some) in zip(panels, trials.items(), strict=True):
         _parallel(axes, algorithm, some)
     return figure
