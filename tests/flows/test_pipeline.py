@@ -77,10 +77,27 @@ def test_finalists_and_baselines_are_compared_on_the_same_test_ratings(first: di
         assert {"test_rmse", "test_mae", "test_ndcg_at_10", "test_recall_at_10"} <= set(run.data.metrics)
         if name.startswith("finalist"):
             files = [file.path for file in client().list_artifacts(run.info.run_id, "figures")]
-            assert files == [f"figures/{one}.png" for one in ("calibration", "errors_by_rating", "learning_curve")]
+            drawn = ("calibration", "errors_by_activity", "errors_by_rating", "learning_curve", "popularity")
+            assert files == [f"figures/{one}.png" for one in drawn]
+            assert {one.dataset.name for one in run.inputs.dataset_inputs} == {
+                f"{NAME} train and validation",
+                f"{NAME} test",
+            }
     table = json.loads(Path(client().download_artifacts(first["run_id"], "comparison.json")).read_text())
     assert len(table["data"]) == 6
     assert "figures/comparison.png" in [file.path for file in client().list_artifacts(first["run_id"], "figures")]
+
+
+def test_the_pipelines_run_tells_and_shows_what_was_found(first: dict[str, Any]) -> None:
+    run = client().get_run(first["run_id"])
+    note = run.data.tags["mlflow.note.content"]
+    assert note.startswith("Chosen: ")
+    assert f"[mfcore-{NAME} version 1](#/models/mfcore-{NAME}/versions/1)" in note
+    assert first["export_path"] in note
+    figures = {Path(file.path).stem for file in client().list_artifacts(first["run_id"], "figures")}
+    assert {"optimisation_history", "parameter_importances", "parallel_coordinates", "learning_curves"} <= figures
+    (made,) = run.outputs.model_outputs
+    assert client().get_model_version(f"mfcore-{NAME}", "1").source.endswith(made.model_id)
 
 
 def test_the_winner_beats_the_baselines(first: dict[str, Any]) -> None:
