@@ -56,4 +56,6 @@ def parent_run(experiment: Experiment, name: str, config: PipelineConfig, run_id
 def _flat(config: PipelineConfig) -> dict[str, Any]:
     """The configuration as section.key → value, as MLflow lists parameters."""
     tree = config.model_dump(mode="json")
-    return {f"{section}.{key}": value for section, keys in tree.items() for key, value in keys.items()}
+    return {
+        f"{section}.{key}": value for section, keys in tree.items() for key, value in keys.items() if value is not None
+    }

@@ -24,6 +24,7 @@ from mfcore.metrics import Estimate, Evaluator
 from mfcore.models import Recipe
 from mfcore.settings import Settings
 from mfcore.tracking.finalists import log_comparison, log_scored
+from mfcore.tracking.notes import evaluation_note
 from mfcore.tracking.registry import Registry
 from mfcore.tracking.runs import Experiment
 from mfcore.tuning import Tuned
@@ -45,7 +46,8 @@ def evaluate(
     champion = Registry(settings, studies.dataset).champion()
     with parent_run(experiment, "evaluate", config, run_id) as parent:
         evaluation = score(config, studies, champion.recipe if champion else None, experiment, parent)
-    found = load_evaluation(evaluation)
+        found = load_evaluation(evaluation)
+        experiment.note(parent, evaluation_note(found, experiment.id))
     publish(found, evaluation.dataset)
     rmse = found.score_of(found.chosen).metrics["test_rmse"]
     return report(evaluation, f"{found.chosen} with test RMSE {rmse:.4f}: {found.decision.reason}")
@@ -122,7 +124,8 @@ def train_and_score(
     curves = []
     for scored in score_candidates(candidates, evaluator):
         name = scored.score.candidate.name
-        scores.append(log_scored(experiment, scored, evaluator.known, evaluator.test, snapshot.items, tags, parent))
+        score = log_scored(experiment, scored, evaluator.known, evaluator.test, snapshot.items, tags, parent, data.path)
+        scores.append(score)
         estimates[name] = scored.estimates
         curves.append(scored.curve.frame().assign(model=name))
         logger.info("%s: test RMSE %.4f (%.1f s)", name, scored.score.metrics["test_rmse"], scored.score.seconds)

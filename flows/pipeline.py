@@ -17,9 +17,11 @@ from flows.register import register
 from flows.split import split
 from flows.tune import tune
 from flows.validate import validate
+from mfcore.acceptance import PAGE
 from mfcore.config import PipelineConfig
 from mfcore.data.catalog import resolve
 from mfcore.settings import Settings
+from mfcore.tracking.notes import pipeline_note
 from mfcore.tracking.runs import Experiment
 from mfcore.tuning import search_spaces
 
@@ -80,6 +82,18 @@ def pipeline(config: PipelineConfig = PipelineConfig()) -> PipelineResult:
         metrics = found.score_of(found.chosen).headline
         experiment.log_metrics(run_id, metrics)
         experiment.tag(run_id, {"champion": str(champion.version), "algorithm": champion.recipe.algorithm})
+        experiment.link_model(run_id, champion.name, champion.version)
+        note = pipeline_note(
+            found,
+            experiment_id=experiment.id,
+            ratings=ratings.details,
+            parts=splits.details,
+            split=config.split,
+            champion=champion.uri,
+            export=exported.path,
+            page=ratings.path / PAGE,
+        )
+        experiment.note(run_id, note)
     return PipelineResult(
         dataset=dataset,
         champion=champion.name,

@@ -16,6 +16,7 @@ from mfcore.evaluation import Evaluation, Score
 from mfcore.files import locked
 from mfcore.settings import Settings
 from mfcore.tracking.models import log_bundle
+from mfcore.tracking.notes import version_note
 from mfcore.tracking.registry import Registered, Registry
 from mfcore.tracking.runs import Experiment
 
@@ -91,9 +92,11 @@ def train_on_all(
         fingerprint=key,
         data=data.fingerprint,
         metrics=score.headline,
-        description=(
+        description=version_note(
+            recipe,
             f"{recipe.algorithm} trained on all {len(ratings):,} ratings. "
-            f"Its metrics were measured on split {splits.fingerprint}, by the same recipe without the test ratings."
+            f"Its metrics were measured on split {splits.fingerprint}, by the same recipe without the test ratings.",
+            score.headline,
         ),
     )
 
@@ -111,6 +114,10 @@ def register_challenger(evaluation: Artifact, found: Evaluation, registry: Regis
         fingerprint=fingerprint("challenger", evaluation.fingerprint, score.candidate.name),
         data=data.fingerprint,
         metrics=score.headline,
-        description=f"Turned down: {found.decision.reason}. Trained without the test ratings.",
+        description=version_note(
+            score.candidate.recipe,
+            f"Turned down: {found.decision.reason}. Trained without the test ratings.",
+            score.headline,
+        ),
     )
     registry.set_challenger(version.version)

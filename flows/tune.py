@@ -21,6 +21,7 @@ from mfcore.data.splitting import Split
 from mfcore.models import MODELS, Recipe
 from mfcore.settings import Settings
 from mfcore.terminal import first_interrupt
+from mfcore.tracking.finalists import log_trial_figures
 from mfcore.tracking.registry import Registry
 from mfcore.tracking.runs import Experiment
 from mfcore.tuning import SearchInterrupted, Trial, Tuned, search_space, search_spaces
@@ -44,6 +45,7 @@ def tune(
     champion = Registry(settings, splits.dataset).champion()
     with parent_run(experiment, "tune", config, run_id) as parent:
         studies = search(config, splits, experiment, parent, champion.recipe if champion else None)
+        log_trial_figures(experiment, load_tuned(studies), parent)
     best = {name: f"{tuned.validation_rmse:.4f}" for name, tuned in load_tuned(studies).items()}
     return report(studies, "best validation RMSE " + ", ".join(f"{name} {value}" for name, value in best.items()))
 

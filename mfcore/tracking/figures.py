@@ -7,46 +7,78 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from mfcore.data.ratings import Scale
+from mfcore.curves import CHECKPOINTS
+from mfcore.data.ratings import Ratings, Scale
+from mfcore.models import Factors
+from mfcore.models.lists import top_items
+from mfcore.models.seen import Seen
+from mfcore.tracking.canvas import HELD_OUT, MUTED, TRAIN, canvas, colour_of, epoch_axis
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-__all__ = ["calibration", "compared", "errors_by_rating", "learning_curves"]
+__all__ = [
+    "calibration",
+    "compared",
+    "errors_by_activity",
+    "errors_by_rating",
+    "learning_curves",
+    "popularity",
+]
 
-_TRAIN, _HELD_OUT, _MUTED = "#5b7f95", "#c8553d", "#b9b9b9"
+_GROUPS = 6
+"""Groups of users, or items, by their number of ratings."""
+_MOST_USERS = 2000
+"""Users whose lists are looked at; more would hide each other."""
 
 
 def learning_curves(train: list[float], validation: list[float], chosen: int) -> "Figure":
-    """Training and validation RMSE of one fit by epoch, and the number of epochs of the recipe."""
-    figure, axes = _new("Learning curve", "epoch", "RMSE")
-    axes.plot(range(1, len(train) + 1), train, color=_TRAIN, label="train")
-    axes.plot(range(1, len(validation) + 1), validation, color=_HELD_OUT, label="validation")
-    axes.axvline(chosen, color=_MUTED, linestyle=":", label=f"chosen: {chosen} epochs")
-    axes.set_xscale("log")
+    """RMSE on training and validation ratings after every epoch; the checkpoints stand out.
+
+    Args:
+        train: after epochs 1, 2, ….
+        validation: the same; empty where there was none.
+        chosen: epochs that the recipe trains for.
+    """
+    figure, (axes,) = canvas()
+    curves = (("train", train, TRAIN, "o"), ("validation", validation, HELD_OUT, "s"))
+    for name, curve, colour, marker in curves:
+        if curve:
+            marked = [epoch - 1 for epoch in CHECKPOINTS if epoch <= len(curve)]
+            epochs = range(1, len(curve) + 1)
+            axes.plot(epochs, curve, color=colour, marker=marker, markevery=marked, markersize=5, label=name)
+            if len(curve) <= 100:
+                axes.plot(epochs, curve, color=colour, marker=".", markersize=2.5, linestyle="none")
+    if validation:
+        axes.axvline(chosen, color=MUTED, linestyle=":", label=f"chosen: {chosen} epochs")
+    epoch_axis(axes, max(len(train), len(validation), 1))
+    axes.set(title="Learning curves", ylabel="RMSE")
     axes.legend(frameon=False)
     return figure
 
 
 def calibration(predicted: NDArray[np.float32], actual: NDArray[np.float32], scale: Scale) -> "Figure":
     """Mean actual rating of predictions in twenty bins; on the diagonal, predictions mean what they say."""
-    figure, axes = _new("Calibration on test", "predicted rating", "mean actual rating")
+    figure, (axes,) = canvas()
     edges = np.linspace(scale.minimum, scale.maximum, 21)
     bins = np.clip(np.digitize(predicted, edges) - 1, 0, 19)
     counts = np.bincount(bins, minlength=20)
     used = counts > 0
     means = np.bincount(bins, actual, minlength=20)[used] / counts[used]
     centres = np.bincount(bins, predicted, minlength=20)[used] / counts[used]
-    axes.plot([scale.minimum, scale.maximum], [scale.minimum, scale.maximum], color=_MUTED, linestyle=":")
-    axes.scatter(centres, means, s=8 + 200 * counts[used] / counts.max(), color=_HELD_OUT, alpha=0.8)
-    axes.set_title("Calibration on test (size: number of ratings)")
+    ends = [scale.minimum, scale.maximum]
+    axes.plot(ends, ends, color=MUTED, linestyle=":", label="what was predicted")
+    axes.scatter(centres, means, s=8 + 200 * counts[used] / counts.max(), color=HELD_OUT, alpha=0.8)
+    axes.set(xlabel="predicted rating", ylabel="mean actual rating")
+    axes.set_title("Calibration on test ratings (a dot's area: how many ratings)")
+    axes.legend(frameon=False, loc="upper left")
     return figure
 
 
 def errors_by_rating(predicted: NDArray[np.float32], actual: NDArray[np.float32], scale: Scale) -> "Figure":
     """Distribution of predicted − actual for low to high actual ratings."""
-    figure, axes = _new("Error by actual rating (test)", "actual rating", "predicted − actual")
+    figure, (axes,) = canvas()
     values = np.unique(actual)
     if len(values) > 11:
         edges = np.linspace(scale.minimum, scale.maximum, 9)
@@ -57,36 +89,107 @@ def errors_by_rating(predicted: NDArray[np.float32], actual: NDArray[np.float32]
         labels = [f"{value:g}" for value in values]
     errors = predicted - actual
     used = [g for g in range(len(labels)) if (groups == g).any()]
+    axes.axhline(0, color=MUTED, linestyle=":")
     axes.boxplot(
-        [errors[groups == g] for g in used], tick_labels=[labels[g] for g in used], showfliers=False, widths=0.6
+        [errors[groups == g] for g in used],
+        tick_labels=[labels[g] for g in used],
+        showfliers=False,
+        widths=0.6,
+        medianprops={"color": HELD_OUT, "linewidth": 2},
     )
-    axes.axhline(0, color=_MUTED, linestyle=":")
+    axes.set(title="Error by actual rating, on test ratings", xlabel="actual rating", ylabel="predicted − actual")
+    return figure
+
+
+def errors_by_activity(predicted: NDArray[np.float32], test: Ratings, train: Ratings) -> "Figure":
+    """RMSE for users with few to many training ratings, and for items with few to many.
+
+    Groups have about as many test ratings each; whiskers are 95 % intervals.
+    """
+    figure, axes = canvas(1, 2, size=(9, 4.2), sharey=True)
+    squared = (predicted.astype(np.float64) - test.values) ** 2
+    for one, codes, known, size, title, whose in (
+        (axes[0], test.users, train.users, train.n_users, "Error by activity of the user", "user"),
+        (axes[1], test.items, train.items, train.n_items, "Error by popularity of the item", "item"),
+    ):
+        counts = np.bincount(known, minlength=size)[codes]
+        _by_count(one, counts, squared)
+        one.axhline(np.sqrt(squared.mean()), color=MUTED, linestyle=":", label="all test ratings")
+        one.set(title=title, xlabel=f"training ratings of the {whose}")
+    axes[0].set_ylabel("RMSE on test ratings")
+    axes[0].legend(frameon=False)
+    return figure
+
+
+def _by_count(axes: "Axes", counts: NDArray[np.intp], squared: NDArray[np.float64]) -> None:
+    """RMSE of groups of about equal size, from low to high counts."""
+    edges = np.unique(np.quantile(counts, np.linspace(0, 1, _GROUPS + 1), method="inverted_cdf"))
+    # The first group keeps its lowest count; all others begin above the edge before them.
+    groups = np.maximum(np.searchsorted(edges, counts), 1) - 1 if len(edges) > 1 else np.zeros_like(counts)
+    heights, margins, names = [], [], []
+    for group in np.unique(groups):
+        inside = groups == group
+        errors = squared[inside]
+        rmse = np.sqrt(errors.mean())
+        heights.append(rmse)
+        # RMSE is the root of a mean: its deviation is that of the mean over twice the root.
+        margins.append(1.96 * errors.std() / np.sqrt(len(errors)) / max(2 * rmse, np.finfo(float).tiny))
+        low, high = counts[inside].min(), counts[inside].max()
+        names.append(f"{low}" if low == high else f"{low}–{high}")
+    axes.errorbar(names, heights, yerr=margins, color=TRAIN, marker="o", linestyle="none", capsize=4)
+    axes.margins(x=0.08)
+    axes.tick_params(axis="x", labelrotation=30)
+
+
+def popularity(factors: Factors, train: Ratings, k: int) -> "Figure":
+    """For each user, how popular the items of the list are, beside those of the profile.
+
+    Popularity is the share of users who rated an item, in percent; both axes show means, over
+    the user's training ratings and over the `k` best items that are not among them. Above the
+    diagonal are users who are shown more popular items than they rate.
+    """
+    figure, (axes,) = canvas(size=(6, 5.2))
+    share = 100 * np.bincount(train.items, minlength=train.n_items) / max(1, train.n_users)
+    counts = np.bincount(train.users, minlength=train.n_users)
+    users = np.flatnonzero(counts).astype(np.int32)
+    if len(users) > _MOST_USERS:
+        users = np.sort(np.random.default_rng(0).choice(users, _MOST_USERS, replace=False))
+    profile = np.bincount(train.users, share[train.items], minlength=train.n_users)[users] / counts[users]
+    items, _ = top_items(factors, users, k, Seen.of(train))
+    shown = items >= 0
+    full = shown.any(axis=1)
+    means = np.where(shown, share[items], 0).sum(axis=1)[full] / shown.sum(axis=1)[full]
+    axes.scatter(profile[full], means, s=9, color=HELD_OUT, alpha=0.45, linewidths=0)
+    top = 1.05 * max(profile.max(initial=0), means.max(initial=0), 1e-9)
+    axes.plot([0, top], [0, top], color=MUTED, linestyle=":", label="as popular as what they rate")
+    axes.set(xlim=(0, top), ylim=(0, top))
+    axes.set(title=f"Popularity of the {k} recommended items, a dot a user")
+    axes.set(
+        xlabel="profile: mean share of users who rated the item (%)",
+        ylabel="list: mean share of users who rated the item (%)",
+    )
+    axes.legend(frameon=False, loc="upper left")
     return figure
 
 
 def compared(table: pd.DataFrame, metric: str = "test_rmse") -> "Figure":
-    """One bar a model, best on top."""
+    """One bar a model, best on top, with intervals where the table has columns for them."""
     rows = table.dropna(subset=[metric]).sort_values(metric, ascending=False)
-    figure, axes = _new("Models on the same test ratings", metric, "")
-    colours = [_MUTED if role == "baseline" else _TRAIN for role in rows["role"]]
-    bars = axes.barh(rows["model"], rows[metric], color=colours)
-    axes.bar_label(bars, fmt="%.4f", padding=3)
-    low, high = rows[metric].min(), rows[metric].max()
-    span = max(high - low, 1e-3)
-    axes.set_xlim(low - 0.5 * span, high + 0.4 * span)
+    figure, (axes,) = canvas()
+    hatches = ["//" if role == "baseline" else "" for role in rows["role"]]
+    intervals: dict[str, Any] = {}
+    low, high = rows[metric], rows[metric]
+    if f"{metric}_low" in rows:
+        low, high = rows[f"{metric}_low"].fillna(low), rows[f"{metric}_high"].fillna(high)
+        intervals = {"xerr": [rows[metric] - low, high - rows[metric]], "capsize": 3}
+    bars = axes.barh(
+        rows["model"], rows[metric], color=[colour_of(name) for name in rows["model"]], hatch=hatches, **intervals
+    )
+    for bar in bars:
+        bar.set_edgecolor("white")
+    span = max(high.max() - low.min(), 1e-3)
+    for place, (value, end) in enumerate(zip(rows[metric], high, strict=True)):
+        axes.text(end + 0.02 * span, place, f"{value:.4f}", va="center")
+    axes.set_xlim(low.min() - 0.4 * span, high.max() + 0.25 * span)
+    axes.set(title="Models on the same test ratings (hatched: baselines)", xlabel=metric)
     return figure
-
-
-def _new(title: str, x: str, y: str) -> "tuple[Figure, Axes]":
-    """A figure that belongs to no window system and no global state."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(7, 4.2), layout="constrained")
-    FigureCanvasAgg(figure)
-    axes: Any = figure.add_subplot()
-    axes.set_title(title)
-    axes.set_xlabel(x)
-    axes.set_ylabel(y)
-    axes.spines[["top", "right"]].set_visible(False)
-    return figure, axes

@@ -14,6 +14,7 @@ from mfcore.bundle import Bundle
 from mfcore.errors import NothingToWorkFrom, UsageError
 from mfcore.models import Recipe
 from mfcore.settings import Settings
+from mfcore.tracking.notes import model_note
 from mfcore.tracking.runs import model_id_of, prepare_store
 
 __all__ = ["CHALLENGER", "CHAMPION", "PREVIOUS", "Registered", "Registry", "model_name"]
@@ -89,7 +90,7 @@ class Registry:
         if found is not None:
             return found
         try:
-            self.client.create_registered_model(self.name, description=f"Matrix factorisation of {self.dataset}")
+            self.client.create_registered_model(self.name, description=model_note(self.dataset))
         except MlflowException as error:
             if error.error_code != ErrorCode.Name(RESOURCE_ALREADY_EXISTS):
                 raise

@@ -12,14 +12,16 @@ from typing import Any
 from urllib.parse import urlparse
 
 import mlflow
-from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param, RunStatus, RunTag
+from mlflow.entities import Dataset, DatasetInput, InputTag, LoggedModelOutput, Metric, Param, RunStatus, RunTag
 from mlflow.exceptions import MlflowException
-from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID, MLFLOW_SOURCE_NAME, MLFLOW_USER
+from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID, MLFLOW_RUN_NOTE, MLFLOW_SOURCE_NAME, MLFLOW_USER
 
 from mfcore import __version__
 from mfcore.errors import UsageError
 from mfcore.files import locked
 from mfcore.settings import Settings
+from mfcore.tracking.finished import FinishedRun
+from mfcore.tracking.notes import experiment_note
 from mfcore.tuning import Trial
 
 __all__ = ["Experiment", "model_id_of", "prepare_store"]
@@ -49,9 +51,11 @@ class Experiment:
                 found = self.client.get_experiment_by_name(self.name)
                 if found is None:
                     location = _artifact_location(settings.tracking_uri, self.name)
-                    self.id = self.client.create_experiment(self.name, location, tags={_KIND: _MODEL_TRAINING})
-                else:
-                    self.id = found.experiment_id
+                    made = self.client.create_experiment(self.name, location, tags={_KIND: _MODEL_TRAINING})
+                    found = self.client.get_experiment(made)
+                self.id, self._artifact_location = found.experiment_id, found.artifact_location
+                if MLFLOW_RUN_NOTE not in found.tags:
+                    self.client.set_experiment_tag(self.id, MLFLOW_RUN_NOTE, experiment_note(dataset, self.id))
         except (MlflowException, OSError, UsageError) as error:
             raise _unusable(settings.tracking_uri, error) from error
 
@@ -87,6 +91,14 @@ class Experiment:
         start_time: int | None = None,
     ) -> str:
         """Start a run and return its id."""
+        run = self.client.create_run(self.id, run_name=name, tags=self._tags(tags, parent), start_time=start_time)
+        run_id: str = run.info.run_id
+        if params:
+            self.client.log_batch(run_id, params=[Param(key, str(value)) for key, value in params.items()])
+        return run_id
+
+    def _tags(self, tags: Mapping[str, str] | None, parent: str | None) -> dict[str, str]:
+        """A run's own tags and those that every run has."""
         every = {
             "code_version": __version__,
             "process": _process(),
@@ -95,13 +107,7 @@ class Experiment:
             MLFLOW_USER: _user(),
             **(tags or {}),
         }
-        if parent is not None:
-            every[MLFLOW_PARENT_RUN_ID] = parent
-        run = self.client.create_run(self.id, run_name=name, tags=every, start_time=start_time)
-        run_id: str = run.info.run_id
-        if params:
-            self.client.log_batch(run_id, params=[Param(key, str(value)) for key, value in params.items()])
-        return run_id
+        return every if parent is None else {**every, MLFLOW_PARENT_RUN_ID: parent}
 
     def end_abandoned(self) -> None:
         """Mark runs whose process on this machine is gone as KILLED."""
@@ -121,10 +127,12 @@ class Experiment:
         points = [Metric(name, value, now, epoch) for epoch, value in enumerate(values, start=1)]
         self.client.log_batch(run_id, metrics=points)
 
-    def log_dataset(self, run_id: str, digest: str, source: Path, n_ratings: int, context: str) -> None:
-        """Log ratings as an input of a run, by where they lie and their fingerprint."""
+    def log_dataset(
+        self, run_id: str, digest: str, source: Path, n_ratings: int, context: str, part: str | None = None
+    ) -> None:
+        """Log ratings, or a part of them, as an input of a run, by where they lie and their fingerprint."""
         entity = Dataset(
-            name=self.dataset,
+            name=self.dataset if part is None else f"{self.dataset} {part}",
             digest=digest,
             source_type="local",
             source=json.dumps({"uri": source.as_uri()}),
@@ -139,26 +147,45 @@ class Experiment:
         )
         return {int(run.data.tags["trial"]) for run in runs}
 
+    def has_trials(self, parent: str) -> bool:
+        """Whether trials were logged as children of this run."""
+        wanted = f"tags.stage = 'tune' and tags.`{MLFLOW_PARENT_RUN_ID}` = '{parent}'"
+        return len(self.client.search_runs([self.id], wanted, max_results=1)) > 0
+
     def log_trial(self, trial: Trial, study: str, parent: str, tags: Mapping[str, str]) -> None:
         """Log one finished trial as a run: its hyper-parameters, learning curve and outcome."""
         now = _now()
         own = {"stage": "tune", "algorithm": trial.algorithm, "study": study, "outcome": trial.outcome}
-        own["trial"] = str(trial.number)
-        started = now - int(trial.seconds * 1000)
-        run_id = self.start(trial.name, parent=parent, tags={**tags, **own}, start_time=started)
-        metrics = [Metric("validation_rmse_by_epoch", value, now, epoch) for epoch, value in enumerate(trial.curve, 1)]
+        metrics = [Metric("training_seconds", trial.seconds, now, 0)]
         if trial.validation_rmse is not None:
-            metrics.append(Metric("validation_rmse", trial.validation_rmse, now, 0))
+            metrics.insert(0, Metric("validation_rmse", trial.validation_rmse, now, 0))
         if trial.spread is not None:
             metrics.append(Metric("validation_rmse_spread", trial.spread, now, 0))
-        metrics.append(Metric("training_seconds", trial.seconds, now, 0))
-        params = {"algorithm": trial.algorithm, **trial.params, "n_epochs": len(trial.curve)}
-        self.client.log_batch(run_id, metrics=metrics, params=[Param(key, str(value)) for key, value in params.items()])
-        self.client.set_terminated(run_id)
+        metrics += [Metric("validation_rmse_by_epoch", value, now, epoch) for epoch, value in enumerate(trial.curve, 1)]
+        params = {"algorithm": trial.algorithm, "n_epochs": len(trial.curve), **trial.params}
+        FinishedRun(
+            experiment_id=self.id,
+            artifact_location=self._artifact_location,
+            name=trial.name,
+            tags=self._tags({**tags, **own, "trial": str(trial.number)}, parent),
+            params={key: str(value) for key, value in params.items()},
+            metrics=metrics,
+            started=now - int(trial.seconds * 1000),
+            ended=now,
+        ).log(self.client)
 
     def tag(self, run_id: str, tags: Mapping[str, str]) -> None:
         """Set tags of a run."""
         self.client.log_batch(run_id, tags=[RunTag(key, value) for key, value in tags.items()])
+
+    def note(self, run_id: str, text: str) -> None:
+        """Set a run's description, in Markdown."""
+        self.tag(run_id, {MLFLOW_RUN_NOTE: text})
+
+    def link_model(self, run_id: str, name: str, version: int) -> None:
+        """Show a registered version as what a run made."""
+        source = self.client.get_model_version(name, str(version)).source or ""
+        self.client.log_outputs(run_id, [LoggedModelOutput(model_id_of(source), step=0)])
 
     def has_runs(self, run_ids: Iterable[str]) -> bool:
         """Whether all of these runs are still in the store."""

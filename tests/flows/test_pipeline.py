@@ -80,7 +80,12 @@ def test_finalists_and_baselines_are_compared_on_the_same_test_ratings(first: di
         assert of_lists & set(run.data.metrics) == (set() if name == "baseline-global_mean" else of_lists)
         if name.startswith("finalist"):
             files = [file.path for file in client().list_artifacts(run.info.run_id, "figures")]
-            assert files == [f"figures/{one}.png" for one in ("calibration", "errors_by_rating", "learning_curve")]
+            drawn = ("calibration", "errors_by_activity", "errors_by_rating", "learning_curve", "popularity")
+            assert files == [f"figures/{one}.png" for one in drawn]
+            assert {one.dataset.name for one in run.inputs.dataset_inputs} == {
+                f"{NAME} train and validation",
+                f"{NAME} test",
+            }
     table = json.loads(Path(client().download_artifacts(first["run_id"], "comparison.json")).read_text())
     assert len(table["data"]) == 7
     assert "figures/comparison.png" in [file.path for file in client().list_artifacts(first["run_id"], "figures")]
@@ -115,6 +120,23 @@ def test_the_winner_beats_what_knows_nothing_of_taste(first: dict[str, Any]) -> 
     del baselines["knn"]  # which does, and on so few ratings may be the best of all
     assert len(baselines) == 3
     assert first["metrics"]["test_rmse"] < min(baselines.values())
+
+
+def test_the_pipelines_run_tells_and_shows_what_was_found(first: dict[str, Any]) -> None:
+    run = client().get_run(first["run_id"])
+    note = run.data.tags["mlflow.note.content"]
+    assert note.startswith("Chosen: ")
+    assert f"[mfcore-{NAME} version 1](#/models/mfcore-{NAME}/versions/1)" in note
+    assert first["export_path"] in note
+    figures = {Path(file.path).stem for file in client().list_artifacts(first["run_id"], "figures")}
+    assert {"optimisation_history", "parameter_importances", "parallel_coordinates", "learning_curves"} <= figures
+    (made,) = run.outputs.model_outputs
+    assert client().get_model_version(f"mfcore-{NAME}", "1").source.endswith(made.model_id)
+
+
+def test_the_winner_beats_the_baselines(first: dict[str, Any]) -> None:
+    baselines = [run.data.metrics["test_rmse"] for run in runs(role="baseline")]
+    assert first["metrics"]["test_rmse"] < min(baselines)
 
 
 def test_the_pipelines_run_holds_config_data_and_checks(first: dict[str, Any]) -> None:

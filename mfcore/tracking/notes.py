@@ -1,0 +1,210 @@
+"""What a person reads in MLflow: Markdown beside the experiment, its runs and its models."""
+
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import pandas as pd
+
+from mfcore.config import SplitConfig
+from mfcore.evaluation import Candidate, Evaluation, Score, comparison
+from mfcore.models import Recipe
+
+__all__ = ["evaluation_note", "experiment_note", "finalist_note", "model_note", "pipeline_note", "version_note"]
+
+_CAPITALS = {"rmse", "mae", "ndcg", "map", "mrr"}
+
+
+def experiment_note(dataset: str, experiment_id: str) -> str:
+    """What the experiment holds and where to begin; its first line is all that the list of experiments shows."""
+    compared = _runs(experiment_id, "models beside each other", "stage = 'evaluate'", "test_rmse")
+    trials = _runs(experiment_id, "trials, the best first", "stage = 'tune'", "validation_rmse")
+    return f"""Matrix factorisation of {dataset}: each night's search, the finalists on test ratings, and the champion.
+
+- What a night did and what came of it: the description of a run named `pipeline-…`, and its Artifacts → figures.
+- The {compared}: finalists and baselines of all nights, with their learning curves.
+- The {trials}, named `als-007` and so on.
+- The model in use: [mfcore-{dataset}](#/models/mfcore-{dataset}), alias `champion`.
+
+Parameters and metrics have the same names for all algorithms. `validation_rmse` chooses hyper-parameters; metrics
+named `test_…` were measured once, on ratings that nothing was chosen by; those named `…_by_epoch` are learning curves.
+"""
+
+
+def pipeline_note(
+    found: Evaluation,
+    *,
+    experiment_id: str,
+    ratings: Mapping[str, Any],
+    parts: Mapping[str, Any],
+    split: SplitConfig,
+    champion: str,
+    export: Path,
+    page: Path,
+) -> str:
+    """What a run of the pipeline worked with, found, chose and left behind.
+
+    Args:
+        found: the evaluation.
+        experiment_id: for links.
+        ratings: details of the ratings' artifact: ratings, users, items, quarantined.
+        parts: details of the split's: train, validation, test.
+        split: how ratings were parted.
+        champion: the champion's URI, as in `models:/mfcore-ml-100k/3`.
+        export: folder of the files written.
+        page: the page on the data.
+    """
+    name, _, version = champion.removeprefix("models:/").partition("/")
+    refused = f", {ratings['quarantined']:,} rows refused" if ratings.get("quarantined") else ""
+    return f"""{evaluation_note(found, experiment_id)}
+### Data
+
+{ratings["ratings"]:,} ratings by {ratings["users"]:,} users on {ratings["items"]:,} items{refused}; split \
+({split.method}, seed {split.seed}) into {parts["train"]:,} train, {parts["validation"]:,} validation and \
+{parts["test"]:,} test.
+
+### What came of it
+
+- Champion, trained on all ratings: [{name} version {version}](#/models/{name}/versions/{version})
+- Factors and recommendations: `{export}`
+- The data, looked at: Artifacts → data.html, which lies at `{page}`
+- Pictures of the search and the comparison: Artifacts → figures, of this run or the parent of the models' runs
+"""
+
+
+def evaluation_note(found: Evaluation, experiment_id: str) -> str:
+    """Which model was chosen and why, and all of them in a table."""
+    chosen = found.score_of(found.chosen)
+    runs = {score.candidate.name: score.run_id for score in found.scores}
+    table = comparison(sorted(found.scores, key=lambda score: score is not chosen)).drop(columns="seconds")
+    table["model"] = [
+        _strong(_run(experiment_id, name, runs[name]), name == found.chosen) for name in table["model"].astype(str)
+    ]
+    algorithm = "" if chosen.candidate.recipe.algorithm == found.chosen else f" ({chosen.candidate.recipe.algorithm})"
+    reason = found.decision.reason
+    return f"""Chosen: **{found.chosen}**{algorithm}, test RMSE {chosen.metrics["test_rmse"]:.4f}. \
+{reason[:1].upper()}{reason[1:]}.
+
+{_table(table)}
+
+Each algorithm's best hyper-parameters on validation ratings were trained again on train and validation ratings and \
+scored once on test ratings. The challenger is `{found.challenger}`, the best on validation. Ranking metrics are over \
+all items a user has not rated.
+"""
+
+
+def finalist_note(candidate: Candidate, score: Score, n_train: int, n_test: int) -> str:
+    """What the run of a scored candidate shows."""
+    what = {
+        "finalist": f"The best hyper-parameters found for `{candidate.recipe.algorithm}`",
+        "champion": f"The present champion's hyper-parameters (`{candidate.recipe.algorithm}`)",
+        "baseline": "A baseline, which a recommender has to beat",
+    }[candidate.role]
+    validation = {} if candidate.validation_rmse is None else {"validation_rmse": candidate.validation_rmse}
+    metrics = {**validation, **score.headline}
+    pictures = "" if candidate.role == "baseline" else _PICTURES
+    return f"""{what}, trained on {n_train:,} ratings in {score.seconds:.2g} s and scored on {n_test:,} test ratings.
+
+{_metrics(metrics)}
+{pictures}"""
+
+
+_PICTURES = """
+Artifacts → figures: learning curves, calibration, error by actual rating, error by activity of users and popularity \
+of items, popularity of recommendations. Every metric on every slice of users and items: Artifacts → evaluation.json.
+"""
+
+
+def model_note(dataset: str) -> str:
+    """What the registered model is and how it is used."""
+    name = f"mfcore-{dataset}"
+    return f"""Recommendations and predicted ratings for {dataset}, by matrix factorisation.
+
+- `champion` is in use: exports and `mfcore recommend` work from it.
+- `previous` was the champion before; `mfcore rollback` returns to it.
+- `challenger` was the last one that lost against a champion.
+
+```python
+model = mlflow.pyfunc.load_model("models:/{name}@champion")
+model.predict(pd.DataFrame({{"user_id": [196], "item_id": [242]}}))  # ratings
+model.predict(pd.DataFrame({{"user_id": [196]}}), params={{"k": 10}})  # lists
+```
+"""
+
+
+def version_note(recipe: Recipe, summary: str, metrics: Mapping[str, float]) -> str:
+    """How a version was made and how good it is.
+
+    Args:
+        recipe: what it was made by.
+        summary: a sentence or two on what it was trained and measured on.
+        metrics: of the recipe, on test ratings.
+    """
+    settings = ", ".join(f"{name} {_number(value)}" for name, value in recipe.settings.items())
+    return f"{summary}\n\n{_metrics(metrics)}\n\nHyper-parameters: {settings}.\n"
+
+
+def _metrics(metrics: Mapping[str, float]) -> str:
+    return "\n".join(f"- {_title(name)} **{_number(value)}**" for name, value in metrics.items())
+
+
+def _table(frame: pd.DataFrame) -> str:
+    """A frame; columns such as test_rmse_low and test_rmse_high become the interval beside test_rmse."""
+    ends = {name for name in frame.columns if name.removesuffix("_low").removesuffix("_high") in set(frame) - {name}}
+    shown = [name for name in frame.columns if name not in ends]
+    rows = []
+    for _, row in frame.iterrows():
+        cells = []
+        for name in shown:
+            cell = _number(row[name])
+            if cell and f"{name}_low" in ends and pd.notna(row[f"{name}_low"]):
+                cell += f" ({_number(row[f'{name}_low'])} to {_number(row[f'{name}_high'])})"
+            cells.append(cell)
+        rows.append(cells)
+    return _markdown([_title(name) for name in shown], rows)
+
+
+def _markdown(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """A table; its cells end in a space that MLflow's pages, which set columns close together, don't drop."""
+    body = [f"| {'&emsp; | '.join(line)}&emsp; |" for line in (head, *rows)]
+    return "\n".join([body[0], "|---" * len(head) + "|", *body[1:]])
+
+
+def _title(name: str) -> str:
+    """A metric's name as people write it.
+
+    >>> _title("test_ndcg_at_10"), _title("validation_rmse"), _title("role")
+    ('test NDCG@10', 'validation RMSE', 'role')
+    """
+    words = name.replace("_at_", "@").split("_")
+    return " ".join(word.upper() if word.partition("@")[0] in _CAPITALS else word for word in words)
+
+
+def _number(value: Any) -> str:
+    """Four decimals; nothing where there is no value."""
+    if value is None or (isinstance(value, float) and math.isnan(value)):
+        return ""
+    if not isinstance(value, float):
+        return str(value)
+    return f"{value:.4f}" if abs(value) >= 0.01 else f"{value:.3g}"
+
+
+def _strong(text: str, is_strong: bool) -> str:
+    return f"**{text}**" if is_strong else text
+
+
+def _run(experiment_id: str, text: str, run_id: str | None) -> str:
+    return text if run_id is None else f"[{text}](#/experiments/{experiment_id}/runs/{run_id})"
+
+
+def _runs(experiment_id: str, text: str, tag: str, metric: str) -> str:
+    """A link to the charts of the runs with a tag, those with the least `metric` first.
+
+    In any order but that of time MLflow shows child runs beside each other, not folded into their
+    parents. The workflow is that of training models; the other one is about language models.
+    """
+    order = f"orderByKey={quote(f'metrics.`{metric}`')}&orderByAsc=true"
+    query = f"searchFilter={quote(f'tags.{tag}')}&{order}&compareRunsMode=CHART&workflowType=machine_learning"
+    return f"[{text}](#/experiments/{experiment_id}/runs?{query})"

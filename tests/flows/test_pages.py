@@ -1,0 +1,180 @@
+"""What a person sees who opens MLflow: its pages, rendered by a browser, on the store of a small run."""
+
+import json
+import os
+import shutil
+import subprocess
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.flows.conftest import BIN, SMALL, Mfcore, free_port, stop, wait_for
+
+BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+DRIVER = shutil.which("chromedriver")
+NAME = "synthetic-120x60-3000"
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(not (BROWSER and DRIVER), reason="needs Chromium and chromedriver on the PATH"),
+]
+
+Page = Callable[..., str]
+
+
+@pytest.fixture(scope="module")
+def first(mfcore: Mfcore) -> dict[str, Any]:
+    outcome = mfcore("run", "--dataset", SMALL, "--trials", 5, "--json")
+    assert outcome.code == 0, outcome.err
+    document: dict[str, Any] = outcome.document
+    return document
+
+
+@pytest.fixture(scope="module")
+def url(first: dict[str, Any], place: Path) -> Iterator[str]:
+    """MLflow's pages, as `mfcore ui` opens them."""
+    port = free_port()
+    with (place / "ui.log").open("wb") as log:
+        command = [str(BIN / "mfcore"), "ui", "--port", str(port)]
+        server = subprocess.Popen(
+            command, cwd=place, env=dict(os.environ), stdout=log, stderr=log, start_new_session=True
+        )
+        try:
+            wait_for(f"http://127.0.0.1:{port}/health", server)
+            yield f"http://127.0.0.1:{port}/#"
+        finally:
+            stop(server)
+
+
+@pytest.fixture(scope="module")
+def page(url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Page]:
+    """Open a page, wait until it shows all of `wanted`, and return its text."""
+    from selenium.common.exceptions import StaleElementReferenceException, TimeoutException
+    from selenium.webdriver import Chrome, ChromeOptions
+    from selenium.webdriver.chrome.service import Service
+    from selenium.webdriver.support.ui import WebDriverWait
+
+    options = ChromeOptions()
+    options.binary_location = str(BROWSER)
+    profile = tmp_path_factory.mktemp("browser")
+    for flag in ("headless", "no-sandbox", "disable-gpu", "disable-quic", "no-first-run", "disable-sync",
+                 "disable-dev-shm-usage", "disable-background-networking", "disable-component-update",
+                 "window-size=1900,1300", f"user-data-dir={profile}"):  # fmt: skip
+        options.add_argument(f"--{flag}")
+    browser = Chrome(options=options, service=Service(DRIVER))
+    seen = ""
+
+    def shows(wanted: tuple[str, ...]) -> Callable[[Chrome], bool]:
+        def look(driver: Chrome) -> bool:
+            nonlocal seen
+            # Descriptions longer than a few lines are folded.
+            driver.execute_script(
+                "for (const b of document.querySelectorAll('button')) if (b.textContent == 'Show more') b.click()"
+            )
+            seen = driver.find_element("tag name", "body").text
+            return all(text in seen for text in wanted)
+
+        return look
+
+    def open_page(path: str, *wanted: str) -> str:
+        browser.get("about:blank")
+        browser.get(url + path)
+        waiting = WebDriverWait(browser, 60, ignored_exceptions=[StaleElementReferenceException])
+        try:
+            waiting.until(shows(wanted))
+        except TimeoutException:
+            missing = [text for text in wanted if text not in seen]
+            pytest.fail(f"{path} does not show {missing}, but:\n{seen}")
+        return seen
+
+    try:
+        yield open_page
+    finally:
+        browser.quit()
+
+
+@pytest.fixture(scope="module")
+def experiment(first: dict[str, Any], place: Path) -> Any:
+    from mfcore.settings import Settings
+    from mfcore.tracking.runs import Experiment
+
+    return Experiment(Settings.read(), NAME)
+
+
+def runs(experiment: Any, **tags: str) -> list[Any]:
+    wanted = " and ".join(f"tags.{name} = '{value}'" for name, value in tags.items())
+    return list(experiment.client.search_runs([experiment.id], wanted))
+
+
+def test_the_list_of_experiments_says_what_each_is(page: Page, first: dict[str, Any]) -> None:
+    page("/experiments", f"mfcore/{NAME}", "Matrix factorisation of")
+
+
+def test_the_experiment_says_where_to_look_and_lists_the_night(
+    page: Page, first: dict[str, Any], experiment: Any
+) -> None:
+    page(f"/experiments/{experiment.id}/runs?workflowType=machine_learning", "each night's search", "pipeline-")
+
+
+def test_the_notes_links_lay_models_and_trials_beside_each_other(page: Page, experiment: Any) -> None:
+    note = experiment.client.get_experiment(experiment.id).tags["mlflow.note.content"]
+    links = [part.partition(")")[0] for part in note.split("](#")[1:]]
+    compared, trials, model = links
+    charts = ("test_rmse", "train_rmse_by_epoch", "validation_rmse_by_epoch")
+    page(compared, "finalist-als", "finalist-sgd", "finalist-pmf", "baseline-bias", *charts)
+    page(trials, "als-000", "sgd-004", "pmf-002", "validation_rmse_by_epoch", "15 matching runs")
+    page(model, f"mfcore-{NAME}", "@ champion")
+
+
+def test_the_nights_run_says_what_was_chosen_and_why(page: Page, first: dict[str, Any], experiment: Any) -> None:
+    run = experiment.client.get_run(first["run_id"])
+    chosen = f"{first['metrics']['test_rmse']:.4f}"
+    page(
+        f"/experiments/{experiment.id}/runs/{first['run_id']}",
+        run.info.run_name, "Chosen: ", "There was no champion to compare with", chosen, "validation RMSE",
+        "test NDCG@10",
+        "most_popular", "3,000 ratings by 120 users on 60 items", first["export_path"],
+        f"mfcore-{NAME} version 1",
+    )  # fmt: skip
+
+
+def test_figures_of_the_search_and_of_a_finalist_are_there_and_drawn(
+    page: Page, first: dict[str, Any], experiment: Any
+) -> None:
+    searched = (
+        "comparison",
+        "learning_curves",
+        "optimisation_history",
+        "parallel_coordinates",
+        "parameter_importances",
+    )
+    files = [f"{name}.png" for name in searched]
+    page(f"/experiments/{experiment.id}/runs/{first['run_id']}/artifacts/figures", *files, "data.html")
+    (finalist,) = runs(experiment, role="finalist", algorithm="als")
+    drawn = ("calibration", "errors_by_activity", "errors_by_rating", "learning_curve", "popularity")
+    files = [f"{name}.png" for name in drawn]
+    page(f"/experiments/{experiment.id}/runs/{finalist.info.run_id}/artifacts/figures", *files, "evaluation.json")
+
+
+def test_a_finalist_shows_its_data_model_and_metrics(page: Page, experiment: Any) -> None:
+    (finalist,) = runs(experiment, role="finalist", algorithm="als")
+    page(
+        f"/experiments/{experiment.id}/runs/{finalist.info.run_id}",
+        "finalist-als", "The best hyper-parameters found for als", f"{NAME} train and validation", "test_rmse",
+        f"{finalist.data.metrics['test_rmse']:.4f}", "n_factors",
+    )  # fmt: skip
+
+
+def test_finalists_are_compared_by_test_error_in_parallel_coordinates(page: Page, experiment: Any) -> None:
+    ids = json.dumps([run.info.run_id for run in runs(experiment, role="finalist")])
+    page(
+        f"/compare-runs?runs={ids}&experiments=%5B%22{experiment.id}%22%5D",
+        "Comparing 3 Runs", "Parallel Coordinates Plot", "Scatter Plot", "test_rmse", "finalist-pmf", "reg_user",
+    )  # fmt: skip
+
+
+def test_the_champions_version_says_how_good_it_is(page: Page, first: dict[str, Any]) -> None:
+    value = f"{first['metrics']['test_rmse']:.4f}"
+    page(f"/models/mfcore-{NAME}/versions/1", "trained on all", "test RMSE", value, "Hyper-parameters", "@ champion")

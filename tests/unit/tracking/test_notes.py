@@ -1,0 +1,93 @@
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from mfcore.config import SplitConfig
+from mfcore.evaluation import BASELINES, Candidate, Evaluation, Score
+from mfcore.gate import Decision
+from mfcore.models import Recipe
+from mfcore.tracking.notes import (
+    _table,
+    evaluation_note,
+    experiment_note,
+    finalist_note,
+    model_note,
+    pipeline_note,
+    version_note,
+)
+
+RECIPE = Recipe(algorithm="als", params={"n_factors": 8})
+FINALIST = Candidate(name="als", role="finalist", recipe=RECIPE, validation_rmse=0.95)
+
+
+def score(candidate: Candidate, rmse: float) -> Score:
+    metrics: Any = {"test_rmse": rmse, "test_mae": rmse - 0.2, "test_ndcg_at_10": 0.0712, "test_recall_at_10": 0.0034}
+    return Score(candidate=candidate, metrics=metrics, seconds=1.25, run_id=f"run-of-{candidate.name}")
+
+
+@pytest.fixture
+def found() -> Evaluation:
+    return Evaluation(
+        scores=[score(BASELINES[1], 0.99), score(FINALIST, 0.9234)],
+        challenger="als",
+        chosen="als",
+        decision=Decision(promote=True, challenger_rmse=0.9234, reason="a better recipe"),
+    )
+
+
+def test_the_pipelines_note_says_what_was_run_chosen_and_left_where(found: Evaluation) -> None:
+    note = pipeline_note(
+        found,
+        experiment_id="7",
+        ratings={"ratings": 100_000, "users": 943, "items": 1682, "quarantined": 12},
+        parts={"train": 80_000, "validation": 10_000, "test": 9_999},
+        split=SplitConfig(method="random", seed=3),
+        champion="models:/mfcore-films/12",
+        export=Path("/exports/films/12"),
+        page=Path("/home/data.html"),
+    )
+    assert note.startswith("Chosen: **als**, test RMSE 0.9234. A better recipe.\n")
+    rows = [line for line in note.splitlines() if line.startswith("|")]
+    assert [line.count("|") for line in rows] == [rows[0].count("|")] * 4
+    assert "test RMSE" in rows[0] and "test NDCG@10" in rows[0]
+    assert rows[2].startswith("| **[als](#/experiments/7/runs/run-of-als)**")
+    assert "0.9234" in rows[2] and "0.0034" in rows[2] and "0.9500" in rows[2]
+    assert "[bias]" in rows[3]
+    assert "100,000 ratings by 943 users on 1,682 items, 12 rows refused" in note
+    assert "(random, seed 3) into 80,000 train, 10,000 validation and 9,999 test" in note
+    assert "[mfcore-films version 12](#/models/mfcore-films/versions/12)" in note
+    assert "`/exports/films/12`" in note and "`/home/data.html`" in note
+
+
+def test_a_champion_that_stays_is_named_with_its_algorithm(found: Evaluation) -> None:
+    champion = Candidate(name="champion", role="champion", recipe=RECIPE)
+    stayed = found.model_copy(update={"scores": [*found.scores, score(champion, 0.91)], "chosen": "champion"})
+    assert evaluation_note(stayed, "1").startswith("Chosen: **champion** (als), test RMSE 0.9100.")
+
+
+def test_the_note_of_a_finalist_names_its_figures_and_a_baselines_does_not() -> None:
+    finalist = finalist_note(FINALIST, score(FINALIST, 0.92), 90_000, 10_000)
+    assert "trained on 90,000 ratings in 1.2 s and scored on 10,000 test ratings" in finalist
+    assert "- validation RMSE **0.9500**" in finalist and "- test RMSE **0.9200**" in finalist
+    assert "calibration" in finalist
+    assert "calibration" not in finalist_note(BASELINES[0], score(BASELINES[0], 1.1), 90_000, 10_000)
+
+
+def test_columns_of_intervals_stand_beside_their_value() -> None:
+    import pandas as pd
+
+    frame = pd.DataFrame(
+        {"model": ["a", "b"], "test_rmse": [0.9, 1.0], "test_rmse_low": [0.8, None], "test_rmse_high": [0.95, None]}
+    )
+    table = _table(frame)
+    assert "low" not in table
+    assert "0.9000 (0.8000 to 0.9500)&emsp;" in table
+    assert "1.0000&emsp;" in table
+
+
+def test_what_the_registry_and_the_list_of_experiments_show() -> None:
+    assert "\n" not in experiment_note("films", "1").partition("\n")[0]
+    assert 'load_model("models:/mfcore-films@champion")' in model_note("films")
+    version = version_note(RECIPE, "als trained on all ratings.", {"test_rmse": 0.92})
+    assert version.startswith("als trained on all ratings.") and "n_factors 8" in version and "**0.9200**" in version
