@@ -105,7 +105,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 @pytest.fixture(scope="module")
 def mfcore(place: Path, prefect_server: dict[str, str]) -> Iterator[Mfcore]:
     """Call the command in this process: `mfcore("run", "--trials", "3")`."""
-    from prefect.settings import PREFECT_API_URL, PREFECT_HOME, temporary_settings
+    from prefect.settings import PREFECT_API_URL, PREFECT_FLOWS_HEARTBEAT_FREQUENCY, PREFECT_HOME, temporary_settings
 
     from mfcore import cli
 
@@ -121,5 +121,7 @@ def mfcore(place: Path, prefect_server: dict[str, str]) -> Iterator[Mfcore]:
         return Outcome(code, out.getvalue(), err.getvalue())
 
     api, home = prefect_server["PREFECT_API_URL"], prefect_server["PREFECT_HOME"]
-    with temporary_settings({PREFECT_API_URL: api, PREFECT_HOME: home}):
+    # Heartbeats cost a second at the end of each flow; the scheduled run keeps them.
+    settings = {PREFECT_API_URL: api, PREFECT_HOME: home, PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None}
+    with temporary_settings(settings):
         yield call

@@ -134,11 +134,6 @@ def test_the_pipelines_run_tells_and_shows_what_was_found(first: dict[str, Any])
     assert client().get_model_version(f"mfcore-{NAME}", "1").source.endswith(made.model_id)
 
 
-def test_the_winner_beats_the_baselines(first: dict[str, Any]) -> None:
-    baselines = [run.data.metrics["test_rmse"] for run in runs(role="baseline")]
-    assert first["metrics"]["test_rmse"] < min(baselines)
-
-
 def test_the_pipelines_run_holds_config_data_and_checks(first: dict[str, Any]) -> None:
     run = client().get_run(first["run_id"])
     assert run.info.status == "FINISHED"

@@ -50,10 +50,10 @@ def test_fixed_values_of_other_kinds() -> None:
 
 def test_a_start_holds_to_what_is_fixed_but_not_to_the_ranges() -> None:
     space = space_of("n_factors = [4, 8]\nnonnegative = true")
-    champion = MODELS["als"](n_factors=100, reg_user=7.0, seed=5).model_dump()
+    champion = MODELS["als"](n_factors=100, reg_user=70.0, seed=5).model_dump()
     defaults, second = space.starts(champion, seed=1)
     assert (defaults["n_factors"], defaults["nonnegative"]) == (64, True)
-    assert (second["n_factors"], second["reg_user"], second["nonnegative"], second["seed"]) == (100, 7.0, True, 5)
+    assert (second["n_factors"], second["reg_user"], second["nonnegative"], second["seed"]) == (100, 70.0, True, 5)
     assert "n_epochs" not in second
     assert not space.holds(second, seed=1)
     assert space.holds(space.complete({"n_factors": 4}, seed=1), seed=1)

@@ -1,11 +1,11 @@
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from mfcore.config import SplitConfig
 from mfcore.evaluation import BASELINES, Candidate, Evaluation, Score
 from mfcore.gate import Decision
+from mfcore.metrics import Measure
 from mfcore.models import Recipe
 from mfcore.tracking.notes import (
     _table,
@@ -22,14 +22,17 @@ FINALIST = Candidate(name="als", role="finalist", recipe=RECIPE, validation_rmse
 
 
 def score(candidate: Candidate, rmse: float) -> Score:
-    metrics: Any = {"test_rmse": rmse, "test_mae": rmse - 0.2, "test_ndcg_at_10": 0.0712, "test_recall_at_10": 0.0034}
-    return Score(candidate=candidate, metrics=metrics, seconds=1.25, run_id=f"run-of-{candidate.name}")
+    values = {"rmse": rmse, "mae": rmse - 0.2, "ndcg_at_10": 0.0712, "recall_at_10": 0.0034, "hit_rate_at_10": 0.3}
+    measures = [Measure(metric=name, value=value, n=100, reason="few users") for name, value in values.items()]
+    return Score(candidate=candidate, measures=measures, seconds=1.25, run_id=f"run-of-{candidate.name}")
 
 
 @pytest.fixture
 def found() -> Evaluation:
     return Evaluation(
         scores=[score(BASELINES[1], 0.99), score(FINALIST, 0.9234)],
+        comparisons=[],
+        slices={},
         challenger="als",
         chosen="als",
         decision=Decision(promote=True, challenger_rmse=0.9234, reason="a better recipe"),
