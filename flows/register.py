@@ -83,7 +83,7 @@ def train_on_all(
     }
     with experiment.run(f"register-{recipe.algorithm}", parent=parent, tags=tags, params=params) as run_id:
         model_uri = log_bundle(bundle, run_id, recipe.algorithm, tags, params)
-        experiment.log_metrics(run_id, score.metrics, model_uri=model_uri)
+        experiment.log_metrics(run_id, score.headline, model_uri=model_uri)
         experiment.log_dataset(run_id, data.fingerprint, data.path, len(ratings), "training")
     return registry.add(
         model_uri,

@@ -29,7 +29,7 @@ __all__ = [
     "evaluate",
 ]
 
-HEADLINE = ("rmse", "mae", "ndcg", "recall", "hit_rate")
+HEADLINE = ("rmse", "mae", "ndcg", "recall", "coverage", "popularity_lift")
 """Metrics that are shown where there is no room for all; those of lists at the first k."""
 
 

@@ -53,7 +53,7 @@ def log_scored(
     candidate = score.candidate
     params = candidate.recipe.settings
     own = {**tags, "algorithm": candidate.recipe.algorithm, "role": candidate.role}
-    metrics = {**score.metrics, "training_seconds": score.seconds}
+    metrics = {**score.headline, "training_seconds": score.seconds}
     if candidate.validation_rmse is not None:
         metrics["validation_rmse"] = candidate.validation_rmse
     with experiment.run(f"{candidate.role}-{candidate.name}", parent=parent, tags=own, params=params) as run_id:
@@ -88,7 +88,8 @@ def log_measures(
 ) -> None:
     """Log what is compared between runs as metrics, and everything as a table, `evaluation.json`.
 
-    A chart view with hundreds of metrics shows nothing: slices and intervals belong in the table.
+    MLflow draws a chart for each metric, in the order of their names: among three dozen nobody
+    finds the one that matters. Slices, intervals and the rest belong in the table.
 
     Args:
         experiment: where to.
@@ -116,11 +117,6 @@ def log_trial_figures(experiment: Experiment, tuned: Mapping[str, Tuned], run_id
     """
     if experiment.has_trials(run_id):
         _log_figures(experiment, run_id, figures_of({name: found.trials for name, found in tuned.items()}))
-
-
-def _measures(score: Score) -> pd.DataFrame:
-    """The metrics, a row each."""
-    return pd.DataFrame([{"metric": name, "value": value} for name, value in score.metrics.items()])
 
 
 def _log_figures(experiment: Experiment, run_id: str, pictures: "Mapping[str, Figure]") -> None:

@@ -61,7 +61,7 @@ def page(url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Page]:
     profile = tmp_path_factory.mktemp("browser")
     for flag in ("headless", "no-sandbox", "disable-gpu", "disable-quic", "no-first-run", "disable-sync",
                  "disable-dev-shm-usage", "disable-background-networking", "disable-component-update",
-                 "window-size=1900,1300", f"user-data-dir={profile}"):  # fmt: skip
+                 "window-size=1900,2400", f"user-data-dir={profile}"):  # fmt: skip
         options.add_argument(f"--{flag}")
     browser = Chrome(options=options, service=Service(DRIVER))
     seen = ""

@@ -64,7 +64,8 @@ def test_baselines_stand_beside_the_finalists(scored: dict[str, Scored]) -> None
         "test_mae",
         "test_ndcg_at_4",
         "test_recall_at_4",
-        "test_hit_rate_at_4",
+        "test_coverage_at_4",
+        "test_popularity_lift_at_4",
     ]
     assert list(scored["global_mean"].score.headline) == ["test_rmse", "test_mae"]
     with pytest.raises(KeyError, match="accuracy of all"):
