@@ -9,7 +9,7 @@ import pytest
 _EVALUATE = """
 import json, resource, sys, time
 import numpy as np, pandas as pd
-from mfcore.bench import planted
+from mfcore.bench.speed import planted
 from mfcore.config import SplitConfig
 from mfcore.data.splitting import split
 from mfcore.evaluation import BASELINES, comparisons
