@@ -53,8 +53,8 @@ class ALS(Recommender):
         "n_factors": Range(8, 128, log=True),
         "reg_user": Range(0.03, 10, log=True),
         "reg_item": Range(0.03, 3, log=True),
-        "reg_user_bias": Range(0.0001, 0.1, log=True),
-        "reg_item_bias": Range(0.001, 1, log=True),
+        "reg_user_bias": Range(0.03, 10, log=True),
+        "reg_item_bias": Range(0.03, 10, log=True),
         "reg_exponent": Range(0.3, 1),
     }
 

@@ -16,6 +16,9 @@ __all__ = ["SGD"]
 
 Codes = NDArray[np.int32]
 
+_START = 0.01
+"""Standard deviation of factors before the first epoch."""
+
 
 class SGD(Recommender):
     r"""Biased matrix factorisation by stochastic gradient descent, one rating at a time.
@@ -33,6 +36,10 @@ class SGD(Recommender):
     The rate of epoch t, counted from 0, is η · `decay`^t. Ratings are visited in a new random order each epoch,
     within blocks of users × items that never share a row, so that the blocks of a round run
     in parallel and the result has the same bits for any number of threads.
+
+    Epochs end before the descent does, so no closed form gives a trained row. A new user's row is
+    the most likely one where rows are normal with the trained users' second moments about zero,
+    and errors with the last epoch's mean square.
 
     Sources: Funk, "Netflix update: try this at home", 2006; Koren, Bell, Volinsky, "Matrix
     factorization techniques for recommender systems", IEEE Computer 42(8), 2009; Gemulla,
@@ -93,6 +100,7 @@ class _Descent(Training):
         self.recommender, self.ratings = recommender, ratings
         self.units = Units.of(ratings, spread(ratings))
         self.random = np.random.default_rng(recommender.seed)
+        self.loss = float(len(ratings))
         groups, sides = [], []
         for codes, n_rows in ((ratings.users, ratings.n_users), (ratings.items, ratings.n_items)):
             counts = np.bincount(codes, minlength=n_rows)
@@ -107,7 +115,7 @@ class _Descent(Training):
         """Small random rows, zero for those without ratings: nothing is known of them."""
         block = Block.zeros(len(counts), size)
         shape = (len(counts), self.recommender.n_factors)
-        block.factors[:, : shape[1]] = np.float32(0.01) * self.random.standard_normal(shape, dtype=np.float32)
+        block.factors[:, : shape[1]] = np.float32(_START) * self.random.standard_normal(shape, dtype=np.float32)
         block.factors[counts == 0] = 0
         return block
 
@@ -125,16 +133,32 @@ class _Descent(Training):
     def _count(self, loss: float) -> None:
         """An epoch more, whose errors were finite or else."""
         self.epoch += 1
+        self.loss = loss
         rate = self.recommender.learning_rate
         self.check_finite(self.recommender, f"a smaller learning_rate, such as {rate / 4:.2g}", np.array([loss]))
 
     def factors(self) -> Factors:
         """A copy of both sides as they are now."""
         r = self.recommender
-        # Where the gradient vanishes a user's row is the ridge solution with n_u · reg.
-        user_prior = Prior.ridge(r.n_factors, r.reg_user, r.reg_user_bias)
-        item_prior = Prior.ridge(r.n_factors, r.reg_item, r.reg_item_bias)
-        return self.units.factors(self.ratings, self.users, self.items, (user_prior, item_prior), exponent=1.0)
+        priors = self._spread_of_users(), Prior.ridge(r.n_factors, r.reg_item, r.reg_item_bias)
+        return self.units.factors(self.ratings, self.users, self.items, priors, exponent=0.0)
+
+    def _spread_of_users(self) -> Prior:
+        """Rows as the trained ones are spread about zero, in units of the noise's precision: σ² E[row rowᵀ]⁻¹.
+
+        One more row, as small as they all were at the start, and one more rating, off by a
+        standard deviation, keep it from being singular.
+        """
+        from threadpoolctl import threadpool_limits
+
+        k = self.recommender.n_factors
+        rows = np.column_stack([self.users.factors[:, :k], self.users.bias])
+        with threadpool_limits(1, "blas"):  # another number of threads would be other bits
+            moment = (rows.T @ rows).astype(np.float64) + _START**2 * np.eye(k + 1)
+            moment /= np.count_nonzero(rows.any(axis=1)) + 1
+            noise = (self.loss + 1) / (len(self.ratings) + 1)
+            precision = noise * np.linalg.inv(moment)
+        return Prior(precision.astype(np.float32), np.zeros(k + 1, np.float32))
 
 
 class _Adam(_Descent):

@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 
 from mfcore.data.ratings import Ratings, Scale
+from mfcore.data.synthetic import synthesize
 from mfcore.errors import TrainingDiverged
 from mfcore.metrics import rmse
 from mfcore.models import SGD
@@ -98,3 +99,19 @@ def test_rows_without_ratings_in_a_batch_stay_as_they_are() -> None:
 def test_only_huge_rates_make_adam_diverge() -> None:
     with pytest.raises(TrainingDiverged, match="smaller learning_rate"):
         SGD(optimizer="adam", learning_rate=1e18).fit(planted()[0])
+
+
+@pytest.mark.parametrize("n_known", [1, 5, 20])
+def test_somebody_new_is_served_by_few_ratings_no_worse_than_by_none(n_known: int) -> None:
+    found = synthesize(600, 150, 18_000, seed=3)
+    ratings = Ratings.from_frame(found.frame, found.scale)
+    is_new = np.isin(ratings.users, np.flatnonzero(np.bincount(ratings.users) >= 30)[::8])
+    factors = SGD(n_factors=32, n_epochs=12, reg_user=0.01, reg_item=0.01).fit(ratings.take(np.flatnonzero(~is_new)))
+    errors: list[list[float]] = [[], []]
+    for user in np.unique(ratings.users[is_new]):
+        own = ratings.take(np.random.default_rng(user).permutation(np.flatnonzero(ratings.users == user)))
+        rest = own.items[20:]
+        for known, error in ((0, errors[0]), (n_known, errors[1])):
+            predicted = factors.fold_in(own.items[:known], own.values[:known]).predict(np.zeros_like(rest), rest)
+            error.extend(np.square(predicted - own.values[20:]))
+    assert np.mean(errors[1]) < np.mean(errors[0])
