@@ -17,13 +17,13 @@ RECIPES = {
     "als": Recipe(
         algorithm="als",
         params={
-            "n_factors": 128,
-            "n_epochs": 4,
-            "reg_exponent": 0.453,
-            "reg_user": 2.47,
-            "reg_item": 0.75,
-            "reg_user_bias": 0.0035,
-            "reg_item_bias": 0.677,
+            "n_factors": 119,
+            "n_epochs": 5,
+            "reg_exponent": 0.491,
+            "reg_user": 0.442,
+            "reg_item": 2.35,
+            "reg_user_bias": 0.423,
+            "reg_item_bias": 0.648,
         },
     ),
     "sgd": Recipe(

@@ -52,18 +52,18 @@ class ALS(Recommender):
     space: ClassVar[dict[str, Range]] = {
         "n_factors": Range(8, 128, log=True),
         "reg_user": Range(0.03, 10, log=True),
-        "reg_item": Range(0.03, 3, log=True),
+        "reg_item": Range(0.03, 10, log=True),
         "reg_user_bias": Range(0.03, 10, log=True),
         "reg_item_bias": Range(0.03, 10, log=True),
         "reg_exponent": Range(0.3, 1),
     }
 
     n_factors: int = Field(64, ge=1)
-    n_epochs: int = Field(7, ge=0)
-    reg_user: float = Field(2.0, gt=0)
-    reg_item: float = Field(0.9, gt=0)
-    reg_user_bias: float = Field(0.005, gt=0)
-    reg_item_bias: float = Field(0.3, gt=0)
+    n_epochs: int = Field(6, ge=0)
+    reg_user: float = Field(1.0, gt=0)
+    reg_item: float = Field(1.0, gt=0)
+    reg_user_bias: float = Field(0.5, gt=0)
+    reg_item_bias: float = Field(0.5, gt=0)
     reg_exponent: float = Field(0.5, ge=0, le=1)
     nonnegative: bool = False
 

@@ -22,13 +22,10 @@ def five_folds(ml_100k: Ratings) -> dict[str, float]:
     return errors
 
 
-_NOT_YET = pytest.mark.xfail(reason="0.9054 so far", strict=True)
-
-
 @pytest.mark.parametrize(
     ("model", "bound"),
     [
-        pytest.param("als", 0.905, marks=_NOT_YET),
+        ("als", 0.905),
         ("sgd", 0.906),
         ("bpmf", 0.900),
         ("blend", 0.898),
