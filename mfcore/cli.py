@@ -341,7 +341,7 @@ def bench(
     output: Annotated[Path | None, typer.Option(help="Write the JSON here, and the table beside it")] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Speed beside the libraries that are installed (pip install mfcore\\[bench]), or accuracy."""
+    r"""Speed beside the libraries that are installed (pip install mfcore\[bench]), or accuracy."""
     from mfcore import bench as benchmark
 
     wanted = _known("shape", shapes, benchmark.SHAPES)

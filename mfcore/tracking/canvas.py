@@ -1,5 +1,6 @@
 """What all figures share: a canvas without a window, the colour of each algorithm, axes that are read at a glance."""
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mfcore.curves import CHECKPOINTS
@@ -8,7 +9,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-__all__ = ["HELD_OUT", "MUTED", "TRAIN", "canvas", "colour_of", "epoch_axis"]
+__all__ = ["HELD_OUT", "MUTED", "TRAIN", "canvas", "colour_of", "epoch_axis", "save"]
 
 # Okabe and Ito's palette, which the colour-blind can tell apart, too.
 TRAIN, HELD_OUT, MUTED = "#0072B2", "#D55E00", "#8c8c8c"
@@ -38,16 +39,21 @@ def canvas(
 
     Text keeps its place: what would be clipped or overlap makes the axes smaller instead.
     """
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
     from matplotlib.layout_engine import ConstrainedLayoutEngine
 
     figure = Figure(figsize=size, layout=ConstrainedLayoutEngine(h_pad=0.1, w_pad=0.08))
-    FigureCanvasAgg(figure)
     axes = figure.subplots(n_rows, n_columns, squeeze=False, **options)
     for one in axes.flat:
         one.spines[["top", "right"]].set_visible(False)
     return figure, list(axes.flat)
+
+
+def save(figure: "Figure", path: Path) -> None:
+    """Write a figure as PNG, laid out and drawn once: `savefig` does both twice."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+
+    FigureCanvasAgg(figure).print_png(str(path))  # type: ignore[no-untyped-call]
 
 
 def epoch_axis(axes: "Axes", n_epochs: int) -> None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 import pandas as pd
@@ -10,6 +11,7 @@ from mfcore.bundle import Bundle
 from mfcore.data.ratings import Ratings
 from mfcore.evaluation import Score, Scored, comparison
 from mfcore.tracking import figures
+from mfcore.tracking.canvas import save
 from mfcore.tracking.models import log_bundle
 from mfcore.tracking.notes import finalist_note
 from mfcore.tracking.runs import Experiment
@@ -120,5 +122,7 @@ def log_trial_figures(experiment: Experiment, tuned: Mapping[str, Tuned], run_id
 
 
 def _log_figures(experiment: Experiment, run_id: str, pictures: "Mapping[str, Figure]") -> None:
-    for name, figure in pictures.items():
-        experiment.client.log_figure(run_id, figure, f"figures/{name}.png")
+    with TemporaryDirectory(prefix="mfcore-") as folder:
+        for name, figure in pictures.items():
+            save(figure, Path(folder) / f"{name}.png")
+        experiment.client.log_artifacts(run_id, folder, "figures")

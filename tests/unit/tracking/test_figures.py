@@ -22,7 +22,7 @@ TRIALS = {
 
 def assert_nothing_is_cut_off(figure: Any) -> None:
     """All that is drawn lies on the canvas."""
-    figure.canvas.draw()
+    figure.draw_without_rendering()
     drawn, (width, height) = figure.get_tightbbox(), figure.get_size_inches()
     assert drawn.x0 >= 0 and drawn.y0 >= 0 and drawn.x1 <= width and drawn.y1 <= height, drawn
 
