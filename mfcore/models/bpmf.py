@@ -71,6 +71,8 @@ class _Chain(Alternation):
     """A Markov chain over both sides' rows, the priors' parameters and the noise."""
 
     def __init__(self, recommender: BPMF, ratings: Ratings) -> None:
+        from threadpoolctl import ThreadpoolController
+
         from mfcore.models.kernels.rows import DRAW
 
         k = recommender.n_factors
@@ -87,6 +89,7 @@ class _Chain(Alternation):
         )
         self.burn_in, self.n_draws = recommender.burn_in, recommender.n_draws
         self.every = 1
+        self.threads = ThreadpoolController()
         self.draws: list[Factors] = []
 
     def step(self) -> None:
@@ -113,8 +116,8 @@ class _Chain(Alternation):
         mean = rows.mean(axis=0)
         apart = rows - mean
         beta = _BETA + n
-        # einsum without BLAS: its sums don't depend on a number of threads.
-        scatter = np.eye(m) + np.einsum("nk,nl->kl", apart, apart) + _BETA * n / beta * np.outer(mean, mean)
+        with self.threads.limit(limits=1, user_api="blas"):  # another number of threads would be other bits
+            scatter = np.eye(m) + apart.T @ apart + _BETA * n / beta * np.outer(mean, mean)
         root = _wishart_root(self.random, scatter, m + n)
         centre = n / beta * mean + np.linalg.solve(root.T, self.random.standard_normal(m)) / np.sqrt(beta)
         return Prior((root @ root.T * self.noise**2).astype(np.float32), centre.astype(np.float32))

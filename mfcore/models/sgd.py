@@ -94,6 +94,8 @@ class _Descent(Training):
     """Plain descent: ratings sorted into blocks, shuffled within them as each epoch goes."""
 
     def __init__(self, recommender: SGD, ratings: Ratings, start: Factors | None) -> None:
+        from threadpoolctl import ThreadpoolController
+
         from mfcore.models.kernels.rows import padded
         from mfcore.models.kernels.sgd import balanced_groups, sort_into_blocks
 
@@ -101,6 +103,7 @@ class _Descent(Training):
         self.units = Units.of(ratings, spread(ratings))
         self.random = np.random.default_rng(recommender.seed)
         self.loss = float(len(ratings))
+        self.threads = ThreadpoolController()
         groups, sides = [], []
         for codes, n_rows in ((ratings.users, ratings.n_users), (ratings.items, ratings.n_items)):
             counts = np.bincount(codes, minlength=n_rows)
@@ -149,11 +152,9 @@ class _Descent(Training):
         One more row, as small as they all were at the start, and one more rating, off by a
         standard deviation, keep it from being singular.
         """
-        from threadpoolctl import threadpool_limits
-
         k = self.recommender.n_factors
         rows = np.column_stack([self.users.factors[:, :k], self.users.bias])
-        with threadpool_limits(1, "blas"):  # another number of threads would be other bits
+        with self.threads.limit(limits=1, user_api="blas"):  # another number of threads would be other bits
             moment = (rows.T @ rows).astype(np.float64) + _START**2 * np.eye(k + 1)
             moment /= np.count_nonzero(rows.any(axis=1)) + 1
             noise = (self.loss + 1) / (len(self.ratings) + 1)
