@@ -29,14 +29,14 @@ RECIPES = {
     "sgd": Recipe(
         algorithm="sgd",
         params={
-            "n_factors": 128,
-            "n_epochs": 45,
-            "learning_rate": 0.0955,
-            "decay": 0.858,
-            "reg_user": 0.163,
-            "reg_item": 0.0309,
-            "reg_user_bias": 0.00834,
-            "reg_item_bias": 0.0203,
+            "n_factors": 92,
+            "n_epochs": 14,
+            "learning_rate": 0.0674,
+            "decay": 0.84,
+            "reg_user": 0.0571,
+            "reg_item": 0.0235,
+            "reg_user_bias": 0.00184,
+            "reg_item_bias": 0.00214,
         },
     ),
     "pmf, fixed priors": Recipe(
@@ -49,7 +49,15 @@ RECIPES = {
     "blend": Recipe(algorithm="blend"),
     "bias": Recipe(algorithm="bias"),
 }
-"""Recipes whose accuracy is measured, with hyper-parameters as tuning found them on MovieLens 100K."""
+"""Recipes whose accuracy is measured, with hyper-parameters as tuning found them on MovieLens 100K.
+
+Those of ALS and SGD are the best of 60 trials on five folds within the first fold's training ratings:
+
+    mfcore tune --set split.method=k-fold --set tuning.validation=k-fold --set tuning.pruner=none
+        --set tuning.n_trials=60 --set tuning.max_epochs=60 --set tuning.algorithms=sgd
+
+(ALS: 20 epochs at most and a patience of 4.) Where nothing is given the defaults are meant.
+"""
 
 _PEERS = {"cmfrec": 40, "lenskit": 50, "surprise": 100, "cornac": 10}
 """Peers that predict ratings, with the number of factors, and epochs, that are their own defaults."""

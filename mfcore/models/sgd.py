@@ -65,7 +65,7 @@ class SGD(Recommender):
 
     algorithm: ClassVar[str] = "sgd"
     space: ClassVar[dict[str, Range]] = {
-        "n_factors": Range(8, 64, log=True),
+        "n_factors": Range(8, 128, log=True),
         "learning_rate": Range(0.01, 0.15, log=True),
         "decay": Range(0.8, 1),
         "reg_user": Range(0.01, 0.3, log=True),
