@@ -108,18 +108,20 @@ class Units(NamedTuple):
         k = len(c) - 1
         user_factors, item_factors = users.factors[:, :k] - c[:k], items.factors[:, :k] - d[:k]
         global_mean = self.global_mean + float(unit) * float(c[k] + d[k] + c[:k] @ d[:k])
-        item_bias = (items.bias - d[k] + item_factors @ c[:k]) * unit
+        # No BLAS: after it is called its threads spin for a while, in the way of the next epoch's.
+        item_bias = (items.bias - d[k] + np.einsum("nk,k->n", item_factors, c[:k])) * unit
         # In the new coordinates a row's own bias is b + x·d; half of the unit goes to either
         # side's factors, all of it to the biases.
-        turn = np.eye(k + 1)
-        turn[k, :k] = -d[:k]
-        turn /= np.append(np.full(k, root), unit)
+        precision, shift = prior.precision.astype(np.float64), np.append(d[:k], 0).astype(np.float64)
+        across = np.outer(shift, precision[k])
+        precision += precision[k, k] * np.outer(shift, shift) - across - across.T
+        scale = self.score_unit / np.append(np.full(k, root), unit)
         part = Part(
             columns=k,
             weight=1.0,
             global_mean=global_mean,
             item_bias=item_bias,
-            precision=(turn.T @ prior.precision.astype(np.float64) @ turn * self.score_unit**2).astype(np.float32),
+            precision=(precision * np.outer(scale, scale)).astype(np.float32),
             exponent=exponent,
             item_variance=items.variance[:, :k] * unit if len(items.variance) else None,
             centre=c[:k] * root if len(items.variance) else None,
