@@ -256,13 +256,23 @@ def test_a_damaged_artifact_is_made_again(first: dict[str, Any], mfcore: Mfcore,
 
 
 def test_stages_work_one_at_a_time(mfcore: Mfcore, first: dict[str, Any]) -> None:
-    own = ("--set", "tuning.n_trials=2", "--set", "split.seed=5", "--dataset", SMALL, "--json")
+    own = (
+        "--set",
+        "tuning.n_trials=2",
+        "--set",
+        "tuning.algorithms=als",
+        "--set",
+        "split.seed=5",
+        "--dataset",
+        SMALL,
+        "--json",
+    )
     kinds = [mfcore(stage, *own).document["kind"] for stage in STAGES[:5]]
     assert kinds == ["raw", "ratings", "splits", "studies", "evaluations"]
     assert mfcore("register", *own).document[0]["aliases"] == ["champion"]
     exported = mfcore("export", "--dataset", NAME, "--json").document
     assert Path(exported["path"]).is_dir()
-    table = mfcore("evaluate", "--dataset", SMALL, "--set", "tuning.n_trials=2", "--set", "split.seed=5")
+    table = mfcore("evaluate", *own[:-1])
     assert all(
         name in table.out for name in ("item_knn", "95 % interval", "popularity lift", "tail items", "No figure")
     )

@@ -53,9 +53,9 @@ def test_ctrl_c_goes_on_with_the_best_so_far(interrupted: Any) -> None:
 
 def test_asked_again_it_goes_on_where_it_stopped(interrupted: Any, mfcore: Mfcore) -> None:
     before = studies()["als"]
-    again = mfcore("run", *SETTINGS, "--trials", 6, "--json")
+    again = mfcore("tune", *SETTINGS, "--set", "tuning.n_trials=6", "--json")
     assert again.code == 0, again.err
-    assert again.document["stages"]["tune"]["status"] == "made"
+    assert not again.document["reused"]
     found = studies()
     assert [len(tuned.trials) for tuned in found.values()] == [6, 6]
     assert found["als"].trials[:4] == before.trials

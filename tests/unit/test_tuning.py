@@ -163,7 +163,7 @@ def test_a_grid_is_tried_whole_and_in_order(tmp_path: Path) -> None:
     config = TuningConfig(sampler="grid", pruner="none", max_epochs=3, space=space)
     tuned = tune("als", *parts(), config, tmp_path / "study.log")
     tried = [(trial.params["n_factors"], trial.params["reg_user"], trial.params["reg_item"]) for trial in tuned.trials]
-    assert tried == [(64, 2.0, 2.0), (4, 1.0, 1.0), (4, 2.0, 2.0), (64, 1.0, 1.0)]  # (64, 2, 2) are the defaults
+    assert tried == [(64, 1.0, 1.0), (4, 1.0, 1.0), (4, 2.0, 2.0), (64, 2.0, 2.0)]  # (64, 1, 1) are the defaults
 
 
 def test_hyperband_gives_up_early_and_keeps_the_best(tmp_path: Path) -> None:

@@ -63,7 +63,7 @@ def test_a_start_holds_to_what_is_fixed_but_not_to_the_ranges() -> None:
 
 def test_edges_of_ranges_and_of_lists() -> None:
     space = space_of("n_factors = [8, 16, 32]\nreg_user = { low = 1, high = 100, log = true }\nreg_item = [1, 2]")
-    inside = {"reg_user_bias": 0.01, "reg_item_bias": 0.1, "reg_exponent": 0.7}
+    inside = {"reg_user_bias": 0.1, "reg_item_bias": 0.1, "reg_exponent": 0.7}
     assert space.edges({**inside, "n_factors": 16, "reg_user": 10.0, "reg_item": 1.0}) == []
     assert space.edges({**inside, "n_factors": 32, "reg_user": 1.01, "reg_item": 2.0}) == ["n_factors", "reg_user"]
 
