@@ -96,7 +96,7 @@ def log_measures(
     Args:
         experiment: where to.
         run_id: the run.
-        metrics: name → value; the first ones are what MLflow draws first.
+        metrics: name → value; MLflow's compare page begins with the first.
         details: a row a measure, as in metric, slice, value, low, high, n, reason.
         model_uri: the model that was measured, where one was logged.
     """

@@ -88,6 +88,7 @@ def test_doctor(mfcore: Mfcore, films: str, monkeypatch: pytest.MonkeyPatch, tmp
     assert "prefect server start" in mfcore("doctor").out
 
 
+@pytest.mark.slow
 def test_ui_opens_on_the_projects_store(mfcore: Mfcore, films: str, place: Path) -> None:
     port = free_port()
     command = [str(BIN / "mfcore"), "ui", "--port", str(port)]
