@@ -39,6 +39,7 @@ def interrupted(mfcore: Mfcore) -> Any:
         return mfcore("run", *SETTINGS, "--trials", 6, "--json")
 
 
+@pytest.mark.slow
 def test_ctrl_c_goes_on_with_the_best_so_far(interrupted: Any) -> None:
     assert interrupted.code == 0, interrupted.err
     assert [stage["status"] for stage in interrupted.document["stages"].values()] == ["made"] * 7
@@ -51,6 +52,7 @@ def test_ctrl_c_goes_on_with_the_best_so_far(interrupted: Any) -> None:
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
 
+@pytest.mark.slow
 def test_asked_again_it_goes_on_where_it_stopped(interrupted: Any, mfcore: Mfcore) -> None:
     before = studies()["als"]
     again = mfcore("tune", *SETTINGS, "--set", "tuning.n_trials=6", "--json")
@@ -62,6 +64,7 @@ def test_asked_again_it_goes_on_where_it_stopped(interrupted: Any, mfcore: Mfcor
     assert not found["als"].interrupted
 
 
+@pytest.mark.slow
 def test_the_next_study_begins_with_the_champion(interrupted: Any, mfcore: Mfcore) -> None:
     (champion, *_) = mfcore("models", "--json").document
     outcome = mfcore("tune", *SETTINGS, "--set", "tuning.seed=1", "--set", "tuning.n_trials=2", "--json")
@@ -71,6 +74,7 @@ def test_the_next_study_begins_with_the_champion(interrupted: Any, mfcore: Mfcor
     assert {**second.params, "n_epochs": 0} == {**recipe["params"], "n_epochs": 0}
 
 
+@pytest.mark.slow
 def test_prefect_shows_how_far_the_search_is(interrupted: Any, prefect_server: dict[str, str]) -> None:
     request = urllib.request.Request(
         f"{prefect_server['PREFECT_API_URL']}/artifacts/filter",
