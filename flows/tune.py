@@ -45,8 +45,9 @@ def tune(
     champion = Registry(settings, splits.dataset).champion()
     with parent_run(experiment, "tune", config, run_id) as parent:
         studies = search(config, splits, experiment, parent, champion.recipe if champion else None)
-        log_trial_figures(experiment, load_tuned(studies), parent)
-    best = {name: f"{tuned.validation_rmse:.4f}" for name, tuned in load_tuned(studies).items()}
+        found = load_tuned(studies)
+        log_trial_figures(experiment, found, parent)
+    best = {name: f"{tuned.validation_rmse:.4f}" for name, tuned in found.items()}
     return report(studies, "best validation RMSE " + ", ".join(f"{name} {value}" for name, value in best.items()))
 
 

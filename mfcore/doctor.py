@@ -18,6 +18,7 @@ from pydantic import BaseModel
 
 from mfcore import __version__
 from mfcore.errors import MfcoreError
+from mfcore.machine import n_cores
 from mfcore.settings import Settings
 
 __all__ = ["Finding", "examine"]
@@ -42,8 +43,7 @@ def examine() -> list[Finding]:
         found.append(_folder(what, folder))
     found.append(_tracking(settings))
     found.append(_prefect())
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    found.append(Finding(what="machine", status="ok", found=f"{cores} cores, {platform.machine()}, {sys.platform}"))
+    found.append(Finding(what="machine", status="ok", found=f"{n_cores()} cores, {platform.machine()}, {sys.platform}"))
     return found
 
 

@@ -59,9 +59,8 @@ Those of ALS and SGD are the best of 60 trials on five folds within the first fo
 (ALS: 20 epochs at most and a patience of 4.) Where nothing is given the defaults are meant.
 """
 
-_PEERS = {"cmfrec": 40, "lenskit": 50, "surprise": 100, "cornac": 10}
-"""Peers that predict ratings, with the number of factors, and epochs, that are their own defaults."""
-_PEER_EPOCHS = {"cmfrec": 10, "lenskit": 10, "surprise": 20, "cornac": 20}
+_PEERS = {"cmfrec": (40, 10), "lenskit": (50, 10), "surprise": (100, 20), "cornac": (10, 20)}
+"""Peers that predict ratings, with the numbers of factors and of epochs that are their own defaults."""
 
 
 def accuracy(
@@ -91,7 +90,7 @@ def accuracy(
     for fold in range(n_folds):
         config = SplitConfig(method="k-fold", n_folds=n_folds, fold=fold, seed=seed)
         parts = split(ratings, config)
-        rest = ratings.take(np.sort(np.concatenate([parts.train, parts.validation])))
+        rest = ratings.take(parts.known)
         test = ratings.take(parts.test)
         for name, train in trainers.items():
             folds[name].append(rmse(train(rest)(test.users, test.items), test.values))
@@ -109,8 +108,10 @@ def _own(recipe: Recipe) -> Callable[[Ratings], Predict]:
 
 
 def _peer(library: str) -> Callable[[Ratings], Predict]:
+    n_factors, n_epochs = _PEERS[library]
+
     def train(ratings: Ratings) -> Predict:
-        predict = prepare(library, ratings, _PEERS[library])(_PEER_EPOCHS[library])
+        predict = prepare(library, ratings, n_factors)(n_epochs)
 
         def predict_all(users: Any, items: Any) -> Any:
             predicted = np.asarray(predict(users, items), np.float64)

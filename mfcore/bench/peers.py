@@ -4,7 +4,6 @@
 `fit(n_epochs)`, which trains anew and returns `predict(users, items)`. Nothing but `fit` is timed.
 """
 
-import os
 from collections.abc import Callable
 from importlib.util import find_spec
 from typing import Any
@@ -13,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mfcore.data.ratings import Ratings
+from mfcore.machine import n_cores
 
 __all__ = ["LIBRARIES", "Fit", "Predict", "installed", "prepare"]
 
@@ -42,7 +42,7 @@ def _cmfrec(ratings: Ratings, k: int) -> Fit:
     def fit(n_epochs: int) -> Predict:
         model = cmfrec.CMF(
             k=k, lambda_=10.0, niter=n_epochs, method="als", use_cg=False, use_float=True, verbose=False,
-            precompute_for_predictions=False, nthreads=_cores(),
+            precompute_for_predictions=False, nthreads=n_cores(),
         ).fit(matrix)  # fmt: skip
         return lambda users, items: np.asarray(model.predict(users, items))
 
@@ -83,7 +83,7 @@ def _implicit(ratings: Ratings, k: int) -> Fit:
 
     def fit(n_epochs: int) -> Predict:
         model = AlternatingLeastSquares(
-            factors=k, iterations=n_epochs, use_cg=False, num_threads=_cores(), random_state=0
+            factors=k, iterations=n_epochs, use_cg=False, num_threads=n_cores(), random_state=0
         )
         with threadpool_limits(1, "blas"):
             model.fit(matrix, show_progress=False)
@@ -100,7 +100,7 @@ def _cornac(ratings: Ratings, k: int) -> Fit:
     data = Dataset.from_uir(list(triples))
 
     def fit(n_epochs: int) -> Predict:
-        model = MF(k=k, max_iter=n_epochs, use_bias=True, early_stop=False, num_threads=_cores(), seed=0).fit(data)
+        model = MF(k=k, max_iter=n_epochs, use_bias=True, early_stop=False, num_threads=n_cores(), seed=0).fit(data)
 
         def predict(users: NDArray[np.int32], items: NDArray[np.int32]) -> NDArray[Any]:
             # Its own codes are in order of appearance; those it has not met have none.
@@ -139,7 +139,3 @@ LIBRARIES: dict[str, Callable[[Ratings, int], Fit]] = {
     "cornac": _cornac,
     "surprise": _surprise,
 }
-
-
-def _cores() -> int:
-    return len(os.sched_getaffinity(0))

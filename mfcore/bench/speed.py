@@ -20,6 +20,7 @@ import numpy as np
 
 from mfcore.bench.peers import LIBRARIES, installed, prepare
 from mfcore.data.ratings import Ratings, Scale
+from mfcore.machine import n_cores
 from mfcore.models import Recipe
 
 __all__ = ["CONTESTS", "SHAPES", "measure", "measure_compiling", "planted", "speed"]
@@ -113,7 +114,7 @@ def speed(
                     }
                     for one, figures in derived.items()
                 ]
-    machine = {"cores": len(os.sched_getaffinity(0)), "sgemm_gflops": _sgemm_gflops()}
+    machine = {"cores": n_cores(), "sgemm_gflops": _sgemm_gflops()}
     if with_compiling:
         with tempfile.TemporaryDirectory(prefix="mfcore-bench-") as folder:
             machine |= _in_a_process([], NUMBA_CACHE_DIR=folder)

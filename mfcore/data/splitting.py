@@ -38,6 +38,11 @@ class Split:
     test: Rows
     dropped: dict[str, int] = field(default_factory=dict)
 
+    @property
+    def known(self) -> Rows:
+        """Train and validation together: what finalists are trained on."""
+        return np.sort(np.concatenate((self.train, self.validation)))
+
     def save(self, folder: Path) -> None:
         """Write the parts into `folder`."""
         folder.mkdir(parents=True, exist_ok=True)

@@ -87,7 +87,7 @@ class Evaluator:
         self.train, self.validation, self.test = (
             ratings.take(rows) for rows in (split.train, split.validation, split.test)
         )
-        self.known = ratings.take(np.sort(np.concatenate((split.train, split.validation))))
+        self.known = ratings.take(split.known)
         train, test, self.ks = self.known, self.test, config.ks
         users, position = np.unique(test.users, return_inverse=True)
         self.users, self.position = users.astype(np.int32), position

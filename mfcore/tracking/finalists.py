@@ -21,7 +21,7 @@ from mfcore.tuning import Tuned
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-__all__ = ["log_comparison", "log_measures", "log_scored", "log_trial_figures"]
+__all__ = ["log_comparison", "log_scored", "log_trial_figures"]
 
 _K = 10
 """Length of the lists whose popularity is drawn."""
@@ -63,8 +63,10 @@ def log_scored(
         model_uri = None
         if not is_baseline:
             model_uri = log_bundle(Bundle.of(scored.factors, train, items), run_id, candidate.name, own, params)
-        # The first metrics that are logged are those that MLflow compares by.
-        log_measures(experiment, run_id, metrics, score.frame(), model_uri)
+        # MLflow draws a chart for each metric, in the order of their names: among three dozen nobody finds
+        # the one that matters. Slices, intervals and the rest belong in the table.
+        experiment.log_metrics(run_id, metrics, model_uri=model_uri)
+        experiment.client.log_table(run_id, score.frame(), "evaluation.json")
         split = tags.get("split", "")
         experiment.log_dataset(run_id, split, source, len(train), "training", "train and validation")
         experiment.log_dataset(run_id, split, source, len(test), "evaluation", "test")
@@ -83,25 +85,6 @@ def log_scored(
             }
             _log_figures(experiment, run_id, pictures)
     return score.model_copy(update={"run_id": run_id, "model_uri": model_uri})
-
-
-def log_measures(
-    experiment: Experiment, run_id: str, metrics: Mapping[str, float], details: pd.DataFrame, model_uri: str | None
-) -> None:
-    """Log what is compared between runs as metrics, and everything as a table, `evaluation.json`.
-
-    MLflow draws a chart for each metric, in the order of their names: among three dozen nobody
-    finds the one that matters. Slices, intervals and the rest belong in the table.
-
-    Args:
-        experiment: where to.
-        run_id: the run.
-        metrics: name → value; MLflow's compare page begins with the first.
-        details: a row a measure, as in metric, slice, value, low, high, n, reason.
-        model_uri: the model that was measured, where one was logged.
-    """
-    experiment.log_metrics(run_id, metrics, model_uri=model_uri)
-    experiment.client.log_table(run_id, details, "evaluation.json")
 
 
 def log_comparison(experiment: Experiment, scores: list[Score], run_id: str) -> pd.DataFrame:

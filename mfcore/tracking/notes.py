@@ -11,6 +11,7 @@ import pandas as pd
 from mfcore.config import SplitConfig
 from mfcore.evaluation import Candidate, Evaluation, Score, comparison
 from mfcore.models import Recipe
+from mfcore.tracking.names import model_name
 
 __all__ = ["evaluation_note", "experiment_note", "finalist_note", "model_note", "pipeline_note", "version_note"]
 
@@ -19,6 +20,7 @@ _CAPITALS = {"rmse", "mae", "ndcg", "map", "mrr"}
 
 def experiment_note(dataset: str, experiment_id: str) -> str:
     """What the experiment holds and where to begin; its first line is all that the list of experiments shows."""
+    name = model_name(dataset)
     compared = _runs(experiment_id, "models beside each other", "stage = 'evaluate'", "test_rmse")
     trials = _runs(experiment_id, "trials, the best first", "stage = 'tune'", "validation_rmse")
     return f"""Matrix factorisation of {dataset}: each night's search, the finalists on test ratings, and the champion.
@@ -26,7 +28,7 @@ def experiment_note(dataset: str, experiment_id: str) -> str:
 - What a night did and what came of it: the description of a run named `pipeline-…`, and its Artifacts → figures.
 - The {compared}: finalists and baselines of all nights, with their learning curves.
 - The {trials}, named `als-007` and so on.
-- The model in use: [mfcore-{dataset}](#/models/mfcore-{dataset}), alias `champion`.
+- The model in use: [{name}](#/models/{name}), alias `champion`.
 
 Parameters and metrics have the same names for all algorithms. `validation_rmse` chooses hyper-parameters; metrics
 named `test_…` were measured once, on ratings that nothing was chosen by; those named `…_by_epoch` are learning curves.
@@ -119,7 +121,7 @@ of items, popularity of recommendations. Every metric on every slice of users an
 
 def model_note(dataset: str) -> str:
     """What the registered model is and how it is used."""
-    name = f"mfcore-{dataset}"
+    name = model_name(dataset)
     return f"""Recommendations and predicted ratings for {dataset}, by matrix factorisation.
 
 - `champion` is in use: exports and `mfcore recommend` work from it.

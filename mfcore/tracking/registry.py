@@ -14,10 +14,11 @@ from mfcore.bundle import Bundle
 from mfcore.errors import NothingToWorkFrom, UsageError
 from mfcore.models import Recipe
 from mfcore.settings import Settings
+from mfcore.tracking.names import model_name
 from mfcore.tracking.notes import model_note
 from mfcore.tracking.runs import model_id_of, prepare_store
 
-__all__ = ["CHALLENGER", "CHAMPION", "PREVIOUS", "Registered", "Registry", "model_name"]
+__all__ = ["CHALLENGER", "CHAMPION", "PREVIOUS", "Registered", "Registry"]
 
 CHAMPION, CHALLENGER, PREVIOUS = "champion", "challenger", "previous"
 
@@ -55,15 +56,6 @@ class Registered(BaseModel):
     def uri(self) -> str:
         """What MLflow loads it by."""
         return f"models:/{self.name}/{self.version}"
-
-
-def model_name(dataset: str) -> str:
-    """The registered model's name for a data set.
-
-    >>> model_name("ml-100k")
-    'mfcore-ml-100k'
-    """
-    return f"mfcore-{dataset}"
 
 
 class Registry:

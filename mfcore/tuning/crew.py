@@ -11,10 +11,11 @@ from multiprocessing.connection import wait
 from pathlib import Path
 from typing import IO, Any, cast
 
+from mfcore.machine import n_cores
 from mfcore.models import Recipe
 from mfcore.tuning.search import Attempt, Search
 
-__all__ = ["Crew", "Worker", "WorkerKilled", "n_cores"]
+__all__ = ["Crew", "Worker", "WorkerKilled", "n_threads"]
 
 _POLL_S = 0.5
 """Seconds after which we look what the user, or other machines, have done."""
@@ -161,7 +162,6 @@ class Crew:
         self._next_look = 0.0
 
 
-def n_cores() -> int:
-    """Cores that this process may use, fewer if Numba was told so."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return min(cores, int(os.environ.get("NUMBA_NUM_THREADS") or cores))
+def n_threads() -> int:
+    """Threads for all workers together: one a core, fewer if Numba was told so."""
+    return min(n_cores(), int(os.environ.get("NUMBA_NUM_THREADS") or n_cores()))

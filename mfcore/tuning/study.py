@@ -9,7 +9,7 @@ from mfcore.data.ratings import Ratings
 from mfcore.errors import TrainingDiverged
 from mfcore.files import scratch_folder
 from mfcore.models import Recipe
-from mfcore.tuning.crew import Crew, Worker, n_cores
+from mfcore.tuning.crew import Crew, Worker, n_threads
 from mfcore.tuning.folds import Fold, folds_of, share
 from mfcore.tuning.ledger import open_ledger
 from mfcore.tuning.objective import learn
@@ -96,5 +96,5 @@ def _train_in_workers(search: Search, folds: list[Fold], n_workers: int, home: P
     """Run trials in processes of their own, which share the arrays."""
     with scratch_folder(home) as folder:
         share(folds, folder)
-        with Crew(search, n_workers, lambda: Worker(folder, max(1, n_cores() // n_workers), lock)) as crew:
+        with Crew(search, n_workers, lambda: Worker(folder, max(1, n_threads() // n_workers), lock)) as crew:
             crew.run()

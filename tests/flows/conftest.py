@@ -39,6 +39,14 @@ class Outcome:
 Mfcore = Callable[..., Outcome]
 
 
+def ran(mfcore: Mfcore, *options: object) -> dict[str, Any]:
+    """What a run of the whole chain, which has to come to its end, says in JSON."""
+    outcome = mfcore("run", "--json", *options)
+    assert outcome.code == 0, outcome.err
+    document: dict[str, Any] = outcome.document
+    return document
+
+
 def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))

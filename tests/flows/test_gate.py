@@ -2,17 +2,14 @@
 
 import pytest
 
-from tests.flows.conftest import Mfcore
+from tests.flows.conftest import Mfcore, ran
 
 DATASET = "synthetic:users=150,items=60,ratings=6000,seed=1"
 NAME = "synthetic-150x60-6000-seed1"
 
 
 def run(mfcore: Mfcore, *options: str) -> dict:  # type: ignore[type-arg]
-    outcome = mfcore("run", "--dataset", DATASET, "--algorithms", "als", "--json", *options)
-    assert outcome.code == 0, outcome.err
-    document: dict = outcome.document  # type: ignore[type-arg]
-    return document
+    return ran(mfcore, "--dataset", DATASET, "--algorithms", "als", *options)
 
 
 @pytest.fixture(scope="module")

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from tests.flows.conftest import BIN, SMALL, Mfcore, free_port, stop, wait_for
+from tests.flows.conftest import BIN, SMALL, Mfcore, free_port, ran, stop, wait_for
 
 BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 DRIVER = shutil.which("chromedriver")
@@ -26,10 +26,7 @@ Page = Callable[..., str]
 
 @pytest.fixture(scope="module")
 def first(mfcore: Mfcore) -> dict[str, Any]:
-    outcome = mfcore("run", "--dataset", SMALL, "--trials", 5, "--json")
-    assert outcome.code == 0, outcome.err
-    document: dict[str, Any] = outcome.document
-    return document
+    return ran(mfcore, "--dataset", SMALL, "--trials", 5)
 
 
 @pytest.fixture(scope="module")

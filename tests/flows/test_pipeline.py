@@ -13,7 +13,7 @@ import pytest
 
 from mfcore.artifacts import is_whole
 from mfcore.files import sha256_of
-from tests.flows.conftest import SMALL, Mfcore
+from tests.flows.conftest import SMALL, Mfcore, ran
 
 STAGES = ["download", "validate", "split", "tune", "evaluate", "register", "export"]
 NAME = "synthetic-120x60-3000"
@@ -21,10 +21,7 @@ NAME = "synthetic-120x60-3000"
 
 @pytest.fixture(scope="module")
 def first(mfcore: Mfcore) -> dict[str, Any]:
-    outcome = mfcore("run", "--dataset", SMALL, "--trials", 4, "--json")
-    assert outcome.code == 0, outcome.err
-    document: dict[str, Any] = outcome.document
-    return document
+    return ran(mfcore, "--dataset", SMALL, "--trials", 4)
 
 
 def client() -> Any:

@@ -174,7 +174,7 @@ def make_dots(rows: int) -> Any:
             real, index = ir.FloatType(), args[1].type
             kind = ir.FunctionType(real, [real, pen.vector])
             add_up = cgutils.get_or_insert_function(builder.module, kind, f"llvm.vector.reduce.fadd.v{lanes}f32")
-            sums = [cgutils.alloca_once_value(builder, ir.Constant(pen.vector, [0.0] * lanes)) for _ in range(rows)]
+            sums = [cgutils.alloca_once(builder, pen.vector) for _ in range(rows)]
             for place in sums:
                 builder.store(ir.Constant(pen.vector, [0.0] * lanes), place)
             with cgutils.for_range(builder, builder.sdiv(args[7], ir.Constant(index, lanes))) as loop:
