@@ -5,9 +5,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from mfcore.artifacts import Artifact, ArtifactStore
 from mfcore.config import PipelineConfig
 from mfcore.settings import Settings
+from mfcore.storage.artifacts import Artifact, ArtifactStore
 from mfcore.tracking.runs import Experiment
 
 __all__ = ["artifact_key", "input_artifact", "open_store", "parent_run", "report"]

@@ -7,10 +7,10 @@ from prefect import flow, task
 from prefect.cache_policies import NO_CACHE
 
 from flows.common import open_store, report
-from mfcore.artifacts import Artifact, fingerprint
 from mfcore.config import PipelineConfig
 from mfcore.data import sources
 from mfcore.data.catalog import Dataset, resolve
+from mfcore.storage.artifacts import Artifact, fingerprint
 
 __all__ = ["download"]
 

@@ -12,17 +12,17 @@ from prefect.cache_policies import NO_CACHE
 from flows.common import artifact_key, input_artifact, logger, open_store, parent_run, report
 from flows.tune import load_tuned
 from mfcore import __version__
-from mfcore.acceptance import Snapshot
-from mfcore.artifacts import Artifact, fingerprint
 from mfcore.config import PipelineConfig
 from mfcore.data.catalog import resolve
+from mfcore.data.snapshot import Snapshot
 from mfcore.data.splitting import Split
-from mfcore.evaluation import BASELINES, Candidate, Evaluation, Score, comparison, comparisons
-from mfcore.evaluation import evaluate as score_candidates
-from mfcore.gate import decide
+from mfcore.evaluation.gate import decide
+from mfcore.evaluation.scoring import BASELINES, Candidate, Evaluation, Score, comparison, comparisons
+from mfcore.evaluation.scoring import evaluate as score_candidates
 from mfcore.metrics import Estimate, Evaluator
 from mfcore.models import Recipe
 from mfcore.settings import Settings
+from mfcore.storage.artifacts import Artifact, fingerprint
 from mfcore.tracking.finalists import log_comparison, log_scored
 from mfcore.tracking.notes import evaluation_note
 from mfcore.tracking.registry import Registry

@@ -10,7 +10,7 @@ from pydantic import BaseModel
 from flows.common import artifact_key, logger
 from mfcore.config import PipelineConfig
 from mfcore.data.catalog import resolve
-from mfcore.export import export_bundle, point_latest
+from mfcore.serving.export import export_model, point_latest
 from mfcore.settings import Settings
 from mfcore.tracking.registry import Registered, Registry
 
@@ -54,7 +54,7 @@ def write(config: PipelineConfig, settings: Settings, champion: Registered) -> E
         "recipe": champion.recipe.model_dump(),
         "metrics": champion.metrics,
     }
-    written = export_bundle(bundle, target, head, config.export)
+    written = export_model(bundle, target, head, config.export)
     point_latest(target)
     return Exported(path=target, model=champion, reused=not written)
 

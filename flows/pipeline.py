@@ -17,8 +17,8 @@ from flows.register import register
 from flows.split import split
 from flows.tune import tune
 from flows.validate import validate
-from mfcore.acceptance import PAGE
 from mfcore.config import PipelineConfig
+from mfcore.data.acceptance import PAGE
 from mfcore.data.catalog import resolve
 from mfcore.settings import Settings
 from mfcore.tracking.notes import pipeline_note

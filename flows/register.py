@@ -7,15 +7,15 @@ from pydantic import BaseModel
 from flows.common import input_artifact, logger, open_store, parent_run
 from flows.evaluate import load_evaluation
 from mfcore import __version__
-from mfcore.acceptance import Snapshot
-from mfcore.artifacts import Artifact, fingerprint
-from mfcore.bundle import Bundle
 from mfcore.config import PipelineConfig
 from mfcore.data.catalog import resolve
-from mfcore.evaluation import Evaluation, Score
-from mfcore.files import locked
+from mfcore.data.snapshot import Snapshot
+from mfcore.evaluation.scoring import Evaluation, Score
+from mfcore.models.model import Model
 from mfcore.settings import Settings
-from mfcore.tracking.models import log_bundle
+from mfcore.storage.artifacts import Artifact, fingerprint
+from mfcore.storage.files import locked
+from mfcore.tracking.models import log_model
 from mfcore.tracking.notes import version_note
 from mfcore.tracking.registry import Registered, Registry
 from mfcore.tracking.runs import Experiment
@@ -72,7 +72,7 @@ def train_on_all(
         return found
     snapshot = Snapshot.load(data.path)
     ratings = snapshot.ratings
-    bundle = Bundle.of(recipe.build().fit(ratings), ratings, snapshot.items)
+    bundle = Model.of(recipe.build().fit(ratings), ratings, snapshot.items)
     params = recipe.settings
     tags = {
         "stage": "register",
@@ -82,7 +82,7 @@ def train_on_all(
         "trained_on": "all",
     }
     with experiment.run(f"register-{recipe.algorithm}", parent=parent, tags=tags, params=params) as run_id:
-        model_uri = log_bundle(bundle, run_id, recipe.algorithm, tags, params)
+        model_uri = log_model(bundle, run_id, recipe.algorithm, tags, params)
         experiment.log_metrics(run_id, score.headline, model_uri=model_uri)
         experiment.log_dataset(run_id, data.fingerprint, data.path, len(ratings), "training")
     return registry.add(

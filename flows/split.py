@@ -7,11 +7,11 @@ from prefect import flow, task
 from prefect.cache_policies import NO_CACHE
 
 from flows.common import input_artifact, open_store, report
-from mfcore.artifacts import Artifact, fingerprint
 from mfcore.config import PipelineConfig
 from mfcore.data.catalog import resolve
 from mfcore.data.ratings import Ratings
 from mfcore.data.splitting import split as split_ratings
+from mfcore.storage.artifacts import Artifact, fingerprint
 
 __all__ = ["split"]
 

@@ -13,19 +13,19 @@ from prefect.cache_policies import NO_CACHE
 from flows.common import input_artifact, logger, open_store, parent_run, report
 from flows.progress import progress
 from mfcore import __version__
-from mfcore.artifacts import Artifact, fingerprint
 from mfcore.config import PipelineConfig
 from mfcore.data.catalog import resolve
 from mfcore.data.ratings import Ratings
 from mfcore.data.splitting import Split
 from mfcore.models import MODELS, Recipe
 from mfcore.settings import Settings
-from mfcore.terminal import first_interrupt
+from mfcore.storage.artifacts import Artifact, fingerprint
 from mfcore.tracking.finalists import log_trial_figures
 from mfcore.tracking.registry import Registry
 from mfcore.tracking.runs import Experiment
 from mfcore.tuning import SearchInterrupted, Trial, Tuned, search_space, search_spaces
 from mfcore.tuning import tune as run_study
+from mfcore.tuning.interrupt import first_interrupt
 
 __all__ = ["load_tuned", "tune"]
 

@@ -11,14 +11,15 @@ from prefect.artifacts import create_table_artifact
 from prefect.cache_policies import NO_CACHE
 
 from flows.common import artifact_key, input_artifact, logger, open_store, parent_run, report
-from mfcore.acceptance import CHECKS, PAGE, QUARANTINE, Acceptance, Snapshot, accept
-from mfcore.artifacts import Artifact, fingerprint
 from mfcore.config import PipelineConfig
 from mfcore.data import readers
+from mfcore.data.acceptance import CHECKS, PAGE, QUARANTINE, Acceptance, accept
 from mfcore.data.catalog import resolve
+from mfcore.data.snapshot import Snapshot
 from mfcore.errors import DataInvalid
-from mfcore.files import write_file
 from mfcore.settings import Settings
+from mfcore.storage.artifacts import Artifact, fingerprint
+from mfcore.storage.files import write_file
 from mfcore.tracking.runs import Experiment
 
 __all__ = ["validate"]

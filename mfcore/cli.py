@@ -18,9 +18,9 @@ from mfcore.errors import MfcoreError, UsageError, nearest
 from mfcore.terminal import print_artifact, print_json, print_lists, print_table, print_versions, start_log
 
 if TYPE_CHECKING:
-    from mfcore.artifacts import Artifact
-    from mfcore.bundle import Bundle
     from mfcore.config import PipelineConfig
+    from mfcore.models.model import Model
+    from mfcore.storage.artifacts import Artifact
     from mfcore.tracking.registry import Registry
 
 __all__ = ["app", "main"]
@@ -160,7 +160,7 @@ def evaluate(
     from flows.evaluate import evaluate as flow
     from flows.evaluate import load_evaluation
     from flows.here import run_here
-    from mfcore.report.scoreboard import scoreboard
+    from mfcore.evaluation.scoreboard import scoreboard
 
     found = run_here(flow, loaded, given)
     evaluation = load_evaluation(found)
@@ -351,9 +351,9 @@ def bench(
         print(line, file=sys.stderr)
 
     if accuracy:
-        from mfcore.artifacts import ArtifactStore
         from mfcore.data.ratings import Ratings
         from mfcore.settings import Settings
+        from mfcore.storage.artifacts import ArtifactStore
 
         store = ArtifactStore(Settings.read().home)
         result = benchmark.accuracy(Ratings.load(store.newest("ratings", "ml-100k").path), tell=tell)
@@ -418,9 +418,9 @@ def _config(
 
 def _artifact(kind: str, source: Path | None, dataset: str | None, config: "PipelineConfig") -> "Artifact":
     """What a stage works from: the folder that was named, or the newest one of its kind."""
-    from mfcore.artifacts import ArtifactStore
     from mfcore.data.catalog import resolve
     from mfcore.settings import Settings
+    from mfcore.storage.artifacts import ArtifactStore
 
     store = ArtifactStore(Settings.read().home)
     if source is None:
@@ -445,13 +445,13 @@ def _registry(dataset: str | None) -> "Registry":
     return named if named.champion() else Registry(settings, resolve(DatasetConfig(name=dataset)).name)
 
 
-def _bundle(dataset: str | None) -> "Bundle":
+def _bundle(dataset: str | None) -> "Model":
     """The champion, pulled from the registry."""
     registry = _registry(dataset)
     return registry.pull(registry.require_champion())
 
 
-def _somebody_new(bundle: "Bundle", likes: Iterable[str]) -> "Bundle":
+def _somebody_new(bundle: "Model", likes: Iterable[str]) -> "Model":
     """The bundle over one new user; a favourite without a rating gets the highest one."""
     import numpy as np
 
@@ -466,12 +466,12 @@ def _somebody_new(bundle: "Bundle", likes: Iterable[str]) -> "Bundle":
     return bundle.with_new_user(np.array(list(items), np.int32), np.array(list(items.values()), np.float32))
 
 
-def _item(bundle: "Bundle", wanted: str) -> int:
+def _item(bundle: "Model", wanted: str) -> int:
     """The code of an item given by id or, failing that, by title."""
     import pandas as pd
 
     from mfcore.data.ratings import find_codes
-    from mfcore.recommend import find_titles
+    from mfcore.serving.titles import find_titles
 
     code = int(find_codes(bundle.item_ids, [wanted])[0])
     if code >= 0:

@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal, get_args
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from mfcore.errors import UsageError, nearest
-from mfcore.urls import refuse_secrets
+from mfcore.storage.urls import refuse_secrets
 
 __all__ = [
     "ALGORITHMS",

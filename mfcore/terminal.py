@@ -1,11 +1,8 @@
-"""What a person or a program reads (tables, lists, one JSON document, log lines, a bar), and a person's Ctrl-C."""
+"""What a person or a program reads (tables, lists, one JSON document, log lines, a bar)."""
 
 import json
 import logging
-import os
-import signal
 import sys
-import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -14,11 +11,10 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     import pandas as pd
 
-    from mfcore.artifacts import Artifact
+    from mfcore.storage.artifacts import Artifact
     from mfcore.tracking.registry import Registered
 
 __all__ = [
-    "first_interrupt",
     "print_artifact",
     "print_frame",
     "print_json",
@@ -141,27 +137,3 @@ def progress_bar(title: str) -> Iterator[Callable[[int, int, str], None]]:
             for handler, stream in zip(handlers, before, strict=True):
                 if stream is not None:
                     handler.setStream(stream)
-
-
-@contextmanager
-def first_interrupt(notice: str) -> Iterator[Callable[[], bool]]:
-    """Take the first Ctrl-C in the block for a wish, and show the `notice`; a second one interrupts as ever.
-
-    Yields what tells whether there was one.
-    """
-    wished = threading.Event()
-    if threading.current_thread() is not threading.main_thread():  # signals are for the main thread alone
-        yield wished.is_set
-        return
-    before = signal.getsignal(signal.SIGINT) or signal.default_int_handler
-
-    def take(*_: object) -> None:
-        signal.signal(signal.SIGINT, before)
-        wished.set()
-        os.write(2, f"\n{notice}\n".encode())  # a stream may be in the middle of a write
-
-    signal.signal(signal.SIGINT, take)
-    try:
-        yield wished.is_set
-    finally:
-        signal.signal(signal.SIGINT, before)

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from mfcore.files import write_file
+from mfcore.storage.files import write_file
 
 __all__ = ["save", "table"]
 

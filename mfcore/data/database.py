@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from mfcore.data.catalog import Database
 from mfcore.errors import DataInvalid, SourceUnavailable, UsageError
-from mfcore.urls import place_of, with_secrets, without_secrets
+from mfcore.storage.urls import place_of, with_secrets, without_secrets
 
 if TYPE_CHECKING:
     from sqlalchemy import ColumnClause, Connection, Select, TextClause

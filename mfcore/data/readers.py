@@ -8,12 +8,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from mfcore.artifacts import MANIFEST
 from mfcore.config import DatasetConfig
 from mfcore.data import jester, movielens
 from mfcore.data.ratings import Scale
 from mfcore.data.tables import RawRatings, read_parquet, read_text, sniff
 from mfcore.errors import DataInvalid
+from mfcore.storage.artifacts import MANIFEST
 
 __all__ = ["Tables", "read", "recognise"]
 

@@ -16,7 +16,7 @@ from mfcore.data.downloads import download, published_md5, verify
 from mfcore.data.readers import recognise
 from mfcore.data.synthetic import synthesize
 from mfcore.errors import SourceUnavailable
-from mfcore.files import locked, sha256_of
+from mfcore.storage.files import locked, sha256_of
 
 __all__ = ["fetch", "identity"]
 

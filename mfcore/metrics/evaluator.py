@@ -11,16 +11,16 @@ from numpy.typing import NDArray
 from mfcore.config import EvaluationConfig
 from mfcore.data.ratings import Ratings
 from mfcore.data.splitting import Split
-from mfcore.metrics.beyond import Profiles, coverage, gini
+from mfcore.metrics.beyond_accuracy import Profiles, coverage, gini
+from mfcore.metrics.cold_start import NUMBERS_KNOWN, Newcomers
 from mfcore.metrics.intervals import Bootstrap, Estimate, Statistic
 from mfcore.metrics.measure import Measure
-from mfcore.metrics.newcomers import NUMBERS_KNOWN, Newcomers
 from mfcore.metrics.ranking import Likes, rank_statistics, relevant_threshold
 from mfcore.metrics.rating import calibration_bins, calibration_edges, rating_statistics
 from mfcore.metrics.slices import ALL, Slice, genres, head_and_tail, users_by_activity
 from mfcore.models.factors import Factors
 from mfcore.models.lists import top_items
-from mfcore.models.seen import Seen
+from mfcore.models.rated import RatedItems
 
 __all__ = ["Evaluator", "Measured"]
 
@@ -92,7 +92,7 @@ class Evaluator:
         users, position = np.unique(test.users, return_inverse=True)
         self.users, self.position = users.astype(np.int32), position
         self.bootstrap = Bootstrap(len(self.users), config.seed)
-        self.seen, self.profiles = Seen.of(train), Profiles.of(train, config.seed)
+        self.rated, self.profiles = RatedItems.of(train), Profiles.of(train, config.seed)
         self.newcomers = Newcomers.draw(train, test, config.seed)
         threshold = relevant_threshold(test.scale) if config.relevant_from is None else config.relevant_from
         self.likes = Likes.of(test, threshold)
@@ -141,7 +141,7 @@ class Evaluator:
         biased = len(factors.item_bias) and np.ptp(factors.item_bias) > 0
         if not biased and not (factors.user_factors.any() and factors.item_factors.any()):
             return None
-        return top_items(factors, self.users, max(self.ks), self.seen)[0]
+        return top_items(factors, self.users, max(self.ks), self.rated)[0]
 
     def _ratings(
         self, factors: Factors, scores: NDArray[np.float32], predicted: NDArray[np.float32]

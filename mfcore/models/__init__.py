@@ -1,14 +1,14 @@
 """The trainers: ratings in, factors out."""
 
 from mfcore.models.als import ALS
-from mfcore.models.base import Range, Recommender, Training
+from mfcore.models.base import MODELS, Range, Recommender, Training
 from mfcore.models.baselines import BiasOnly, GlobalMean, MostPopular
 from mfcore.models.blend import Blend
 from mfcore.models.bpmf import BPMF
 from mfcore.models.factors import Factors
 from mfcore.models.knn import ItemKNN
 from mfcore.models.pmf import PMF
-from mfcore.models.recipe import MODELS, Recipe
+from mfcore.models.recipe import Recipe
 from mfcore.models.sgd import SGD
 
 __all__ = [

@@ -5,9 +5,11 @@ from typing import ClassVar
 from pydantic import Field
 
 from mfcore.data.ratings import Ratings
-from mfcore.models.alternation import Alternation, Prior, Units
+from mfcore.models.alternation import Alternation
 from mfcore.models.base import Range, Recommender, Training
 from mfcore.models.factors import Factors
+from mfcore.models.prior import Prior
+from mfcore.models.scaling import Units
 
 __all__ = ["ALS"]
 

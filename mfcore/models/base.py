@@ -4,7 +4,7 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,7 +14,10 @@ from mfcore.data.ratings import Ratings
 from mfcore.errors import TrainingDiverged
 from mfcore.models.factors import Factors
 
-__all__ = ["Range", "Recommender", "Training"]
+__all__ = ["MODELS", "Range", "Recommender", "Training"]
+
+MODELS: "dict[str, type[Recommender]]" = {}
+"""Algorithm name → class; a class enters when it is defined."""
 
 
 @dataclass(frozen=True)
@@ -71,6 +74,13 @@ class Recommender(BaseModel, ABC):
 
     n_epochs: int = Field(20, ge=0)
     seed: int = Field(0, ge=0)
+
+    @classmethod
+    def __pydantic_init_subclass__(cls, **options: Any) -> None:
+        """Make the class known by its algorithm's name."""
+        super().__pydantic_init_subclass__(**options)
+        if "algorithm" in cls.__dict__:
+            MODELS[cls.algorithm] = cls
 
     @abstractmethod
     def begin(self, ratings: Ratings, start: Factors | None = None) -> Training:

@@ -10,7 +10,7 @@ from mfcore.data.ratings import Ratings
 from mfcore.models.base import Range, Recommender, Training
 from mfcore.models.factors import Factors
 from mfcore.models.foldin import Part
-from mfcore.models.sides import centre
+from mfcore.models.scaling import mean_rating
 
 __all__ = ["BiasOnly", "GlobalMean", "MostPopular"]
 
@@ -20,7 +20,7 @@ class _Biases(Training):
 
     def __init__(self, ratings: Ratings) -> None:
         self.ratings = ratings
-        self.mean = centre(ratings)
+        self.mean = mean_rating(ratings)
         self.user_bias = np.zeros(ratings.n_users, np.float32)
         self.item_bias = np.zeros(ratings.n_items, np.float32)
 

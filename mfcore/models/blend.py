@@ -17,7 +17,8 @@ from mfcore.models.factors import Factors
 from mfcore.models.knn import ItemKNN
 from mfcore.models.mixing import weighted_sum
 from mfcore.models.pmf import PMF
-from mfcore.models.sides import centre
+from mfcore.models.recipe import Recipe
+from mfcore.models.scaling import mean_rating
 
 __all__ = ["Blend", "blend_weights"]
 
@@ -54,8 +55,6 @@ class Blend(Recommender):
     @field_validator("members", mode="before")
     @classmethod
     def _built(cls, members: Any) -> Any:
-        from mfcore.models.recipe import Recipe
-
         try:
             return tuple(Recipe.model_validate(one).build() if isinstance(one, dict) else one for one in members)
         except UsageError as error:
@@ -90,7 +89,7 @@ class _Blending(Training):
         cut = round(n * r.held_out)
         held_out, rest = self.ratings.take(np.sort(order[:cut])), self.ratings.take(np.sort(order[cut:]))
         weights = blend_weights([member.fit(rest) for member in r.members], held_out)
-        return combined([member.fit(self.ratings) for member in r.members], weights, centre(self.ratings))
+        return combined([member.fit(self.ratings) for member in r.members], weights, mean_rating(self.ratings))
 
     def factors(self) -> Factors:
         """The blend; before the first step the members' first with no training at all."""
@@ -109,7 +108,7 @@ def blend_weights(members: Sequence[Factors], validation: Ratings) -> NDArray[np
 
     if len(validation) == 0:
         return np.full(len(members), 1 / len(members))
-    mean = centre(validation)
+    mean = mean_rating(validation)
     scores = [member.pair_scores(validation.users, validation.items).astype(np.float64) - mean for member in members]
     with threadpool_limits(1, "blas"):
         weights: NDArray[np.float64] = nnls(np.column_stack(scores), validation.values.astype(np.float64) - mean)[0]

@@ -7,11 +7,13 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from mfcore.data.ratings import Ratings
-from mfcore.models.alternation import Alternation, Prior, Units
+from mfcore.models.alternation import Alternation
 from mfcore.models.base import Range, Recommender, Training
 from mfcore.models.factors import Factors
+from mfcore.models.kernels.layout import Block, Side
 from mfcore.models.mixing import weighted_sum
-from mfcore.models.sides import Block, Side, spread
+from mfcore.models.prior import Prior
+from mfcore.models.scaling import Units, standard_deviation
 
 __all__ = ["BPMF"]
 
@@ -81,7 +83,7 @@ class _Chain(Alternation):
             recommender,
             ratings,
             None,
-            units=Units.of(ratings, spread(ratings)),
+            units=Units.of(ratings, standard_deviation(ratings)),
             n_factors=k,
             user_prior=prior,
             item_prior=prior,

@@ -1,21 +1,23 @@
-"""Ranked lists from `Factors`: what top-N recommendation and ranking metrics are made of."""
+"""Ranked lists from `Factors`: the best items for users, and the items nearest to items."""
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mfcore.models.factors import Factors
-from mfcore.models.seen import Seen
+from mfcore.models.rated import RatedItems
 
-__all__ = ["top_items"]
+__all__ = ["similar_items", "top_items", "top_n"]
 
 _CHUNK_BYTES = 64 << 20
 """Scores held at a time."""
+_CHUNK = 1024
+"""Items whose neighbors are looked for at a time."""
 
 
 def top_items(
-    factors: Factors, users: NDArray[np.int32], k: int, seen: Seen | None = None
+    factors: Factors, users: NDArray[np.int32], k: int, rated: RatedItems | None = None
 ) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
-    """The `k` items with the highest scores for each of `users`, without those they rated in `seen`.
+    """The `k` items with the highest scores for each of `users`, without those they rated in `rated`.
 
     Exact; of equal scores the lower item code comes first. Works through chunks of users, so
     that memory stays bounded whatever their number.
@@ -24,7 +26,7 @@ def top_items(
         factors: the model.
         users: codes; −1, an unknown user, gets the list for somebody with no bias and no factors.
         k: length of a list, at least 1.
-        seen: over the same codes; these items are left out of their users' lists.
+        rated: over the same codes; these items are left out of their users' lists.
 
     Returns:
         Items int32 (len(users), k), best first, and their scores float32 of the same shape;
@@ -35,10 +37,73 @@ def top_items(
     n_items = len(factors.item_ids)
     items = np.empty((len(users), k), np.int32)
     scores = np.empty((len(users), k), np.float32)
-    seen = seen or Seen(starts=np.zeros(len(factors.user_ids) + 1, np.int64), items=np.empty(0, np.int32))
+    rated = rated or RatedItems(starts=np.zeros(len(factors.user_ids) + 1, np.int64), items=np.empty(0, np.int32))
     step = max(1, _CHUNK_BYTES // (4 * max(1, n_items)))
     for first in range(0, len(users), step):
         part = slice(first, first + step)
         own = users[part]
-        items[part], scores[part] = top_k(factors.scores(own), *seen.rows(own), k)
+        items[part], scores[part] = top_k(factors.scores(own), *rated.rows(own), k)
     return items, scores
+
+
+def top_n(
+    factors: Factors, users: NDArray[np.int32], k: int, rated: RatedItems | None = None
+) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
+    """The `k` items with the highest scores for each user, without those in `rated`.
+
+    Scores are those of `Factors.scores`: before clipping to the scale, which would tie the best
+    (`Factors.to_ratings` gives the predicted ratings). Of equal scores the lower item code
+    comes first.
+
+    Args:
+        factors: the model.
+        users: int32 codes; −1 is an unknown user.
+        k: length of a list.
+        rated: what each user has rated, over the same codes.
+
+    Returns:
+        Item codes int32 (len(users), k), best first and −1 where items run out; scores float32
+        of the same shape, NaN where items run out.
+
+    >>> from mfcore.data.ratings import Scale
+    >>> zero = np.zeros((2, 1), np.float32)
+    >>> bias = np.array([0.0, 0.5], np.float32)
+    >>> factors = Factors(3.0, zero[:, 0], bias, zero, zero, np.arange(2), np.arange(2), Scale(1, 5, 1))
+    >>> items, scores = top_n(factors, np.array([0], np.int32), 3)
+    >>> items.tolist(), scores.tolist()
+    ([[1, 0, -1]], [[3.5, 3.0, nan]])
+    """
+    items, scores = top_items(factors, users, k, rated)
+    scores[items < 0] = np.nan
+    return items, scores
+
+
+def similar_items(factors: Factors, items: NDArray[np.int32], k: int) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
+    """The `k` items whose factors have the largest cosine with each of `items`, best first, itself left out.
+
+    An item without factors (all zero, as items nobody rated have) is similar to none, and none
+    to it.
+
+    Returns:
+        Item codes int32 (len(items), k), −1 where others run out; cosines float32 of the same
+        shape, from −1 to 1, NaN where others run out.
+    """
+    from mfcore.models.kernels.topk import top_k
+
+    lengths = np.linalg.norm(factors.item_factors.astype(np.float64), axis=1)
+    known = lengths > 0
+    unit = (factors.item_factors / np.where(known, lengths, 1)[:, None]).astype(np.float32)
+    candidates = np.flatnonzero(known).astype(np.int32)
+    place = np.full(len(unit) + 1, -1, np.int64)  # the last entry answers for code −1
+    place[candidates] = np.arange(len(candidates))
+    others = np.full((len(items), k), -1, np.int32)
+    cosines = np.full((len(items), k), np.nan, np.float32)
+    for first in range(0, len(items), _CHUNK):
+        part = np.arange(first, min(first + _CHUNK, len(items)))
+        part = part[place[items[part]] >= 0]
+        own = place[items[part]].astype(np.int32)
+        best, values = top_k(unit[items[part]] @ unit[candidates].T, np.arange(len(part) + 1), own, k)
+        found = best >= 0
+        others[part] = np.where(found, candidates.take(best, mode="clip") if len(candidates) else -1, -1)
+        cosines[part] = np.where(found, np.clip(values, -1, 1), np.nan)
+    return others, cosines

@@ -6,10 +6,12 @@ import numpy as np
 from pydantic import Field
 
 from mfcore.data.ratings import Ratings
-from mfcore.models.alternation import Alternation, Prior, Units
+from mfcore.models.alternation import Alternation
 from mfcore.models.base import Range, Recommender, Training
 from mfcore.models.factors import Factors
-from mfcore.models.sides import Block, Side, spread
+from mfcore.models.kernels.layout import Block, Side
+from mfcore.models.prior import Prior
+from mfcore.models.scaling import Units, standard_deviation
 
 __all__ = ["PMF"]
 
@@ -96,7 +98,7 @@ class _Modes(Alternation):
         from mfcore.models.kernels.rows import MODE, VARIATIONAL
 
         r = recommender
-        width = spread(ratings)
+        width = standard_deviation(ratings)
         logistic = r.link == "logistic"
         # Behind the link errors are shares of the scale: λ keeps its meaning if they are measured by their own spread.
         unit = (width / (ratings.scale.width or 1.0)) ** 2 if logistic else 1.0

@@ -4,23 +4,11 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from mfcore.artifacts import fingerprint
 from mfcore.errors import UsageError, nearest
-from mfcore.models.als import ALS
-from mfcore.models.base import Recommender
-from mfcore.models.baselines import BiasOnly, GlobalMean, MostPopular
-from mfcore.models.blend import Blend
-from mfcore.models.bpmf import BPMF
-from mfcore.models.knn import ItemKNN
-from mfcore.models.pmf import PMF
-from mfcore.models.sgd import SGD
+from mfcore.models.base import MODELS, Recommender
+from mfcore.storage.artifacts import fingerprint
 
-__all__ = ["MODELS", "Recipe"]
-
-MODELS: dict[str, type[Recommender]] = {
-    model.algorithm: model for model in (ALS, SGD, PMF, BPMF, ItemKNN, Blend, GlobalMean, BiasOnly, MostPopular)
-}
-"""Algorithm name → class."""
+__all__ = ["Recipe"]
 
 
 class Recipe(BaseModel):

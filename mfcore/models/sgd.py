@@ -7,10 +7,11 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from mfcore.data.ratings import Ratings
-from mfcore.models.alternation import Prior, Units, continue_from
 from mfcore.models.base import Range, Recommender, Training
 from mfcore.models.factors import Factors
-from mfcore.models.sides import Block, spread
+from mfcore.models.kernels.layout import Block
+from mfcore.models.prior import Prior
+from mfcore.models.scaling import Units, continue_from, standard_deviation
 
 __all__ = ["SGD"]
 
@@ -100,7 +101,7 @@ class _Descent(Training):
         from mfcore.models.kernels.sgd import balanced_groups, sort_into_blocks
 
         self.recommender, self.ratings = recommender, ratings
-        self.units = Units.of(ratings, spread(ratings))
+        self.units = Units.of(ratings, standard_deviation(ratings))
         self.random = np.random.default_rng(recommender.seed)
         self.loss = float(len(ratings))
         self.threads = ThreadpoolController()

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mfcore.curves import CHECKPOINTS
+from mfcore.evaluation.curves import CHECKPOINTS
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

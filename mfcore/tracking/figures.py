@@ -7,11 +7,11 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from mfcore.curves import CHECKPOINTS
 from mfcore.data.ratings import Ratings, Scale
+from mfcore.evaluation.curves import CHECKPOINTS
 from mfcore.models import Factors
 from mfcore.models.lists import top_items
-from mfcore.models.seen import Seen
+from mfcore.models.rated import RatedItems
 from mfcore.tracking.canvas import HELD_OUT, MUTED, TRAIN, canvas, colour_of, epoch_axis
 
 if TYPE_CHECKING:
@@ -155,7 +155,7 @@ def popularity(factors: Factors, train: Ratings, k: int) -> "Figure":
     if len(users) > _MOST_USERS:
         users = np.sort(np.random.default_rng(0).choice(users, _MOST_USERS, replace=False))
     profile = np.bincount(train.users, share[train.items], minlength=train.n_users)[users] / counts[users]
-    items, _ = top_items(factors, users, k, Seen.of(train))
+    items, _ = top_items(factors, users, k, RatedItems.of(train))
     shown = items >= 0
     full = shown.any(axis=1)
     means = np.where(shown, share[items], 0).sum(axis=1)[full] / shown.sum(axis=1)[full]

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from mfcore.bundle import Bundle
 from mfcore.data.ratings import Ratings
-from mfcore.evaluation import Score, Scored, comparison
+from mfcore.evaluation.scoring import Score, Scored, comparison
+from mfcore.models.model import Model
 from mfcore.tracking import figures
 from mfcore.tracking.canvas import save
-from mfcore.tracking.models import log_bundle
+from mfcore.tracking.models import log_model
 from mfcore.tracking.notes import finalist_note
 from mfcore.tracking.runs import Experiment
 from mfcore.tracking.trial_figures import figures_of
@@ -62,7 +62,7 @@ def log_scored(
         is_baseline = candidate.role == "baseline"
         model_uri = None
         if not is_baseline:
-            model_uri = log_bundle(Bundle.of(scored.factors, train, items), run_id, candidate.name, own, params)
+            model_uri = log_model(Model.of(scored.factors, train, items), run_id, candidate.name, own, params)
         # MLflow draws a chart for each metric, in the order of their names: among three dozen nobody finds
         # the one that matters. Slices, intervals and the rest belong in the table.
         experiment.log_metrics(run_id, metrics, model_uri=model_uri)

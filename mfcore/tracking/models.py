@@ -12,17 +12,17 @@ from mlflow.models import ModelSignature
 from mlflow.types import ColSpec, ParamSchema, ParamSpec, Schema
 
 import mfcore
-from mfcore.bundle import Bundle
 from mfcore.data.ratings import Ids
+from mfcore.models.model import Model
 from mfcore.tracking.registry import BUNDLE
 
-__all__ = ["log_bundle"]
+__all__ = ["log_model"]
 
 _REQUIREMENTS = ("mlflow", "numba", "numpy", "pandas", "pyarrow", "pydantic", "rapidfuzz")
 """What a served model imports; the code of mfcore travels with it."""
 
 
-def log_bundle(bundle: Bundle, run_id: str, name: str, tags: dict[str, str], params: dict[str, Any]) -> str:
+def log_model(bundle: Model, run_id: str, name: str, tags: dict[str, str], params: dict[str, Any]) -> str:
     """Log `bundle` as a model of the run and return the model's URI.
 
     The model is defined by code (`served_model.py`) and loads arrays only; nothing of it
@@ -47,7 +47,7 @@ def log_bundle(bundle: Bundle, run_id: str, name: str, tags: dict[str, str], par
     return uri
 
 
-def _signature(bundle: Bundle) -> ModelSignature:
+def _signature(bundle: Model) -> ModelSignature:
     """user_id, item_id if ratings are wanted, and k if lists are."""
     user, item = _column_type(bundle.user_ids), _column_type(bundle.item_ids)
     return ModelSignature(
@@ -60,7 +60,7 @@ def _column_type(ids: Ids) -> str:
     return "long" if ids.dtype == np.int64 else "string"
 
 
-def _example(bundle: Bundle) -> pd.DataFrame:
+def _example(bundle: Model) -> pd.DataFrame:
     """The first two users, each with an item."""
     n = min(2, len(bundle.user_ids), len(bundle.item_ids))
     return pd.DataFrame({"user_id": bundle.user_ids[:n], "item_id": bundle.item_ids[:n]})

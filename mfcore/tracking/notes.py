@@ -9,7 +9,7 @@ from urllib.parse import quote
 import pandas as pd
 
 from mfcore.config import SplitConfig
-from mfcore.evaluation import Candidate, Evaluation, Score, comparison
+from mfcore.evaluation.scoring import Candidate, Evaluation, Score, comparison
 from mfcore.models import Recipe
 from mfcore.tracking.names import model_name
 

@@ -10,9 +10,9 @@ from mlflow.exceptions import MlflowException
 from mlflow.protos.databricks_pb2 import RESOURCE_ALREADY_EXISTS, RESOURCE_DOES_NOT_EXIST, ErrorCode
 from pydantic import BaseModel, ConfigDict
 
-from mfcore.bundle import Bundle
 from mfcore.errors import NothingToWorkFrom, UsageError
 from mfcore.models import Recipe
+from mfcore.models.model import Model
 from mfcore.settings import Settings
 from mfcore.tracking.names import model_name
 from mfcore.tracking.notes import model_note
@@ -179,10 +179,10 @@ class Registry:
         """Mark `version` as the one that was compared with the champion and lost."""
         self.client.set_registered_model_alias(self.name, CHALLENGER, str(version))
 
-    def pull(self, registered: Registered) -> Bundle:
+    def pull(self, registered: Registered) -> Model:
         """Fetch a version's bundle from the registry's store."""
         folder = mlflow.artifacts.download_artifacts(f"{registered.uri}/artifacts/{BUNDLE}")
-        return Bundle.load(Path(folder))
+        return Model.load(Path(folder))
 
     def _aliased(self, alias: str) -> Registered | None:
         try:

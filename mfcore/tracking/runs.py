@@ -18,8 +18,8 @@ from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID, MLFLOW_RUN_NOTE, MLFL
 
 from mfcore import __version__
 from mfcore.errors import UsageError
-from mfcore.files import locked
 from mfcore.settings import Settings
+from mfcore.storage.files import locked
 from mfcore.tracking.finished import FinishedRun
 from mfcore.tracking.notes import experiment_note
 from mfcore.tuning import Trial

@@ -8,9 +8,9 @@ from typing import Literal
 from mfcore.config import TuningConfig
 from mfcore.errors import TrainingDiverged
 from mfcore.models import Recipe
-from mfcore.tuning.ledger import Ledger
 from mfcore.tuning.sampling import Proposal, distributions, propose
 from mfcore.tuning.space import Space, n_planned
+from mfcore.tuning.trial_storage import TrialStorage
 from mfcore.tuning.trials import Trial, Tuned, best_of
 
 __all__ = ["Attempt", "Search", "SearchInterrupted"]
@@ -78,7 +78,7 @@ class Search:
         self,
         space: Space,
         config: TuningConfig,
-        ledger: Ledger,
+        ledger: TrialStorage,
         on_trial: Callable[[Trial], None],
         on_progress: Callable[[int, int], None],
         is_stopped: Callable[[], bool],

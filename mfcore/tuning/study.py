@@ -7,15 +7,15 @@ from typing import IO
 from mfcore.config import TuningConfig
 from mfcore.data.ratings import Ratings
 from mfcore.errors import TrainingDiverged
-from mfcore.files import scratch_folder
 from mfcore.models import Recipe
-from mfcore.tuning.crew import Crew, Worker, n_threads
+from mfcore.storage.files import scratch_folder
 from mfcore.tuning.folds import Fold, folds_of, share
-from mfcore.tuning.ledger import open_ledger
 from mfcore.tuning.objective import learn
 from mfcore.tuning.search import Search
 from mfcore.tuning.space import search_space
+from mfcore.tuning.trial_storage import open_trial_storage
 from mfcore.tuning.trials import Trial, Tuned
+from mfcore.tuning.workers import Worker, Workers, n_threads
 
 __all__ = ["tune"]
 
@@ -65,7 +65,7 @@ def tune(
     space = search_space(algorithm, config)
     beaten = champion if champion is not None and champion.algorithm == algorithm else None
     params = beaten.build().model_dump(exclude={"n_epochs"}) if beaten else None
-    with open_ledger(journal, config.storage, params) as ledger:
+    with open_trial_storage(journal, config.storage, params) as ledger:
         search = Search(space, config, ledger, on_trial, on_progress, is_stopped)
         if not search.is_over():
             folds = folds_of(train, validation, config)
@@ -96,5 +96,5 @@ def _train_in_workers(search: Search, folds: list[Fold], n_workers: int, home: P
     """Run trials in processes of their own, which share the arrays."""
     with scratch_folder(home) as folder:
         share(folds, folder)
-        with Crew(search, n_workers, lambda: Worker(folder, max(1, n_threads() // n_workers), lock)) as crew:
+        with Workers(search, n_workers, lambda: Worker(folder, max(1, n_threads() // n_workers), lock)) as crew:
             crew.run()

@@ -23,7 +23,7 @@ from mfcore.models import (
     MostPopular,
     Recommender,
 )
-from tests.contract.planted import make, planted
+from tests.contract.synthetic import make, planted
 
 LEARNERS: dict[str, Recommender] = {
     "als": ALS(n_factors=2, reg_user=0.01, reg_item=0.01, n_epochs=20),

@@ -60,14 +60,14 @@ print(json.dumps(codes))
 KILLED_AT = [
     ("validate", "mfcore.data.ratings", "Ratings.save", 1),
     ("tune, in a trial", "mfcore.tuning.objective", "rmse", 30),
-    ("evaluate, between two finalists", "mfcore.tracking.finalists", "log_bundle", 2),
+    ("evaluate, between two finalists", "mfcore.tracking.finalists", "log_model", 2),
     ("register, before the alias", "mfcore.tracking.registry", "Registry.promote", 1),
     ("export, before the pointer", "flows.export", "point_latest", 1),
 ]
 ALSO_KILLED_AT = [
-    ("download", "mfcore.artifacts", "write_manifest", 1),
+    ("download", "mfcore.storage.artifacts", "write_manifest", 1),
     ("split", "mfcore.data.splitting", "Split.save", 1),
-    ("tune, at the end", "mfcore.artifacts", "write_manifest", 2),
+    ("tune, at the end", "mfcore.storage.artifacts", "write_manifest", 2),
     ("register, before the version", "mfcore.tracking.registry", "Registry.add", 1),
 ]
 

@@ -11,8 +11,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from mfcore.artifacts import is_whole
-from mfcore.files import sha256_of
+from mfcore.storage.artifacts import is_whole
+from mfcore.storage.files import sha256_of
 from tests.flows.conftest import SMALL, Mfcore, ran
 
 STAGES = ["download", "validate", "split", "tune", "evaluate", "register", "export"]

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from mfcore.artifacts import ArtifactStore
+from mfcore.storage.artifacts import ArtifactStore
 from mfcore.tuning import Tuned
 from mfcore.tuning.search import Search
 from tests.flows.conftest import SMALL, Mfcore

@@ -22,6 +22,7 @@ import numpy as np
 from numba import njit, prange
 from numpy.typing import NDArray
 
+from mfcore.models.kernels.layout import Block, Side
 from mfcore.models.kernels.random import STRIDE, mix, normal_pair
 from mfcore.models.kernels.tiles import (
     LANES,
@@ -33,7 +34,6 @@ from mfcore.models.kernels.tiles import (
     make_tile,
     prefetch,
 )
-from mfcore.models.sides import Block, Side
 
 __all__ = ["DRAW", "MODE", "NONNEGATIVE", "VARIATIONAL", "padded", "solve_rows", "squared_error"]
 

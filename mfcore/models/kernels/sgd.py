@@ -10,8 +10,8 @@ import numpy as np
 from numba import njit, prange
 from numpy.typing import NDArray
 
+from mfcore.models.kernels.layout import Block
 from mfcore.models.kernels.random import STRIDE, mix
-from mfcore.models.sides import Block
 
 __all__ = ["GRID", "balanced_groups", "sgd_epoch", "sort_into_blocks"]
 

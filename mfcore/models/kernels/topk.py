@@ -31,10 +31,10 @@ def _sink(scores: Floats, items: Codes, size: int, score: np.float32, item: np.i
 
 
 @njit(cache=True, parallel=True)
-def top_k(scores: Floats, starts: NDArray[np.int64], seen: Codes, k: int) -> tuple[Codes, Floats]:
+def top_k(scores: Floats, starts: NDArray[np.int64], rated: Codes, k: int) -> tuple[Codes, Floats]:
     """Columns of the k highest scores of each row, best first, equal scores by column.
 
-    Row r leaves out the columns seen[starts[r]:starts[r + 1]], whose scores are overwritten.
+    Row r leaves out the columns rated[starts[r]:starts[r + 1]], whose scores are overwritten.
     Where fewer than k are left, −1 and −inf fill up.
     """
     n_rows, n_columns = scores.shape
@@ -43,7 +43,7 @@ def top_k(scores: Floats, starts: NDArray[np.int64], seen: Codes, k: int) -> tup
     for row in prange(n_rows):
         line = scores[row]
         for n in range(starts[row], starts[row + 1]):
-            line[seen[n]] = -np.inf
+            line[rated[n]] = -np.inf
         heap, heap_items = best_scores[row], best[row]
         heap_items[:] = n_columns  # an empty place: worse than any item
         worst = heap[0]

@@ -5,7 +5,7 @@ import numpy as np
 from mfcore.data.ratings import Ratings, Scale
 from mfcore.data.splitting import Split
 from mfcore.models import Factors
-from tests.contract.planted import make
+from tests.contract.synthetic import make
 
 SCALE = Scale(1, 5, 1)
 

@@ -16,8 +16,8 @@ from sklearn.metrics import (
 from mfcore.data.ratings import Scale
 from mfcore.metrics.ranking import Likes, rank_metrics, relevant_threshold
 from mfcore.models.lists import top_items
-from mfcore.models.seen import Seen
-from tests.contract.planted import make
+from mfcore.models.rated import RatedItems
+from tests.contract.synthetic import make
 from tests.unit.metrics.cases import random_factors, random_ratings
 
 
@@ -50,7 +50,7 @@ def test_agrees_with_sklearn(seed: int, k: int) -> None:
     factors, (ratings, split) = random_factors(shape, seed), random_ratings(shape, seed)
     seen, test = ratings.take(split.train), ratings.take(split.test)
     likes, users = Likes.of(test), np.arange(shape[0], dtype=np.int32)
-    items, _ = top_items(factors, users, k, Seen.of(seen))
+    items, _ = top_items(factors, users, k, RatedItems.of(seen))
     n_liked = likes.counts(users)
     found = rank_metrics(likes.hits(users, items), n_liked, k)
     compared = 0

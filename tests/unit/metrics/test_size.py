@@ -12,7 +12,7 @@ import numpy as np, pandas as pd
 from mfcore.bench.speed import planted
 from mfcore.config import SplitConfig
 from mfcore.data.splitting import split
-from mfcore.evaluation import BASELINES, comparisons
+from mfcore.evaluation.scoring import BASELINES, comparisons
 from mfcore.metrics import Evaluator
 from mfcore.models import Recipe
 

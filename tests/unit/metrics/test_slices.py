@@ -3,7 +3,7 @@ import pandas as pd
 import pytest
 
 from mfcore.metrics.slices import Slice, genres, head_and_tail, users_by_activity
-from tests.contract.planted import make
+from tests.contract.synthetic import make
 from tests.unit.metrics.cases import random_ratings
 
 

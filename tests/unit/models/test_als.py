@@ -6,7 +6,7 @@ from mfcore.data.ratings import Ratings
 from mfcore.models import ALS, PMF
 from mfcore.models.alternation import Alternation
 from mfcore.models.factors import Factors
-from tests.contract.planted import planted
+from tests.contract.synthetic import planted
 
 
 def objective(factors: Factors, ratings: Ratings, model: ALS) -> float:

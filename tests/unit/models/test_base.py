@@ -6,7 +6,7 @@ import pytest
 from mfcore.data.ratings import Ratings
 from mfcore.metrics import rmse
 from mfcore.models import ALS, BPMF, PMF, SGD, Factors, Training
-from tests.contract.planted import make, planted
+from tests.contract.synthetic import make, planted
 from tests.contract.test_models import same_bits
 
 

@@ -7,7 +7,7 @@ from mfcore.metrics import rmse
 from mfcore.models import ALS, BPMF, PMF, BiasOnly, Blend, Recipe
 from mfcore.models.blend import blend_weights, combined
 from mfcore.models.mixing import weighted_sum
-from tests.contract.planted import make, planted
+from tests.contract.synthetic import make, planted
 
 
 def test_a_weighted_sum_of_factors_has_the_weighted_scores() -> None:

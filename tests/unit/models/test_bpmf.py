@@ -4,7 +4,7 @@ import pytest
 from mfcore.metrics import rmse
 from mfcore.models import ALS, BPMF
 from mfcore.models.bpmf import _wishart_root
-from tests.contract.planted import planted
+from tests.contract.synthetic import planted
 
 
 def test_deviation_is_the_spread_of_the_draws_scores() -> None:

@@ -3,7 +3,7 @@ import pytest
 
 from mfcore.errors import UsageError
 from mfcore.models import ALS, BPMF, PMF, BiasOnly, Blend, ItemKNN, Recommender
-from tests.contract.planted import planted
+from tests.contract.synthetic import planted
 
 EXACT: dict[str, Recommender] = {
     "als": ALS(n_factors=6, n_epochs=4),

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from mfcore.models import BiasOnly, ItemKNN
-from tests.contract.planted import planted
+from tests.contract.synthetic import planted
 
 
 def test_full_rank_is_the_formula_by_the_letter() -> None:

@@ -3,7 +3,7 @@ import pytest
 
 from mfcore.metrics import rmse
 from mfcore.models import PMF
-from tests.contract.planted import planted
+from tests.contract.synthetic import planted
 
 
 def test_dimensions_that_explain_nothing_shrink_to_nothing() -> None:

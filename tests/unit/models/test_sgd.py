@@ -7,7 +7,7 @@ from mfcore.errors import TrainingDiverged
 from mfcore.metrics import rmse
 from mfcore.models import SGD
 from mfcore.models.sgd import _Adam
-from tests.contract.planted import make, planted
+from tests.contract.synthetic import make, planted
 
 TOY = np.array([[5, 3, 0, 1], [4, 0, 0, 1], [1, 1, 0, 5], [1, 0, 0, 4], [0, 1, 5, 4]])
 

@@ -3,8 +3,8 @@ from pathlib import Path
 import pytest
 
 from mfcore.config import SplitConfig
-from mfcore.evaluation import BASELINES, Candidate, Evaluation, Score
-from mfcore.gate import Decision
+from mfcore.evaluation.gate import Decision
+from mfcore.evaluation.scoring import BASELINES, Candidate, Evaluation, Score
 from mfcore.metrics import Measure
 from mfcore.models import Recipe
 from mfcore.tracking.notes import (

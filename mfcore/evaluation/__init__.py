@@ -1,0 +1,1 @@
+"""How good models are on test, and whether one is better than another."""

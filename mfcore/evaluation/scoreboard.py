@@ -1,0 +1,113 @@
+"""An evaluation as tables for a terminal: ratings, lists, slices, and what could not be computed."""
+
+from collections.abc import Iterator
+from typing import Any, Literal
+
+from mfcore.evaluation.scoring import Evaluation, Score
+from mfcore.metrics import Measure
+
+__all__ = ["scoreboard"]
+
+_NO_TABLE = ("genre ", "predicted ")
+"""Slices that are too many for a terminal; the files hold them."""
+
+Table = tuple[str, list[dict[str, Any]]]
+
+
+def scoreboard(found: Evaluation) -> Iterator[Table]:
+    """Titles and rows of tables, what matters most first."""
+    k = found.scores[0].measure("ndcg").metric.rpartition("_")[2]
+    yield (
+        "Ratings: RMSE with its 95 % interval over users, and what the difference from the least is",
+        [
+            {
+                "model": score.candidate.name,
+                "role": score.candidate.role,
+                "RMSE": _with_interval(score.measure("rmse")),
+                "beside the least": _standing(found, score, "rmse", "least"),
+                "MAE": score.measure("mae").value,
+                "R²": score.measure("r2").value,
+                "user RMSE": score.measure("user_rmse").value,
+                "clipped": _percent(score.measure("clipped")),
+                "cold": _percent(score.measure("cold")),
+                "seconds": f"{score.seconds:.1f}",
+            }
+            for score in found.scores
+        ],
+    )
+    yield (
+        f"Lists of {k}: whole catalogue, what users had rated before left out",
+        [
+            {
+                "model": score.candidate.name,
+                "NDCG": _with_interval(score.measure("ndcg")),
+                "beside the greatest": _standing(found, score, "ndcg", "greatest"),
+                "recall": score.measure("recall").value,
+                "MAP": score.measure("map").value,
+                "hit rate": score.measure("hit_rate").value,
+                "coverage": _percent(score.measure("coverage")),
+                "Gini": score.measure("gini").value,
+                "novelty": score.measure("novelty").value,
+                "diversity": score.measure("diversity").value,
+                "popularity lift": _percent(score.measure("popularity_lift"), "+"),
+            }
+            for score in found.scores
+        ],
+    )
+    yield (
+        "RMSE by slice",
+        [
+            {"slice": name, **{score.candidate.name: score.measure("rmse", name).value for score in found.scores}}
+            | {"which is": meaning}
+            for name, meaning in found.slices.items()
+            if not name.startswith(_NO_TABLE)
+        ],
+    )
+    missing = list(_missing(found))
+    if missing:
+        yield "No figure", missing
+
+
+def _with_interval(measure: Measure) -> str | None:
+    if measure.value is None:
+        return None
+    if measure.low is None or measure.high is None:
+        return f"{measure.value:.4f}"
+    return f"{measure.value:.4f} ({measure.low:.3f} to {measure.high:.3f})"
+
+
+def _percent(measure: Measure, sign: str = "") -> str | None:
+    return None if measure.value is None else f"{100 * measure.value:{sign}.1f} %"
+
+
+def _standing(found: Evaluation, score: Score, metric: str, best_is: Literal["least", "greatest"]) -> str | None:
+    """How a model compares, paired, with the one that has the best figure."""
+    own = score.measure(metric)
+    if own.value is None:
+        return None
+    figures = {one.candidate.name: one.measure(metric).value for one in found.scores}
+    known = {name: figure for name, figure in figures.items() if figure is not None}
+    best = (min if best_is == "least" else max)(known, key=lambda name: known[name])
+    if best == score.candidate.name:
+        return best_is
+    compared = found.compare(score.candidate.name, best, own.metric)
+    assert compared is not None  # both have a figure
+    if compared.p_value is None:
+        return f"unknown: {compared.reason}"
+    verdict = "tie" if compared.tie else "worse"
+    return f"{verdict}, {compared.difference:+.4f} (p {compared.p_value:.3f})"
+
+
+def _missing(found: Evaluation) -> Iterator[dict[str, str]]:
+    """Each reason once, with the models and metrics it is true of."""
+    reasons: dict[str, tuple[list[str], list[str]]] = {}
+    for score in found.scores:
+        for one in score.measures:
+            if one.value is None:
+                models, metrics = reasons.setdefault(str(one.reason), ([], []))
+                models.append(score.candidate.name)
+                metrics.append(one.metric if one.slice == "all" else f"{one.metric} of {one.slice}")
+    for reason, (models, metrics) in reasons.items():
+        named = list(dict.fromkeys(metrics))
+        more = f" and {len(named) - 3} more" if len(named) > 3 else ""
+        yield {"why": reason, "models": ", ".join(dict.fromkeys(models)), "metrics": ", ".join(named[:3]) + more}

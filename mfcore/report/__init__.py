@@ -1,1 +1,0 @@
-"""Static HTML pages that open without a network."""

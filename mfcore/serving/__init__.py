@@ -1,0 +1,1 @@
+"""What others use: lists, titles and exported files, all made from factors."""

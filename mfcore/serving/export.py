@@ -1,0 +1,98 @@
+"""What leaves the house: factor matrices and precomputed lists as Parquet files with a manifest."""
+
+import json
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from mfcore.config import ExportConfig
+from mfcore.data.ratings import Ids
+from mfcore.models.model import Model
+from mfcore.storage.artifacts import MANIFEST, is_whole, write_manifest
+from mfcore.storage.files import new_folder
+
+__all__ = ["export_model", "point_latest"]
+
+_USERS_AT_A_TIME = 10_000
+"""Users (or items) whose lists are in memory at once, each a row group of the Parquet file."""
+
+
+def export_model(bundle: Model, target: Path, head: dict[str, Any], config: ExportConfig) -> bool:
+    """Write the export of `bundle` into the new folder `target`.
+
+    | file | columns |
+    |---|---|
+    | `user_factors.parquet` | user_id, bias, factors (list of float32) |
+    | `item_factors.parquet` | item_id, bias, factors, title |
+    | `recommendations.parquet` | user_id, rank, item_id, score, title |
+    | `similar_items.parquet` | item_id, rank, other_item_id, cosine, title |
+    | `manifest.json` | `head`, how to predict, row counts, and each file's size and sha256 |
+
+    Returns:
+        Whether anything was written: an export that is whole and was made from the same is left alone.
+    """
+    head = {**head, "config": config.model_dump()}
+    if is_whole(target) and _manifest(target).items() >= head.items():
+        return False
+    factors = bundle.factors
+    with new_folder(target, replace=True) as folder:
+        users = _factor_frame("user_id", bundle.user_ids, factors.user_bias, factors.user_factors)
+        items = _factor_frame("item_id", bundle.item_ids, factors.item_bias, factors.item_factors)
+        lists = (bundle.recommend(ids, config.n_recommendations) for ids in _parts(bundle.user_ids))
+        neighbours = (bundle.similar(ids, config.n_similar) for ids in _parts(bundle.item_ids))
+        tables = {
+            "user_factors.parquet": iter([users]),
+            "item_factors.parquet": iter([items.assign(title=bundle.titles)]),
+            "recommendations.parquet": lists,
+            "similar_items.parquet": neighbours,
+        }
+        rows = {name: _write(folder / name, frames) for name, frames in tables.items()}
+        formula = {"global_mean": factors.global_mean, "link": factors.link, "n_factors": factors.n_factors}
+        scale = {"min": factors.scale.minimum, "max": factors.scale.maximum, "step": factors.scale.step}
+        write_manifest(folder, **head, model=formula, scale=scale, rows=rows)
+    return True
+
+
+def point_latest(target: Path) -> Path:
+    """Move the pointer `latest`, beside `target`, to it in one step."""
+    latest = target.parent / "latest"
+    temporary = target.parent / f".latest.{os.getpid()}.tmp"
+    temporary.unlink(missing_ok=True)
+    temporary.symlink_to(target.name, target_is_directory=True)
+    temporary.replace(latest)
+    return latest
+
+
+def _factor_frame(key: str, ids: Ids, bias: NDArray[np.float32], factors: NDArray[np.float32]) -> pd.DataFrame:
+    return pd.DataFrame({key: ids, "bias": bias, "factors": list(factors)})
+
+
+def _parts(ids: Ids) -> Iterator[Ids]:
+    for start in range(0, max(len(ids), 1), _USERS_AT_A_TIME):
+        yield ids[start : start + _USERS_AT_A_TIME]
+
+
+def _write(path: Path, frames: Iterator[pd.DataFrame]) -> int:
+    """Write frames of the same columns as one Parquet file; returns the number of rows."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    first = pa.Table.from_pandas(next(frames), preserve_index=False)
+    n_rows: int = first.num_rows
+    with pq.ParquetWriter(path, first.schema) as writer:
+        writer.write_table(first)
+        for frame in frames:
+            table = pa.Table.from_pandas(frame, schema=first.schema, preserve_index=False)
+            writer.write_table(table)
+            n_rows += table.num_rows
+    return n_rows
+
+
+def _manifest(folder: Path) -> dict[str, Any]:
+    manifest: dict[str, Any] = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
+    return manifest

@@ -1,0 +1,189 @@
+"""A stage's output: a folder with a manifest, written whole or not at all.
+
+An artifact's folder is named by the fingerprint of what made it. Equal inputs give the
+same name, so a stage that finds its artifact whole has nothing left to do. Two processes
+that make the same artifact at once both write to temporary names; the first to rename
+wins and the other takes the winner's.
+"""
+
+import hashlib
+import json
+import logging
+from collections.abc import Callable, Iterable, Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from mfcore.errors import NothingToWorkFrom
+from mfcore.storage.files import discard, new_folder, sha256_of, write_file
+
+__all__ = [
+    "MANIFEST",
+    "Artifact",
+    "ArtifactStore",
+    "fingerprint",
+    "is_whole",
+    "write_manifest",
+]
+
+logger = logging.getLogger(__name__)
+
+MANIFEST = "manifest.json"
+
+
+class Artifact(BaseModel):
+    """A reference to a stage's output: what stages hand each other instead of data.
+
+    `kind` names what it holds: raw, ratings, splits, studies or evaluations.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    kind: str
+    dataset: str
+    fingerprint: str
+    path: Path
+    inputs: dict[str, str] = {}
+    """The artifacts this one was made from: kind → folder name."""
+    reused: bool = False
+
+    @property
+    def details(self) -> dict[str, Any]:
+        """What the stage recorded about its output, from the manifest."""
+        details: dict[str, Any] = _read_manifest(self.path)["details"]
+        return details
+
+
+def fingerprint(*parts: Any) -> str:
+    """Hash JSON-able `parts` to 16 hexadecimal digits, the same for equal parts.
+
+    >>> fingerprint({"b": 1, "a": 2}) == fingerprint({"a": 2, "b": 1})
+    True
+    """
+    text = json.dumps(parts, sort_keys=True, ensure_ascii=True, default=str)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+class ArtifactStore:
+    """The artifacts under a home folder, laid out as `<home>/<kind>/<dataset>-<fingerprint>/`."""
+
+    def __init__(self, home: Path) -> None:
+        self.home = home
+
+    def find(self, kind: str, dataset: str, key: str) -> Artifact | None:
+        """The artifact with this fingerprint if it is there and whole; a damaged one is removed."""
+        path = self.home / kind / f"{dataset}-{key}"
+        if not path.is_dir():
+            return None
+        if not is_whole(path):
+            logger.warning("%s is damaged; it is made again", path)
+            discard(path)
+            return None
+        return _reference(path)
+
+    def make(
+        self,
+        kind: str,
+        dataset: str,
+        key: str,
+        write: Callable[[Path], Mapping[str, Any]],
+        inputs: Iterable[Artifact] = (),
+    ) -> Artifact:
+        """Reuse the artifact with this fingerprint, or have `write` fill a new folder.
+
+        `write` gets the folder and returns the details to record in the manifest.
+        """
+        found = self.find(kind, dataset, key)
+        if found is not None:
+            return found
+        names = {artifact.kind: artifact.path.name for artifact in inputs}
+        path = self.home / kind / f"{dataset}-{key}"
+        with new_folder(path) as folder:
+            details = write(folder)
+            write_manifest(folder, kind=kind, dataset=dataset, fingerprint=key, inputs=names, details=details)
+        return Artifact(kind=kind, dataset=dataset, fingerprint=key, path=path, inputs=names)
+
+    def has(self, kind: str, dataset: str) -> bool:
+        """Whether there is any artifact of `kind` of a data set."""
+        return any((self.home / kind).glob(f"{dataset}-*/{MANIFEST}"))
+
+    def newest(self, kind: str, dataset: str | None = None) -> Artifact:
+        """The artifact of `kind` made last, of one data set or of any.
+
+        Raises:
+            NothingToWorkFrom: there is none.
+        """
+        found: list[tuple[str, Path]] = []
+        for path in (self.home / kind).glob(f"[!.]*/{MANIFEST}"):
+            manifest = _read_manifest(path.parent)
+            if dataset in (None, manifest["dataset"]):
+                found.append((manifest["made_at"], path.parent))
+        if not found:
+            of = f" of {dataset}" if dataset else ""
+            raise NothingToWorkFrom(f"no {kind}{of} in {self.home}: run the stage before this one, or `mfcore run`.")
+        return self.open(max(found)[1])
+
+    def input(self, artifact: Artifact, kind: str) -> Artifact:
+        """The artifact of `kind` that `artifact` was made from, directly or further back.
+
+        Raises:
+            NothingToWorkFrom: it is not there any more.
+        """
+        if artifact.kind == kind:
+            return artifact
+        for parent_kind, name in artifact.inputs.items():
+            parent = self.open(self.home / parent_kind / name)
+            return self.input(parent, kind)
+        raise NothingToWorkFrom(f"{artifact.path} was not made from {kind}.")
+
+    def open(self, path: Path) -> Artifact:
+        """The artifact in the folder `path`, checked against its manifest.
+
+        Raises:
+            NothingToWorkFrom: the folder holds no artifact, or a damaged one.
+        """
+        if not (path / MANIFEST).is_file():
+            raise NothingToWorkFrom(f"{path} holds no output of a stage (no {MANIFEST} in it).")
+        if not is_whole(path):
+            raise NothingToWorkFrom(f"{path} is damaged: a file differs from its manifest. Run its stage again.")
+        return _reference(path)
+
+
+def write_manifest(folder: Path, **head: Any) -> None:
+    """Describe the files of `folder` (path, size, sha256) in its manifest, under the fields of `head`."""
+    files = {
+        path.relative_to(folder).as_posix(): {"bytes": path.stat().st_size, "sha256": sha256_of(path)}
+        for path in sorted(folder.rglob("*"))
+        if path.is_file()
+    }
+    manifest = {**head, "made_at": datetime.now(UTC).isoformat(timespec="microseconds"), "files": files}
+    write_file(folder / MANIFEST, json.dumps(manifest, indent=2, default=str) + "\n")
+
+
+def is_whole(folder: Path) -> bool:
+    """Whether each file that the manifest of `folder` names is there with the same bytes."""
+    try:
+        files = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))["files"]
+        return all(
+            (folder / name).stat().st_size == entry["bytes"] and sha256_of(folder / name) == entry["sha256"]
+            for name, entry in files.items()
+        )
+    except (OSError, ValueError, KeyError, TypeError):
+        return False
+
+
+def _reference(path: Path) -> Artifact:
+    """The artifact in a folder whose files have been checked; checking them again would read them all twice."""
+    manifest = _read_manifest(path)
+    known = {name: manifest[name] for name in Artifact.model_fields if name in manifest}
+    try:
+        return Artifact(path=path, reused=True, **known)
+    except ValidationError as error:
+        raise NothingToWorkFrom(f"{path} holds no output of a stage (its {MANIFEST} is of another kind).") from error
+
+
+def _read_manifest(folder: Path) -> dict[str, Any]:
+    manifest: dict[str, Any] = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
+    return manifest
