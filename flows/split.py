@@ -20,7 +20,7 @@ _VERSION = 1
 
 @flow(name="split")
 def split(config: PipelineConfig = PipelineConfig(), ratings: Artifact | None = None) -> Artifact:
-    """Part the ratings; nothing of a later part is in an earlier one."""
+    """Split the ratings; nothing of a later part is in an earlier one."""
     parts = part(config, input_artifact(ratings, "ratings", resolve(config.dataset).name))
     counts = parts.details
     dropped = "".join(f"; {count:,} {reason}" for reason, count in counts["dropped"].items())
@@ -31,7 +31,7 @@ def split(config: PipelineConfig = PipelineConfig(), ratings: Artifact | None = 
 
 @task(cache_policy=NO_CACHE)
 def part(config: PipelineConfig, ratings: Artifact) -> Artifact:
-    """Part the ratings, unless that has been done."""
+    """Split the ratings, unless that has been done."""
     key = fingerprint("splits", _VERSION, ratings.fingerprint, config.split.model_dump())
 
     def write(folder: Path) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Tune: one study an algorithm, on validation ratings only."""
+"""Tune: one study per algorithm, on validation ratings only."""
 
 import json
 import math

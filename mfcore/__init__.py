@@ -1,3 +1,3 @@
-"""Matrix factorisation for explicit ratings: from raw ratings to served recommendations."""
+"""Matrix factorization for explicit ratings: from raw ratings to served recommendations."""
 
 __version__ = "0.1.0"

@@ -74,7 +74,7 @@ def run(
     source: SourceOption = None,
     config: ConfigOption = None,
     algorithms: Annotated[str | None, typer.Option(help="Algorithms to tune, as in als,sgd,pmf")] = None,
-    trials: Annotated[int | None, typer.Option(min=1, help="Trials an algorithm")] = None,
+    trials: Annotated[int | None, typer.Option(min=1, help="Trials per algorithm")] = None,
     timeout: Annotated[float | None, typer.Option(help="Seconds for each study")] = None,
     settings: SetOption = None,
     as_json: JsonOption = False,
@@ -142,8 +142,8 @@ def _stage(name: str, kind: str, what: str) -> None:
 
 
 _stage("validate", "raw", "Check the raw files; rows that fail go to quarantine.")
-_stage("split", "ratings", "Part ratings into train, validation and test.")
-_stage("tune", "splits", "Search hyper-parameters: one study an algorithm, on validation only.")
+_stage("split", "ratings", "Split ratings into train, validation and test.")
+_stage("tune", "splits", "Search hyper-parameters: one study per algorithm, on validation only.")
 
 
 @app.command(rich_help_panel=_STAGES)
@@ -210,7 +210,7 @@ def export(
 
 @app.command()
 def datasets(as_json: JsonOption = False) -> None:
-    """What is known by name, with size, scale and licence."""
+    """What is known by name, with size, scale and license."""
     from mfcore.data.catalog import KNOWN
 
     rows = [
@@ -222,7 +222,7 @@ def datasets(as_json: JsonOption = False) -> None:
             "ratings": one.n_ratings,
             "scale": f"{one.scale.minimum:g} to {one.scale.maximum:g}" if one.scale else None,
             "step": one.scale.step if one.scale else None,
-            "licence": one.licence,
+            "license": one.license,
             "homepage": one.homepage,
         }
         for one in KNOWN.values()
@@ -245,11 +245,11 @@ def recommend(
     dataset: DatasetOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """The best items that each user has not rated, or for somebody new who names favourites."""
+    """The best items that each user has not rated, or for somebody new who names favorites."""
     from mfcore.data.ratings import find_codes
 
     if bool(users) == bool(like):
-        raise UsageError("name users by their ids, or somebody new's favourites with --like.")
+        raise UsageError("name users by their ids, or somebody new's favorites with --like.")
     bundle = _bundle(dataset)
     if like:
         bundle = _somebody_new(bundle, like)
@@ -336,7 +336,7 @@ def bench(
     accuracy: Annotated[
         bool, typer.Option("--accuracy", help="RMSE over 5 folds of MovieLens 100K, not speed")
     ] = False,
-    shapes: Annotated[str, typer.Option(help="Planted ratings of these shapes")] = "ml-100k,ml-1m",
+    shapes: Annotated[str, typer.Option(help="Synthetic ratings of these shapes")] = "ml-100k,ml-1m",
     contests: Annotated[str, typer.Option(help="What is measured against peers")] = "als,sgd,bpmf",
     output: Annotated[Path | None, typer.Option(help="Write the JSON here, and the table beside it")] = None,
     as_json: JsonOption = False,
@@ -368,7 +368,7 @@ def bench(
 
 
 def _known(what: str, names: str, known: Collection[str]) -> list[str]:
-    """The names in a list parted by commas, all of them known."""
+    """The names in a list separated by commas, all of them known."""
     wanted = [name.strip() for name in names.split(",")]
     for name in wanted:
         if name not in known:
@@ -390,7 +390,7 @@ def ui(
 
 @app.command(rich_help_panel=_KEEP)
 def doctor(as_json: JsonOption = False) -> None:
-    """Check the surroundings: packages, folders, tracking store, threads."""
+    """Check the environment: packages, folders, tracking store, threads."""
     from mfcore.doctor import examine
 
     findings = examine()
@@ -452,7 +452,7 @@ def _bundle(dataset: str | None) -> "Model":
 
 
 def _somebody_new(bundle: "Model", likes: Iterable[str]) -> "Model":
-    """The bundle over one new user; a favourite without a rating gets the highest one."""
+    """The bundle over one new user; a favorite without a rating gets the highest one."""
     import numpy as np
 
     items: dict[int, float] = {}

@@ -63,7 +63,7 @@ class DatasetConfig(_Section):
     title_column: str = Field("title", description="Column of the item's title; may be missing")
     scale_min: float | None = Field(None, description="Lowest rating; read off the data if not given")
     scale_max: float | None = Field(None, description="Highest rating; read off the data if not given")
-    scale_step: float | None = Field(None, gt=0, description="Distance of neighbouring ratings; none: real-valued")
+    scale_step: float | None = Field(None, gt=0, description="Distance of neighboring ratings; none: real-valued")
 
     @model_validator(mode="after")
     def _database(self) -> "DatasetConfig":
@@ -126,7 +126,7 @@ class DriftConfig(_Section):
 
 
 class SplitConfig(_Section):
-    """How ratings are parted into train, validation and test."""
+    """How ratings are split into train, validation and test."""
 
     method: Literal["random", "k-fold", "leave-k-out", "share", "time"] = Field(
         "random",
@@ -193,7 +193,7 @@ class SearchRange(_Section):
 
 
 class TuningConfig(_Section):
-    """How hyper-parameters are searched: one study an algorithm, never on test ratings.
+    """How hyper-parameters are searched: one study per algorithm, never on test ratings.
 
     `space` changes what is searched, one table an algorithm. A hyper-parameter is given a range,
     a list of values, one value that it keeps in all trials, or another one that it is equal to:
@@ -209,7 +209,7 @@ class TuningConfig(_Section):
 
     algorithms: tuple[str, ...] = Field(ALGORITHMS, min_length=1, description="Algorithms to tune")
     n_trials: int | None = Field(
-        None, ge=1, description="Trials an algorithm, trial 0 being its defaults; none: 20, or all points of a grid"
+        None, ge=1, description="Trials per algorithm, trial 0 being its defaults; none: 20, or all points of a grid"
     )
     timeout: float | None = Field(None, gt=0, description="Seconds for each study, after which no trial starts")
     sampler: Literal["tpe", "random", "grid"] = Field(

@@ -1,4 +1,4 @@
-"""A check of the surroundings: what has to hold for a run to go well, and what to do where it does not."""
+"""A check of the environment: what has to hold for a run to go well, and what to do where it does not."""
 
 import os
 import platform

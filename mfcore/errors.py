@@ -40,7 +40,7 @@ class DataInvalid(MfcoreError):
 
 
 class SourceUnavailable(MfcoreError):
-    """A source could not be had, or is not what its checksum says."""
+    """A source is not available, or is not what its checksum says."""
 
     exit_code = 4
 

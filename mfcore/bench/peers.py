@@ -28,7 +28,7 @@ def installed(library: str) -> bool:
 
 
 def prepare(library: str, ratings: Ratings, n_factors: int) -> Fit:
-    """The library's explicit-feedback factorisation with `n_factors`, all else as it comes."""
+    """The library's explicit-feedback factorization with `n_factors`, all else as it comes."""
     return LIBRARIES[library](ratings, n_factors)
 
 

@@ -16,7 +16,7 @@ def table(result: Mapping[str, Any]) -> str:
         rows = [f"| {name} | {value:.4f} |" for name, value in result["rmse"].items()]
         return "\n".join(["| model | RMSE |", "|---|---|", *rows]) + "\n"
     columns = "data", "contest", "k", "library", "s a sweep", "× first", "million ratings/s", "useful GFLOP/s"
-    head = f"| {' | '.join(columns)} | bytes a rating |"
+    head = f"| {' | '.join(columns)} | bytes per rating |"
     rows = [
         f"| {one['shape']} | {one['contest']} | {one['n_factors']} | {one['library']} | {one['seconds']:.4f} "
         f"| {one['ratio']:.1f} | {one['updates_a_second'] / 1e6:.1f} | {one['useful_gflops']:.0f} "

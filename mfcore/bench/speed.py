@@ -1,4 +1,4 @@
-"""Speed: seconds a sweep, useful flops, peak memory and time to compile.
+"""Speed: seconds per sweep, useful flops, peak memory and time to compile.
 
 Every figure is taken in a process of its own, on the same ratings, with the same number of
 factors; libraries take turns, several rounds. The time of one sweep is the difference between
@@ -23,10 +23,10 @@ from mfcore.data.ratings import Ratings, Scale
 from mfcore.machine import n_cores
 from mfcore.models import Recipe
 
-__all__ = ["CONTESTS", "SHAPES", "measure", "measure_compiling", "planted", "speed"]
+__all__ = ["CONTESTS", "SHAPES", "measure", "measure_compiling", "speed", "synthetic_ratings"]
 
 SHAPES = {"ml-100k": (943, 1_682, 100_000), "ml-1m": (6_040, 3_700, 1_000_000), "ml-10m": (70_000, 10_700, 10_000_000)}
-"""Users, items, ratings of the planted data that speed is measured on."""
+"""Users, items, ratings of the synthetic data that speed is measured on."""
 
 
 class Contest(NamedTuple):
@@ -69,7 +69,7 @@ def speed(
     *,
     with_compiling: bool = True,
 ) -> dict[str, Any]:
-    """Measure seconds a sweep, ratings a second, useful flops and peak memory.
+    """Measure seconds per sweep, ratings per second, useful flops and peak memory.
 
     Args:
         shapes: which of `SHAPES`.
@@ -90,7 +90,7 @@ def speed(
     for shape in shapes:
         n = SHAPES[shape][2]
         with tempfile.TemporaryDirectory(prefix="mfcore-bench-") as folder:
-            ratings = planted(shape)
+            ratings = synthetic_ratings(shape)
             for name in ("users", "items", "values"):
                 np.save(Path(folder) / f"{name}.npy", getattr(ratings, name), allow_pickle=False)
             for contest in contests:
@@ -121,12 +121,12 @@ def speed(
     return {"machine": machine, "missing": missing, "results": results}
 
 
-def planted(shape: str) -> Ratings:
-    """Planted ratings of one of `SHAPES`, skewed as real ones are."""
+def synthetic_ratings(shape: str) -> Ratings:
+    """Synthetic ratings of one of `SHAPES`, skewed as real ones are."""
     from mfcore.data.synthetic import synthesize
 
-    planted = synthesize(*SHAPES[shape], seed=0, scale=Scale(1, 5, 1))
-    return Ratings.from_frame(planted.frame, planted.scale)
+    synthetic = synthesize(*SHAPES[shape], seed=0, scale=Scale(1, 5, 1))
+    return Ratings.from_frame(synthetic.frame, synthetic.scale)
 
 
 def _derived(entrant: str, shape: tuple[int, int, int], k: int, fits: list[dict[str, float]]) -> dict[str, float]:
@@ -192,8 +192,8 @@ def measure_compiling() -> dict[str, float]:
     """Seconds that all trainers' kernels take to compile: a first fit of each less a second one."""
     from mfcore.data.synthetic import synthesize
 
-    planted = synthesize(200, 100, 4000)
-    ratings = Ratings.from_frame(planted.frame, planted.scale)
+    synthetic = synthesize(200, 100, 4000)
+    ratings = Ratings.from_frame(synthetic.frame, synthetic.scale)
 
     def fit_all() -> float:
         start = time.perf_counter()

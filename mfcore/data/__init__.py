@@ -1,1 +1,1 @@
-"""From a name to checked and parted ratings."""
+"""From a name to checked and split ratings."""

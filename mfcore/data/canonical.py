@@ -41,7 +41,7 @@ class Gatherer:
     A missing id, rating or time keeps its row; what was found in the place of a number is
     in `unread_ratings` and `unread_times`.
 
-    The memory it takes is that of the finished frame (32 bytes a rating with integer ids),
+    The memory it takes is that of the finished frame (32 bytes per rating with integer ids),
     at most a quarter more, plus one batch.
 
     >>> import pyarrow as pa

@@ -9,7 +9,7 @@ from mfcore.config import DatasetConfig
 from mfcore.data.ratings import Scale
 from mfcore.errors import SourceUnavailable, UsageError, nearest
 
-__all__ = ["KNOWN", "Database", "Dataset", "Local", "Planted", "Source", "Web", "Wheel", "resolve"]
+__all__ = ["KNOWN", "Database", "Dataset", "Local", "Source", "Synthetic", "Web", "Wheel", "resolve"]
 
 _TABLE_SUFFIXES = (".csv", ".tsv", ".txt", ".dat", ".data", ".parquet", ".zip")
 
@@ -49,7 +49,7 @@ class Local:
 
 
 @dataclass(frozen=True)
-class Planted:
+class Synthetic:
     """Ratings to synthesize."""
 
     n_users: int
@@ -71,7 +71,7 @@ class Database:
     columns: tuple[str, ...]
 
 
-Source = Web | Wheel | Local | Planted | Database
+Source = Web | Wheel | Local | Synthetic | Database
 
 
 @dataclass(frozen=True)
@@ -85,7 +85,7 @@ class Dataset:
         extras: archives that are had besides, and done without where they can't be had: joke texts.
         scale: the rating scale, None where it is read off the data.
         checksums: SHA-256 of raw files, checked whatever source delivered them.
-        licence: under which terms it may be used, in a sentence.
+        license: under which terms it may be used, in a sentence.
         citation: what its authors ask to be cited.
         homepage: where it is described.
         n_users: how many users have rated, where that is known beforehand; so with the next two.
@@ -99,7 +99,7 @@ class Dataset:
     extras: tuple[Web, ...] = ()
     scale: Scale | None = None
     checksums: dict[str, str] = field(default_factory=dict)
-    licence: str = ""
+    license: str = ""
     citation: str = ""
     homepage: str = ""
     n_users: int | None = None
@@ -113,7 +113,7 @@ def _movielens(
     checksum: str | None,
     scale: Scale,
     counts: tuple[int, int, int] | tuple[None, None, None],
-    licence: str,
+    license: str,
     *more: Source,
     **fields: Any,
 ) -> Dataset:
@@ -123,7 +123,7 @@ def _movielens(
         title,
         (Web(f"https://files.grouplens.org/datasets/movielens/{name}.zip", checksum), *more),
         scale=scale,
-        licence=licence,
+        license=license,
         citation=(
             "F. Maxwell Harper and Joseph A. Konstan. 2015. The MovieLens Datasets: History and Context. "
             "ACM Transactions on Interactive Intelligent Systems 5, 4, Article 19. https://doi.org/10.1145/2827872"
@@ -147,7 +147,7 @@ def _jester(
         tuple(Web(f"{folder}/{archive}", checksum) for folder in (site, f"{site}/archive")),
         extras=extras,
         scale=Scale(-10, 10),
-        licence="For research; write to Ken Goldberg about other uses, and cite the paper.",
+        license="For research; write to Ken Goldberg about other uses, and cite the paper.",
         citation=(
             "Ken Goldberg, Theresa Roeder, Dhruv Gupta, and Chris Perkins. 2001. Eigentaste: A Constant Time "
             "Collaborative Filtering Algorithm. Information Retrieval 4, 2, 133-151. "
@@ -299,7 +299,7 @@ def resolve(config: DatasetConfig) -> Dataset:
     if config.source is not None:
         return _local(name, Path(config.source).expanduser().absolute())
     if name.startswith("synthetic:"):
-        return _planted(name)
+        return _synthetic(name)
     path = Path(name).expanduser().absolute()
     if path.exists():
         return Dataset(name=_slug(path), title=str(path), sources=(Local(path),))
@@ -337,7 +337,7 @@ def _slug(path: Path) -> str:
     return re.sub(r"[^A-Za-z0-9_]+", "-", path.stem if path.is_file() else path.name).strip("-_") or "ratings"
 
 
-def _planted(name: str) -> Dataset:
+def _synthetic(name: str) -> Dataset:
     form = "synthetic:users=1000,items=500,ratings=20000 (and seed=… if wanted)"
     numbers: dict[str, int] = {}
     for part in name.removeprefix("synthetic:").split(","):
@@ -351,13 +351,13 @@ def _planted(name: str) -> Dataset:
     missing = [key for key in ("users", "items", "ratings") if key not in numbers]
     if missing:
         raise UsageError(f"{name!r} lacks {' and '.join(missing)}; the form is {form}.")
-    source = Planted(numbers["users"], numbers["items"], numbers["ratings"], numbers.get("seed", 0))
+    source = Synthetic(numbers["users"], numbers["items"], numbers["ratings"], numbers.get("seed", 0))
     slug = f"synthetic-{source.n_users}x{source.n_items}-{source.n_ratings}"
     return Dataset(
         name=slug + (f"-seed{source.seed}" if source.seed else ""),
-        title=f"Planted ratings, {source.n_users} users by {source.n_items} items",
+        title=f"Synthetic ratings, {source.n_users} users by {source.n_items} items",
         sources=(source,),
         scale=Scale(1, 5, 1),
-        licence="Made here; use it as you like.",
+        license="Made here; use it as you like.",
         n_ratings=source.n_ratings,
     )

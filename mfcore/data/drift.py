@@ -98,9 +98,9 @@ def histogram(ratings: Ratings, scale: Scale) -> tuple[list[str], NDArray[np.flo
     """
     n_steps = round(scale.width / scale.step) if scale.step else 0
     if scale.step and 0 < n_steps < _MAX_VALUES:
-        centres = scale.minimum + scale.step * np.arange(n_steps + 1)
-        edges = np.append(centres - scale.step / 2, scale.maximum + scale.step / 2)
-        names = [f"{centre:g}" for centre in centres]
+        centers = scale.minimum + scale.step * np.arange(n_steps + 1)
+        edges = np.append(centers - scale.step / 2, scale.maximum + scale.step / 2)
+        names = [f"{center:g}" for center in centers]
     else:
         edges = np.linspace(scale.minimum, scale.maximum, _N_BINS + 1)
         names = [f"{low:.3g} to {high:.3g}" for low, high in pairwise(edges)]

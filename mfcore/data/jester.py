@@ -21,7 +21,7 @@ _LONGEST_TITLE = 80
 
 
 def read_wide(folder: Path, origin: str) -> tuple[RawRatings, pd.DataFrame | None]:
-    """Read jester-data-*.xls or .csv: a row a user, first the count of ratings, then one column a joke.
+    """Read jester-data-*.xls or .csv: one row per user, first the count of ratings, then one column per joke.
 
     Users are numbered by row, from 1, and jokes by column. 99 means "not rated".
     """

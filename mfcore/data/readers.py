@@ -15,7 +15,7 @@ from mfcore.data.tables import RawRatings, read_parquet, read_text, sniff
 from mfcore.errors import DataInvalid
 from mfcore.storage.artifacts import MANIFEST
 
-__all__ = ["Tables", "read", "recognise"]
+__all__ = ["Tables", "read", "recognize"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,13 +39,13 @@ class Tables:
     origin: str
 
 
-def recognise(folder: Path) -> str:
+def recognize(folder: Path) -> str:
     """The format of the raw files in `folder`, by what is there.
 
     >>> from tempfile import TemporaryDirectory
     >>> with TemporaryDirectory() as folder:
     ...     _ = Path(folder, "u.data").write_text("")
-    ...     recognise(Path(folder))
+    ...     recognize(Path(folder))
     'ml-100k'
 
     Raises:

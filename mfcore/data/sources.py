@@ -1,4 +1,4 @@
-"""From a source to raw files: archives over HTTPS, a package's files, local paths, planted ratings."""
+"""From a source to raw files: archives over HTTPS, a package's files, local paths, synthetic ratings."""
 
 import logging
 import shutil
@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from mfcore.data.archives import unpack
-from mfcore.data.catalog import Database, Dataset, Local, Planted, Source, Web, Wheel
+from mfcore.data.catalog import Database, Dataset, Local, Source, Synthetic, Web, Wheel
 from mfcore.data.database import content_of, extract
 from mfcore.data.downloads import download, published_md5, verify
-from mfcore.data.readers import recognise
+from mfcore.data.readers import recognize
 from mfcore.data.synthetic import synthesize
 from mfcore.errors import SourceUnavailable
 from mfcore.storage.files import locked, sha256_of
@@ -35,15 +35,15 @@ def identity(dataset: Dataset) -> Any:
 
     >>> from mfcore.config import DatasetConfig
     >>> from mfcore.data.catalog import resolve
-    >>> identity(resolve(DatasetConfig(name="synthetic:users=9,items=5,ratings=20")))["planted"]
+    >>> identity(resolve(DatasetConfig(name="synthetic:users=9,items=5,ratings=20")))["synthetic"]
     {'n_users': 9, 'n_items': 5, 'n_ratings': 20, 'seed': 0}
 
     Raises:
         SourceUnavailable: a local file can't be read.
     """
     (source, *_) = dataset.sources
-    if isinstance(source, Planted):
-        return {"planted": asdict(source), "version": _SYNTHETIC_VERSION}
+    if isinstance(source, Synthetic):
+        return {"synthetic": asdict(source), "version": _SYNTHETIC_VERSION}
     if isinstance(source, Database):
         return {"rows": content_of(source)}
     if isinstance(source, Local):
@@ -93,17 +93,17 @@ def fetch(dataset: Dataset, folder: Path, downloads: Path, progress: bool = True
         for extra in dataset.extras:
             _try_extra(extra, folder, downloads, progress)
         if isinstance(source, Web | Wheel) and not cached:
-            logger.info("%s. %s Please cite: %s", dataset.title, dataset.licence, dataset.citation)
+            logger.info("%s. %s Please cite: %s", dataset.title, dataset.license, dataset.citation)
         return {
             "source": origin,
             "origin": dataset.title,
-            "format": recognise(folder),
+            "format": recognize(folder),
             "files": sorted(path.name for path in folder.iterdir()),
             "scale": asdict(dataset.scale) if dataset.scale else None,
         }
     by_hand = next((source.file for source in dataset.sources if isinstance(source, Web)), None)
     advice = f" Get {by_hand} ({dataset.homepage}) and put it into {downloads}." if by_hand else ""
-    raise SourceUnavailable(f"{dataset.title} could not be had. Tried: {'; '.join(failures)}.{advice}")
+    raise SourceUnavailable(f"{dataset.title} is not available. Tried: {'; '.join(failures)}.{advice}")
 
 
 def _deliver(source: Source, folder: Path, downloads: Path, cached: bool, progress: bool) -> str | None:
@@ -112,13 +112,13 @@ def _deliver(source: Source, folder: Path, downloads: Path, cached: bool, progre
     With `cached`, only what lies among the downloads counts, without it only the source itself.
     """
     match source:
-        case Local() | Planted() | Database() if cached:
+        case Local() | Synthetic() | Database() if cached:
             return None
         case Database():
             return extract(source, folder / "ratings.parquet")
         case Local(path):
             return _copy(path, folder)
-        case Planted(n_users, n_items, n_ratings, seed):
+        case Synthetic(n_users, n_items, n_ratings, seed):
             synthesize(n_users, n_items, n_ratings, seed).frame.to_parquet(folder / "ratings.parquet", index=False)
             return "made here"
         case Web(url, checksum):
@@ -146,7 +146,7 @@ def _is_sound(archive: Path, checksum: str | None) -> bool:
 
 
 def _try_extra(extra: Web, folder: Path, downloads: Path, progress: bool) -> None:
-    """Put the files of an archive beside the others, if it can be had."""
+    """Put the files of an archive beside the others, if it is available."""
     for cached in (True, False):
         try:
             if _deliver(extra, folder, downloads, cached, progress) is not None:

@@ -1,4 +1,4 @@
-"""Ratings parted into train, validation and test, so that nothing of a later part is in an earlier one."""
+"""Ratings split into train, validation and test, so that nothing of a later part is in an earlier one."""
 
 import json
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""Ratings with planted factors, of any size: what a factorisation should find again."""
+"""Ratings with true factors, of any size: what a factorization should find again."""
 
 from dataclasses import dataclass
 
@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from mfcore.data.ratings import Scale
 from mfcore.errors import UsageError
 
-__all__ = ["PlantedRatings", "synthesize"]
+__all__ = ["SyntheticRatings", "synthesize"]
 
 _CHUNK = 1 << 18
 _FIRST_TIME, _LAST_TIME = 1_420_070_400, 1_577_836_800
@@ -17,7 +17,7 @@ _FIRST_TIME, _LAST_TIME = 1_420_070_400, 1_577_836_800
 
 
 @dataclass(frozen=True, eq=False)
-class PlantedRatings:
+class SyntheticRatings:
     """Synthetic ratings and what they were made from.
 
     Attributes:
@@ -50,7 +50,7 @@ def synthesize(
     n_factors: int = 8,
     noise: float = 0.15,
     scale: Scale | None = None,
-) -> PlantedRatings:
+) -> SyntheticRatings:
     r"""Synthesize ratings r(u, i) = round(μ + b_u + b_i + x_u · y_i + ε), clipped to the scale.
 
     In units of the scale's width w: μ is 0.62 w above the minimum, b_u ~ N(0, (0.10 w)²),
@@ -64,15 +64,15 @@ def synthesize(
         n_items: items.
         n_ratings: distinct (user, item) pairs, at most n_users · n_items.
         seed: of everything random.
-        n_factors: planted factors k.
+        n_factors: true factors k.
         noise: standard deviation of ε as a share of the scale's width.
         scale: the rating scale; 1 to 5 in steps of 1 if not given.
 
     Raises:
         UsageError: numbers that don't fit together.
 
-    >>> planted = synthesize(30, 20, 200, seed=1)
-    >>> len(planted.frame), planted.frame.duplicated(["user_id", "item_id"]).any().item()
+    >>> synthetic = synthesize(30, 20, 200, seed=1)
+    >>> len(synthetic.frame), synthetic.frame.duplicated(["user_id", "item_id"]).any().item()
     (200, False)
     """
     if n_users < 1 or n_items < 1 or n_ratings < 1:
@@ -111,7 +111,7 @@ def synthesize(
         },
         copy=False,
     )
-    return PlantedRatings(frame, scale, global_mean, user_bias, item_bias, user_factors, item_factors, noise * width)
+    return SyntheticRatings(frame, scale, global_mean, user_bias, item_bias, user_factors, item_factors, noise * width)
 
 
 def _pairs(rng: np.random.Generator, n_users: int, n_items: int, n_ratings: int) -> NDArray[np.int64]:

@@ -38,7 +38,7 @@ class LearningCurve(BaseModel):
     chosen: int = 0
 
     def frame(self) -> pd.DataFrame:
-        """A row an epoch: epoch, train_rmse, validation_rmse, checkpoint."""
+        """A row per epoch: epoch, train_rmse, validation_rmse, checkpoint."""
         epochs = np.arange(1, len(self.train) + 1)
         return pd.DataFrame(
             {

@@ -36,7 +36,7 @@ def scoreboard(found: Evaluation) -> Iterator[Table]:
         ],
     )
     yield (
-        f"Lists of {k}: whole catalogue, what users had rated before left out",
+        f"Lists of {k}: whole catalog, what users had rated before left out",
         [
             {
                 "model": score.candidate.name,

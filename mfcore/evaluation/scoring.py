@@ -59,7 +59,7 @@ BASELINES = tuple(
         "item_knn": "knn",
     }.items()
 )
-"""What a recommender has to beat: the mean, biases only, the most rated items, and neighbourhoods."""
+"""What a recommender has to beat: the mean, biases only, the most rated items, and neighborhoods."""
 
 
 class Score(BaseModel):
@@ -180,7 +180,7 @@ def evaluate(candidates: Iterable[Candidate], evaluator: Evaluator) -> Iterator[
     """Train each candidate's recipe and score it on test, one at a time.
 
     A recipe is trained on train and validation ratings; on those again without the users that
-    play newcomers; and, if it is no baseline, on train alone, for its learning curve.
+    play cold-start users; and, if it is no baseline, on train alone, for its learning curve.
 
     Raises:
         TrainingDiverged: a recipe leaves the range of numbers.
@@ -204,7 +204,7 @@ def evaluate(candidates: Iterable[Candidate], evaluator: Evaluator) -> Iterator[
         curve = (
             LearningCurve() if is_baseline else learning_curve(candidate.recipe, evaluator.train, evaluator.validation)
         )
-        measured = evaluator.measure(factors, recommender.fit(evaluator.newcomers.others))
+        measured = evaluator.measure(factors, recommender.fit(evaluator.cold_start.others))
         score = Score(candidate=candidate, measures=measured.measures, seconds=seconds)
         yield Scored(score, factors, measured.predictions, measured.estimates, curve)
 

@@ -15,14 +15,14 @@ _RATERS = 1 << 14
 
 
 def coverage(items: NDArray[np.int32], n_items: int) -> float:
-    """Share of the catalogue that is in at least one list.
+    """Share of the catalog that is in at least one list.
 
     Source: Ge, Delgado-Battenfeld, Jannach, "Beyond accuracy: evaluating recommender systems by
-    coverage and serendipity", RecSys 2010 (catalogue coverage).
+    coverage and serendipity", RecSys 2010 (catalog coverage).
 
     Args:
         items: lists, (n, k); −1 is an empty place.
-        n_items: of the catalogue.
+        n_items: of the catalog.
 
     >>> coverage(np.array([[0, 1], [1, -1]], np.int32), 4)
     0.5

@@ -9,16 +9,16 @@ from numpy.typing import NDArray
 from mfcore.data.ratings import Ratings
 from mfcore.models.factors import Factors
 
-__all__ = ["NUMBERS_KNOWN", "Newcomers"]
+__all__ = ["NUMBERS_KNOWN", "ColdStartUsers"]
 
 NUMBERS_KNOWN = (0, 1, 2, 5, 10, 20)
 """How many of their ratings are known."""
 _SHARE, _MOST = 0.1, 200
-"""Newcomers at most, as a share of users and in number."""
+"""ColdStartUsers at most, as a share of users and in number."""
 
 
 @dataclass(frozen=True, eq=False)
-class Newcomers:
+class ColdStartUsers:
     """Users who play the part of new ones.
 
     Their training ratings are kept from the model, which is trained anew without them, so that not
@@ -29,15 +29,15 @@ class Newcomers:
     Attributes:
         users: codes, ascending.
         others: the training ratings of all other users, over the same codes.
-        first: (items, values) of each newcomer's first 20 training ratings, in their order.
-        test: the newcomers' test ratings.
+        first: (items, values) of each user's first 20 training ratings, in their order.
+        test: these users' test ratings.
 
     >>> from mfcore.data.ratings import Scale
     >>> from mfcore.data.synthetic import synthesize
     >>> from mfcore.models import BiasOnly
     >>> ratings = Ratings.from_frame(synthesize(40, 60, 1200).frame, Scale(1, 5, 1))
-    >>> newcomers = Newcomers.draw(ratings.take(np.arange(0, 1200, 2)), ratings.take(np.arange(1, 1200, 2)))
-    >>> [number for number, predicted in newcomers.predictions(BiasOnly().fit(newcomers.others))]
+    >>> cold_start = ColdStartUsers.draw(ratings.take(np.arange(0, 1200, 2)), ratings.take(np.arange(1, 1200, 2)))
+    >>> [number for number, predicted in cold_start.predictions(BiasOnly().fit(cold_start.others))]
     [0, 1, 2, 5, 10, 20]
     """
 
@@ -47,7 +47,7 @@ class Newcomers:
     test: Ratings
 
     @classmethod
-    def draw(cls, train: Ratings, test: Ratings, seed: int = 0) -> "Newcomers":
+    def draw(cls, train: Ratings, test: Ratings, seed: int = 0) -> "ColdStartUsers":
         """Draw a tenth of the users with a test rating, 200 at most, from those with 20 training ratings or more."""
         random = np.random.default_rng(seed)
         counts = np.bincount(train.users, minlength=train.n_users)

@@ -12,10 +12,10 @@ from mfcore.config import EvaluationConfig
 from mfcore.data.ratings import Ratings
 from mfcore.data.splitting import Split
 from mfcore.metrics.beyond_accuracy import Profiles, coverage, gini
-from mfcore.metrics.cold_start import NUMBERS_KNOWN, Newcomers
+from mfcore.metrics.cold_start import NUMBERS_KNOWN, ColdStartUsers
 from mfcore.metrics.intervals import Bootstrap, Estimate, Statistic
 from mfcore.metrics.measure import Measure
-from mfcore.metrics.ranking import Likes, rank_statistics, relevant_threshold
+from mfcore.metrics.ranking import RelevantItems, rank_statistics, relevant_threshold
 from mfcore.metrics.rating import calibration_bins, calibration_edges, rating_statistics
 from mfcore.metrics.slices import ALL, Slice, genres, head_and_tail, users_by_activity
 from mfcore.models.factors import Factors
@@ -29,7 +29,7 @@ Named = tuple[str, str, Statistic]
 
 _NO_ORDER = "all items have the same score, which is no list"
 _OF_ALL_LISTS = "of all lists together and no mean over users: no interval"
-_NO_NEWCOMERS = "no user with a test rating has 20 training ratings"
+_NO_COLD_START = "no user with a test rating has 20 training ratings"
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,13 +48,13 @@ class Measured:
 
 
 class Evaluator:
-    """Test ratings, and what about them is the same for every model: slices, likes, profiles, draws of users.
+    """Test ratings, and what about them is the same for every model: slices, relevant, profiles, draws of users.
 
     Rating metrics are of all test ratings. Lists are made for every user with a test rating, from
-    the whole catalogue without what the user rated in training, once at the greatest k; ranking
+    the whole catalog without what the user rated in training, once at the greatest k; ranking
     metrics are means over those who liked a test item, the rest of the lists' metrics over all.
     Every slice has the rating metrics, and the ranking metrics at the first k; in a slice of items
-    only likes of these count, and the lists stay the same.
+    only relevant of these count, and the lists stay the same.
 
     >>> from mfcore.config import SplitConfig
     >>> from mfcore.data.ratings import Scale
@@ -63,7 +63,7 @@ class Evaluator:
     >>> from mfcore.models import BiasOnly
     >>> ratings = Ratings.from_frame(synthesize(60, 40, 1200).frame, Scale(1, 5, 1))
     >>> evaluator, model = Evaluator(ratings, split(ratings, SplitConfig())), BiasOnly()
-    >>> measured = evaluator.measure(model.fit(evaluator.known), model.fit(evaluator.newcomers.others))
+    >>> measured = evaluator.measure(model.fit(evaluator.known), model.fit(evaluator.cold_start.others))
     >>> [(one.metric, one.slice, one.n) for one in measured.measures[:2]]
     [('rmse', 'all', 120), ('mae', 'all', 120)]
     """
@@ -81,7 +81,7 @@ class Evaluator:
             ratings: all of them.
             split: which are train, validation and test; the first two are what models are trained on.
             items: item_id, and genres where they are known.
-            config: lists' lengths, the threshold of likes, the seed of what is drawn.
+            config: lists' lengths, the threshold of relevant, the seed of what is drawn.
         """
         config = config or EvaluationConfig()
         self.train, self.validation, self.test = (
@@ -93,10 +93,10 @@ class Evaluator:
         self.users, self.position = users.astype(np.int32), position
         self.bootstrap = Bootstrap(len(self.users), config.seed)
         self.rated, self.profiles = RatedItems.of(train), Profiles.of(train, config.seed)
-        self.newcomers = Newcomers.draw(train, test, config.seed)
+        self.cold_start = ColdStartUsers.draw(train, test, config.seed)
         threshold = relevant_threshold(test.scale) if config.relevant_from is None else config.relevant_from
-        self.likes = Likes.of(test, threshold)
-        self.no_likes = f"no user has a test rating of {threshold:g} or more here"
+        self.relevant = RelevantItems.of(test, threshold)
+        self.no_relevant = f"no user has a test rating of {threshold:g} or more here"
         self.slices = [
             Slice(ALL, "all test ratings"),
             *users_by_activity(train, self.users),
@@ -112,21 +112,21 @@ class Evaluator:
         """What each slice is: name → meaning."""
         found = {one.name: one.meaning for one in self.slices}
         found |= {name: "by predicted rating, whatever the true one" for name in self._predicted_names()}
-        folded = f"{len(self.newcomers.users):,} users whom training did not see"
-        return found | {_newcomers_name(number): folded for number in NUMBERS_KNOWN}
+        folded = f"{len(self.cold_start.users):,} users whom training did not see"
+        return found | {_cold_start_name(number): folded for number in NUMBERS_KNOWN}
 
-    def measure(self, factors: Factors, without_newcomers: Factors) -> Measured:
+    def measure(self, factors: Factors, without_cold_start: Factors) -> Measured:
         """Measure a model.
 
         Args:
             factors: trained on the training ratings.
-            without_newcomers: by the same recipe, on those of `newcomers.others`.
+            without_cold_start: by the same recipe, on those of `cold_start.others`.
         """
         scores = factors.pair_scores(self.test.users, self.test.items)
         predicted = factors.to_ratings(scores)
         items = self._lists(factors)
         named = [*self._ratings(factors, scores, predicted), *self._ranks(items), *self._beyond(items)]
-        named += [*self._calibration(predicted), *self._newcomers(without_newcomers)]
+        named += [*self._calibration(predicted), *self._cold_start_metrics(without_cold_start)]
         estimates = self.bootstrap.estimate(statistic for _, _, statistic in named)
         measures = [Measure.of(name, part, one) for (name, part, _), one in zip(named, estimates, strict=True)]
         measures += self._of_all_lists(items)
@@ -174,16 +174,20 @@ class Evaluator:
 
     def _ranks(self, items: NDArray[np.int32] | None) -> Iterator[Named]:
         for one in self.slices:
-            likes = self.likes if one.items is None else self.likes.among(one.items)
-            n_liked = likes.counts(self.users)
+            relevant = self.relevant if one.items is None else self.relevant.among(one.items)
+            n_relevant = relevant.counts(self.users)
             if one.users is not None:
-                n_liked = np.where(one.users[self.users], n_liked, 0)
+                n_relevant = np.where(one.users[self.users], n_relevant, 0)
             if items is None:
-                hits, n_liked, unknown = np.zeros((len(self.users), max(self.ks)), np.bool_), n_liked * 0, _NO_ORDER
+                hits, n_relevant, unknown = (
+                    np.zeros((len(self.users), max(self.ks)), np.bool_),
+                    n_relevant * 0,
+                    _NO_ORDER,
+                )
             else:
-                hits, unknown = likes.hits(self.users, items), self.no_likes
+                hits, unknown = relevant.hits(self.users, items), self.no_relevant
             for k in self.ks if one.name == ALL else self.ks[:1]:
-                found = rank_statistics(hits, n_liked, k, unknown)
+                found = rank_statistics(hits, n_relevant, k, unknown)
                 yield from ((name, one.name, statistic) for name, statistic in found.items())
 
     def _beyond(self, items: NDArray[np.int32] | None) -> Iterator[Named]:
@@ -209,14 +213,14 @@ class Evaluator:
                 reason=_OF_ALL_LISTS if known else _NO_ORDER if items is None else "nothing is in any list",
             )
 
-    def _newcomers(self, factors: Factors) -> Iterator[Named]:
-        test = self.newcomers.test
+    def _cold_start_metrics(self, factors: Factors) -> Iterator[Named]:
+        test = self.cold_start.test
         position, none = np.searchsorted(self.users, test.users), np.zeros(len(test), np.bool_)
-        for number, predicted in self.newcomers.predictions(factors):
+        for number, predicted in self.cold_start.predictions(factors):
             found = rating_statistics(position, len(self.users), predicted, test.values, none, none)
             for name in ("rmse", "mae"):
-                yield name, _newcomers_name(number), replace(found[name], unknown=_NO_NEWCOMERS)
+                yield name, _cold_start_name(number), replace(found[name], unknown=_NO_COLD_START)
 
 
-def _newcomers_name(number: int) -> str:
+def _cold_start_name(number: int) -> str:
     return f"new users, {number} rating{'' if number == 1 else 's'}"

@@ -45,7 +45,7 @@ def ratio(above: Floats, below: Floats, counts: Floats | None = None, *, unknown
 
 
 def mean(values: Floats, counted: NDArray[np.bool_], *, unknown: str = "no test ratings") -> Statistic:
-    """The mean of one value a user over the users that are `counted`."""
+    """The mean of one value per user over the users that are `counted`."""
     return ratio(np.where(counted, values, 0.0), counted.astype(np.float64), unknown=unknown)
 
 

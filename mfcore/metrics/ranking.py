@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from mfcore.data.ratings import Ratings, Scale
 from mfcore.metrics.intervals import Statistic, mean
 
-__all__ = ["Likes", "rank_metrics", "rank_statistics", "relevant_threshold"]
+__all__ = ["RelevantItems", "rank_metrics", "rank_statistics", "relevant_threshold"]
 
 
 def relevant_threshold(scale: Scale) -> float:
@@ -26,17 +26,17 @@ def relevant_threshold(scale: Scale) -> float:
 
 
 @dataclass(frozen=True, eq=False)
-class Likes:
+class RelevantItems:
     """The items that users liked in test ratings.
 
     Attributes:
         keys: int64, ascending, distinct; user · n_items + item.
-        n_items: of the catalogue.
+        n_items: of the catalog.
 
     >>> import pandas as pd
     >>> frame = pd.DataFrame({"user_id": [1, 1, 2], "item_id": [7, 8, 8], "rating": [5.0, 3.0, 4.0]})
-    >>> likes, users = Likes.of(Ratings.from_frame(frame, Scale(1, 5, 1))), np.array([0, 1], np.int32)
-    >>> likes.counts(users), likes.hits(users, np.array([[1, 0], [1, -1]], np.int32)).tolist()
+    >>> relevant, users = RelevantItems.of(Ratings.from_frame(frame, Scale(1, 5, 1))), np.array([0, 1], np.int32)
+    >>> relevant.counts(users), relevant.hits(users, np.array([[1, 0], [1, -1]], np.int32)).tolist()
     (array([1, 1]), [[False, True], [True, False]])
     """
 
@@ -44,15 +44,15 @@ class Likes:
     n_items: int
 
     @classmethod
-    def of(cls, test: Ratings, relevant_from: float | None = None) -> "Likes":
+    def of(cls, test: Ratings, relevant_from: float | None = None) -> "RelevantItems":
         """The pairs rated `relevant_from` or more; None: `relevant_threshold`."""
         threshold = relevant_threshold(test.scale) if relevant_from is None else relevant_from
         liked = test.values >= threshold
         return cls(np.unique(test.users[liked].astype(np.int64) * test.n_items + test.items[liked]), test.n_items)
 
-    def among(self, items: NDArray[np.bool_]) -> "Likes":
+    def among(self, items: NDArray[np.bool_]) -> "RelevantItems":
         """Those of the items that are True in `items`, (n_items,)."""
-        return Likes(self.keys[items[self.keys % self.n_items]], self.n_items)
+        return RelevantItems(self.keys[items[self.keys % self.n_items]], self.n_items)
 
     def counts(self, users: NDArray[np.int32]) -> NDArray[np.int64]:
         """How many items each of `users` liked."""
@@ -69,7 +69,7 @@ class Likes:
         return hits
 
 
-def rank_metrics(hits: NDArray[np.bool_], n_liked: NDArray[np.int64], k: int) -> dict[str, NDArray[np.float64]]:
+def rank_metrics(hits: NDArray[np.bool_], n_relevant: NDArray[np.int64], k: int) -> dict[str, NDArray[np.float64]]:
     r"""Ranking metrics of each user, (n,), under every mean.
 
     With binary relevance, L the user's liked test items, i_1 … i_k the list and
@@ -88,8 +88,8 @@ def rank_metrics(hits: NDArray[np.bool_], n_liked: NDArray[np.int64], k: int) ->
     Manning, Raghavan, Schütze, "Introduction to Information Retrieval", 2008, chapter 8.
 
     Args:
-        hits: h, (n, K), K ≥ k; from lists over the whole catalogue without what users had rated before.
-        n_liked: |L|, (n,); test items liked, in the list or not.
+        hits: h, (n, K), K ≥ k; from lists over the whole catalog without what users had rated before.
+        n_relevant: |L|, (n,); test items liked, in the list or not.
         k: length of the list.
 
     >>> found = rank_metrics(np.array([[False, True, False, True]]), np.array([2]), 4)
@@ -99,8 +99,8 @@ def rank_metrics(hits: NDArray[np.bool_], n_liked: NDArray[np.int64], k: int) ->
     hits = hits[:, :k]
     places = np.arange(1, k + 1)
     gains = 1 / np.log2(places + 1)
-    best = np.concatenate(([1.0], np.cumsum(gains)))[np.minimum(n_liked, k)]
-    liked = np.maximum(n_liked, 1)
+    best = np.concatenate(([1.0], np.cumsum(gains)))[np.minimum(n_relevant, k)]
+    liked = np.maximum(n_relevant, 1)
     found = hits.sum(axis=1)
     precisions = np.cumsum(hits, axis=1) / places
     return {
@@ -113,9 +113,11 @@ def rank_metrics(hits: NDArray[np.bool_], n_liked: NDArray[np.int64], k: int) ->
     }
 
 
-def rank_statistics(hits: NDArray[np.bool_], n_liked: NDArray[np.int64], k: int, unknown: str) -> dict[str, Statistic]:
+def rank_statistics(
+    hits: NDArray[np.bool_], n_relevant: NDArray[np.int64], k: int, unknown: str
+) -> dict[str, Statistic]:
     """The means of `rank_metrics` over users with a liked item, as `ndcg_at_10` and the like."""
     return {
-        f"{name}_at_{k}": mean(values, n_liked > 0, unknown=unknown)
-        for name, values in rank_metrics(hits, n_liked, k).items()
+        f"{name}_at_{k}": mean(values, n_relevant > 0, unknown=unknown)
+        for name, values in rank_metrics(hits, n_relevant, k).items()
     }

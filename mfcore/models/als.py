@@ -15,16 +15,16 @@ __all__ = ["ALS"]
 
 
 class ALS(Recommender):
-    r"""Biased matrix factorisation by alternating least squares, over observed ratings only.
+    r"""Biased matrix factorization by alternating least squares, over observed ratings only.
 
-    Minimises
+    Minimizes
 
         Σ_(u,i) (r_ui − μ − b_u − b_i − x_u·y_i)²
             + Σ_u n_u^γ (λ_u ‖x_u‖² + λ_bu b_u²) + Σ_i n_i^γ (λ_i ‖y_i‖² + λ_bi b_i²)
 
     where n_u and n_i count ratings and γ is `reg_exponent`: 0 is plain ridge regression, 1 the
-    weighted-λ regularisation of ALS-WR. With one side fixed the other falls apart into one
-    least-squares problem of k + 1 unknowns a row, factors and bias together, each solved
+    weighted-λ regularization of ALS-WR. With one side fixed the other falls apart into one
+    least-squares problem of k + 1 unknowns per row, factors and bias together, each solved
     exactly. An epoch solves all items, then all users; the objective never rises.
 
     With `nonnegative`, factors are kept at 0 or above (biases are free), so that a factor reads

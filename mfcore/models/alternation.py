@@ -63,11 +63,11 @@ class Alternation(Training):
         """Solve each row of one side."""
         from mfcore.models.kernels.rows import solve_rows
 
-        precision, centre = prior.padded(own.factors.shape[1])
+        precision, center = prior.padded(own.factors.shape[1])
         seed = int(self.random.integers(2**62))
         logistic = self.units.link == "logistic"
         solve_rows(
-            side, self.units.offset, other, own, precision, centre,
+            side, self.units.offset, other, own, precision, center,
             self.exponent, self.method, self.noise, seed, logistic,
         )  # fmt: skip
 

@@ -57,7 +57,7 @@ class Training(ABC):
 
 
 class Recommender(BaseModel, ABC):
-    """A factorisation algorithm and its hyper-parameters.
+    """A factorization algorithm and its hyper-parameters.
 
     `begin` starts a fit that the caller steps through, one epoch at a time; `fit` is the
     plain loop over it.
@@ -84,7 +84,7 @@ class Recommender(BaseModel, ABC):
 
     @abstractmethod
     def begin(self, ratings: Ratings, start: Factors | None = None) -> Training:
-        """Initialise a fit on `ratings`, which stay as they are.
+        """Initialize a fit on `ratings`, which stay as they are.
 
         With `start`, earlier factors of the same recipe, users and items that those know continue
         from their rows; new ones start as usual. ALS takes up exactly where it stopped.

@@ -93,9 +93,9 @@ class MostPopular(Recommender):
 
 
 class BiasOnly(Recommender):
-    r"""Predicts μ + b_u + b_i with regularised biases.
+    r"""Predicts μ + b_u + b_i with regularized biases.
 
-    They minimise
+    They minimize
 
         Σ_(u,i) (r_ui − μ − b_u − b_i)² + λ_bu Σ_u b_u² + λ_bi Σ_i b_i².
 

@@ -27,7 +27,7 @@ class Blend(Recommender):
     r"""A non-negative combination of other models' scores.
 
     A share `held_out` of the ratings is kept from the members, which are fitted on the rest; the
-    weights minimise Σ (r_ui − μ − Σ_m w_m (s_m(u, i) − μ))² over the held-out ratings with w ≥ 0.
+    weights minimize Σ (r_ui − μ − Σ_m w_m (s_m(u, i) − μ))² over the held-out ratings with w ≥ 0.
     Then the members are fitted again on all ratings. Weighted sums of dot products are dot
     products, so the blend is `Factors` like any other, the members' columns side by side.
 

@@ -1,4 +1,4 @@
-"""Bayesian probabilistic matrix factorisation by Gibbs sampling."""
+"""Bayesian probabilistic matrix factorization by Gibbs sampling."""
 
 from typing import ClassVar
 
@@ -19,9 +19,9 @@ __all__ = ["BPMF"]
 
 
 class BPMF(Recommender):
-    r"""Bayesian probabilistic matrix factorisation: the mean over the posterior instead of its mode.
+    r"""Bayesian probabilistic matrix factorization: the mean over the posterior instead of its mode.
 
-    With standardised ratings z_ui and rows ũ = [x_u; b_u], ĩ = [y_i; b_i],
+    With standardized ratings z_ui and rows ũ = [x_u; b_u], ĩ = [y_i; b_i],
 
         z_ui ~ N(b_u + b_i + x_u·y_i, 1/α)
         ũ ~ N(μ_U, Λ_U⁻¹),  ĩ ~ N(μ_I, Λ_I⁻¹)
@@ -121,8 +121,8 @@ class _Chain(Alternation):
         with self.threads.limit(limits=1, user_api="blas"):  # another number of threads would be other bits
             scatter = np.eye(m) + apart.T @ apart + _BETA * n / beta * np.outer(mean, mean)
         root = _wishart_root(self.random, scatter, m + n)
-        centre = n / beta * mean + np.linalg.solve(root.T, self.random.standard_normal(m)) / np.sqrt(beta)
-        return Prior((root @ root.T * self.noise**2).astype(np.float32), centre.astype(np.float32))
+        center = n / beta * mean + np.linalg.solve(root.T, self.random.standard_normal(m)) / np.sqrt(beta)
+        return Prior((root @ root.T * self.noise**2).astype(np.float32), center.astype(np.float32))
 
     def _draw_noise(self) -> float:
         """Draw the noise's standard deviation given all errors."""

@@ -1,4 +1,4 @@
-"""`Factors`: the one thing every trainer returns and everything that leaves the house is made from."""
+"""`Factors`: the one thing every trainer returns and everything exported is made from."""
 
 import json
 from collections.abc import Iterator
@@ -23,7 +23,7 @@ _GATHERED = 1 << 22
 
 @dataclass(frozen=True, eq=False)
 class Factors:
-    r"""Biases and factor matrices of a matrix factorisation.
+    r"""Biases and factor matrices of a matrix factorization.
 
     The score of user u and item i is
 

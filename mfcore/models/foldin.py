@@ -33,7 +33,7 @@ class Part:
         precision: P, float32, (k + 1, k + 1), bias last.
         exponent: γ.
         item_variance: diagonals of V_i, float32, (n_items, k); None where the model keeps none.
-        centre: c, float32, (k,), which was taken off the users' rows; given with `item_variance`.
+        center: c, float32, (k,), which was taken off the users' rows; given with `item_variance`.
         basis: q_i, float32, (n_items, k), of a model that is linear in the residuals: there b is
             solved for alone and x = |I|^(−1/2) Σ_{i∈I} (e_i − b) q_i.
     """
@@ -45,7 +45,7 @@ class Part:
     precision: NDArray[np.float32]
     exponent: float
     item_variance: NDArray[np.float32] | None = None
-    centre: NDArray[np.float32] | None = None
+    center: NDArray[np.float32] | None = None
     basis: NDArray[np.float32] | None = None
 
     @property
@@ -72,7 +72,7 @@ class Part:
         prior = weight * self.precision.astype(np.float64)
         offset = self.global_mean + self.item_bias[items].astype(np.float64)
         variance = self.item_variance[items].astype(np.float64) if self.item_variance is not None else 0.0
-        centre = np.append(self.centre, 0).astype(np.float64) if self.centre is not None else 0.0
+        center = np.append(self.center, 0).astype(np.float64) if self.center is not None else 0.0
         row = np.zeros(self.n_factors + 1)
         if len(items) == 0:
             return row
@@ -89,7 +89,7 @@ class Part:
             uncertain = np.zeros(self.n_factors + 1)
             uncertain[:-1] = np.sum(np.square(slope)[:, None] * variance, axis=0)
             system += np.diag(uncertain)
-            before, row = row, np.linalg.solve(system, scaled.T @ (slope * target) - uncertain * centre)
+            before, row = row, np.linalg.solve(system, scaled.T @ (slope * target) - uncertain * center)
             if np.abs(row - before).max() < 1e-9:
                 break
         return row
@@ -105,7 +105,7 @@ class Part:
     def save(self, folder: Path, name: str) -> dict[str, Any]:
         """Write the arrays to `folder` as `name`-….npy; what is left, as JSON has it."""
         arrays = {"item_bias": self.item_bias, "precision": self.precision}
-        for field in ("item_variance", "centre", "basis"):
+        for field in ("item_variance", "center", "basis"):
             if getattr(self, field) is not None:
                 arrays[field] = getattr(self, field)
         for field, array in arrays.items():

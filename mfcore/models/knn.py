@@ -1,4 +1,4 @@
-"""Item-based neighbourhoods, compressed to factors."""
+"""Item-based neighborhoods, compressed to factors."""
 
 from typing import ClassVar
 
@@ -21,14 +21,14 @@ _SPARE = 16
 
 
 class ItemKNN(Recommender):
-    r"""Predicts from how the user rated an item's neighbours, beyond what biases explain.
+    r"""Predicts from how the user rated an item's neighbors, beyond what biases explain.
 
     With residuals z_ui = r_ui − μ − b_u − b_i of biases alone, the similarity of two items is the
     cosine of their residuals, shrunk by how many users n_ij rated both,
 
         s_ij = n_ij / (n_ij + `shrink`) · Σ_u z_ui z_uj / (‖z_i‖ ‖z_j‖)
 
-    Each item keeps its `n_neighbours` largest positive similarities, scaled to the sum 1, as
+    Each item keeps its `n_neighbors` largest positive similarities, scaled to the sum 1, as
     row i of a matrix W, and
 
         r̂_ui = μ + b_u + b_i + c |R(u)|^(−1/2) Σ_{j ∈ R(u)} w_ij z_uj
@@ -43,7 +43,7 @@ class ItemKNN(Recommender):
 
     Attributes:
         n_factors: rank kept of the similarities.
-        n_neighbours: similarities an item keeps.
+        n_neighbors: similarities an item keeps.
         shrink: common raters at which a similarity counts half.
         reg_user_bias, reg_item_bias: as in `BiasOnly`.
 
@@ -57,23 +57,23 @@ class ItemKNN(Recommender):
     algorithm: ClassVar[str] = "knn"
     space: ClassVar[dict[str, Range]] = {
         "n_factors": Range(32, 256, log=True),
-        "n_neighbours": Range(30, 1000, log=True),
+        "n_neighbors": Range(30, 1000, log=True),
         "shrink": Range(3, 300, log=True),
     }
 
     n_epochs: int = Field(1, ge=0)
     n_factors: int = Field(128, ge=1)
-    n_neighbours: int = Field(300, ge=1)
+    n_neighbors: int = Field(300, ge=1)
     shrink: float = Field(50.0, ge=0)
     reg_user_bias: float = Field(5.0, gt=0)
     reg_item_bias: float = Field(2.0, gt=0)
 
     def begin(self, ratings: Ratings, start: Factors | None = None) -> Training:
         """Fit the biases; similarities come with the first step. `start` is of no use here."""
-        return _Neighbourhoods(self, ratings)
+        return _Neighborhoods(self, ratings)
 
 
-class _Neighbourhoods(Training):
+class _Neighborhoods(Training):
     def __init__(self, recommender: ItemKNN, ratings: Ratings) -> None:
         self.recommender, self.ratings = recommender, ratings
         r = recommender
@@ -83,7 +83,7 @@ class _Neighbourhoods(Training):
         self.user_factors = np.zeros((ratings.n_users, r.n_factors), np.float32)
 
     def step(self) -> None:
-        """Find neighbours and compress them, once."""
+        """Find neighbors and compress them, once."""
         from threadpoolctl import threadpool_limits
 
         if self.epoch == 0 and len(self.ratings):
@@ -113,7 +113,7 @@ class _Neighbourhoods(Training):
         rated = columns.copy()
         rated.data = np.ones_like(rated.data)
         lengths = np.maximum(np.sqrt(np.asarray(columns.multiply(columns).sum(axis=0)).ravel()), 1e-12)
-        rows, neighbours, values = [], [], []
+        rows, neighbors, values = [], [], []
         for first in range(0, matrix.shape[1], _CHUNK):
             items = np.arange(first, min(first + _CHUNK, matrix.shape[1]))
             common = (rated[:, items].T @ rated).toarray()
@@ -121,19 +121,19 @@ class _Neighbourhoods(Training):
             similar = np.where(common > 0, common / np.maximum(common + r.shrink, 1e-12), 0) * cosines
             similar[np.arange(len(items)), items] = 0
             # A stable order breaks ties by code, and so the same way every time.
-            best = np.argsort(-similar, axis=1, kind="stable")[:, : r.n_neighbours]
+            best = np.argsort(-similar, axis=1, kind="stable")[:, : r.n_neighbors]
             kept = np.maximum(np.take_along_axis(similar, best, axis=1), 0)
             total = kept.sum(axis=1, keepdims=True)
             rows.append(np.repeat(items, best.shape[1]))
-            neighbours.append(best.ravel())
+            neighbors.append(best.ravel())
             values.append((kept / np.where(total > 0, total, 1)).ravel())
-        places = np.concatenate(rows), np.concatenate(neighbours)
+        places = np.concatenate(rows), np.concatenate(neighbors)
         similar = sp.csr_array((np.concatenate(values), places), shape=(matrix.shape[1],) * 2)
         similar.eliminate_zeros()
         return similar
 
     def factors(self) -> Factors:
-        """The biases, and the neighbourhoods once they are known."""
+        """The biases, and the neighborhoods once they are known."""
         r, biases = self.recommender, self.biases
         part = Part(
             columns=r.n_factors,
@@ -158,7 +158,7 @@ class _Neighbourhoods(Training):
 
 
 def _slope(users: sp.csr_array, similar: sp.csr_array, ratings: Ratings, residuals: NDArray[np.float64]) -> float:
-    """c: the slope of residuals on what neighbours say of them."""
+    """c: the slope of residuals on what neighbors say of them."""
     order = np.argsort(ratings.users, kind="stable")
     starts = np.searchsorted(ratings.users[order], np.arange(ratings.n_users + 1))
     above = below = 0.0

@@ -18,7 +18,7 @@ def weighted_sum(members: Sequence[Factors], weights: NDArray[np.float64], with_
 
     Args:
         members: over the same ids, with the same scale and link.
-        weights: w, one a member.
+        weights: w, one per member.
         with_biases: members are draws of one model, whose spread is to be kept: each gets two
             columns more that carry its biases less the mean biases, which add up to nothing.
 

@@ -1,4 +1,4 @@
-"""Probabilistic matrix factorisation, with fixed or adaptive priors."""
+"""Probabilistic matrix factorization, with fixed or adaptive priors."""
 
 from typing import ClassVar, Literal
 
@@ -17,9 +17,9 @@ __all__ = ["PMF"]
 
 
 class PMF(Recommender):
-    r"""Probabilistic matrix factorisation: Gaussian ratings, Gaussian priors, rows at their mode.
+    r"""Probabilistic matrix factorization: Gaussian ratings, Gaussian priors, rows at their mode.
 
-    With standardised ratings z_ui = (r_ui − μ) / σ the model is
+    With standardized ratings z_ui = (r_ui − μ) / σ the model is
 
         z_ui ~ N(b_u + b_i + x_u·y_i, s²)
         x_u ~ N(0, s²/λ_u I),  y_i ~ N(0, s²/λ_i I),  b_u ~ N(0, s²/λ_bu),  b_i ~ N(0, s²/λ_bi)
@@ -33,15 +33,15 @@ class PMF(Recommender):
     the items, both in closed form. The paper's model has no biases; they are the special case of
     a factor fixed at one on the other side, with a prior of their own.
 
-    With `priors` "diagonal" (the default) or "spherical", s², the centres and the variances of the priors are
+    With `priors` "diagonal" (the default) or "spherical", s², the centers and the variances of the priors are
     re-estimated after each epoch, one variance a side or one a dimension. At the rows' modes alone
-    that would shrink to nothing, since a mode lies nearer to the centre than its row; so each
+    that would shrink to nothing, since a mode lies nearer to the center than its row; so each
     row keeps the variances v of its factors, and
 
         A_u = Σ_i (y_i y_iᵀ + diag v_i) + diag λ,   v_ud = s² / (A_u)_dd
         λ_d = s² / mean_u ((x_ud − c_d)² + v_ud),   c_d = mean_u x_ud
 
-    which is expectation–maximisation with each factor's posterior taken for an independent
+    which is expectation–maximization with each factor's posterior taken for an independent
     Gaussian. The λ given are where it starts from. A dimension that explains nothing shrinks to
     nothing, so that k need not be tuned; with one variance for all of them they only shrink
     together, which with many more dimensions than the data bears ends at biases alone.
@@ -141,13 +141,13 @@ class _Modes(Alternation):
         rated = counts > 0
         factors = block.factors[rated, : self.n_factors].astype(np.float64)
         bias = block.bias[rated].astype(np.float64)
-        centre = np.append(factors.mean(axis=0), bias.mean())
-        variance = np.mean(np.square(factors - centre[:-1]) + block.variance[rated, : self.n_factors], axis=0)
+        center = np.append(factors.mean(axis=0), bias.mean())
+        variance = np.mean(np.square(factors - center[:-1]) + block.variance[rated, : self.n_factors], axis=0)
         if self.priors == "spherical":
             variance[:] = variance.mean()
-        bias_variance = np.mean(np.square(bias - centre[-1]) + self.noise**2 / (counts[rated] + 1))
+        bias_variance = np.mean(np.square(bias - center[-1]) + self.noise**2 / (counts[rated] + 1))
         precision = self.noise**2 / np.maximum(np.append(variance, bias_variance), _LEAST**2)
-        return Prior(np.diag(precision.astype(np.float32)), centre.astype(np.float32))
+        return Prior(np.diag(precision.astype(np.float32)), center.astype(np.float32))
 
 
 _SETTLED = 8

@@ -12,15 +12,15 @@ _TIGHT = np.float32(1e12)
 
 
 class Prior(NamedTuple):
-    """Where a side's rows [x; b] are drawn to, and how strongly: rowᵀ P row about the centre.
+    """Where a side's rows [x; b] are drawn to, and how strongly: rowᵀ P row about the center.
 
     Attributes:
         precision: P, float32, (k + 1, k + 1), in units of the noise's precision.
-        centre: float32, (k + 1,).
+        center: float32, (k + 1,).
     """
 
     precision: NDArray[np.float32]
-    centre: NDArray[np.float32]
+    center: NDArray[np.float32]
 
     @classmethod
     def ridge(cls, n_factors: int, reg: float, reg_bias: float) -> "Prior":
@@ -31,10 +31,10 @@ class Prior(NamedTuple):
 
     def padded(self, size: int) -> "Prior":
         """The same prior over rows of `size`, so tight on the padding that draws of it vanish."""
-        k = len(self.centre) - 1
+        k = len(self.center) - 1
         places = np.append(np.arange(k), size)
         precision = np.eye(size + 1, dtype=np.float32) * _TIGHT
         precision[np.ix_(places, places)] = self.precision
-        centre = np.zeros(size + 1, np.float32)
-        centre[places] = self.centre
-        return Prior(precision, centre)
+        center = np.zeros(size + 1, np.float32)
+        center[places] = self.center
+        return Prior(precision, center)

@@ -60,7 +60,7 @@ class Units(NamedTuple):
     ) -> Factors:
         """`Factors` in the ratings' own unit.
 
-        The priors' centres c (users) and d (items) are taken off the rows and put into the
+        The priors' centers c (users) and d (items) are taken off the rows and put into the
         biases, x·y = (x − c)·(y − d) + c·(y − d) + (x − c)·d + c·d, so that a row of zeros is a user
         or item of whom nothing is known.
 
@@ -72,7 +72,7 @@ class Units(NamedTuple):
             exponent: of the number of ratings, the priors' weight.
         """
         unit, root = np.float32(self.score_unit), np.float32(np.sqrt(self.score_unit))
-        prior, c, d = priors[0], priors[0].centre, priors[1].centre
+        prior, c, d = priors[0], priors[0].center, priors[1].center
         k = len(c) - 1
         user_factors, item_factors = users.factors[:, :k] - c[:k], items.factors[:, :k] - d[:k]
         global_mean = self.global_mean + float(unit) * float(c[k] + d[k] + c[:k] @ d[:k])
@@ -92,7 +92,7 @@ class Units(NamedTuple):
             precision=(precision * np.outer(scale, scale)).astype(np.float32),
             exponent=exponent,
             item_variance=items.variance[:, :k] * unit if len(items.variance) else None,
-            centre=c[:k] * root if len(items.variance) else None,
+            center=c[:k] * root if len(items.variance) else None,
         )
         return Factors(
             global_mean=global_mean,

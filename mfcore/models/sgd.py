@@ -22,9 +22,9 @@ _START = 0.01
 
 
 class SGD(Recommender):
-    r"""Biased matrix factorisation by stochastic gradient descent, one rating at a time.
+    r"""Biased matrix factorization by stochastic gradient descent, one rating at a time.
 
-    Ratings are standardised, z_ui = (r_ui − μ) / σ, so that a learning rate means the same on any
+    Ratings are standardized, z_ui = (r_ui − μ) / σ, so that a learning rate means the same on any
     scale. For each of them, with the error e = z_ui − b_u − b_i − x_u·y_i and the rate η,
 
         b_u ← b_u + η (e − λ_bu b_u)        x_u ← x_u + η (e y_i − λ_u x_u)

@@ -13,7 +13,7 @@ _CHUNKS = 64
 
 
 def sides(ratings: Ratings, values: NDArray[np.float32], n_factors: int) -> tuple[Side, Side]:
-    """The users' side and the items' side, 8 bytes a rating each, cut for rows of `n_factors`.
+    """The users' side and the items' side, 8 bytes per rating each, cut for rows of `n_factors`.
 
     `values` stand in for the ratings' own, in whatever unit is solved in.
     """

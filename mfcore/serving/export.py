@@ -1,4 +1,4 @@
-"""What leaves the house: factor matrices and precomputed lists as Parquet files with a manifest."""
+"""Exports: factor matrices and precomputed lists as Parquet files with a manifest."""
 
 import json
 import os
@@ -44,12 +44,12 @@ def export_model(bundle: Model, target: Path, head: dict[str, Any], config: Expo
         users = _factor_frame("user_id", bundle.user_ids, factors.user_bias, factors.user_factors)
         items = _factor_frame("item_id", bundle.item_ids, factors.item_bias, factors.item_factors)
         lists = (bundle.recommend(ids, config.n_recommendations) for ids in _parts(bundle.user_ids))
-        neighbours = (bundle.similar(ids, config.n_similar) for ids in _parts(bundle.item_ids))
+        neighbors = (bundle.similar(ids, config.n_similar) for ids in _parts(bundle.item_ids))
         tables = {
             "user_factors.parquet": iter([users]),
             "item_factors.parquet": iter([items.assign(title=bundle.titles)]),
             "recommendations.parquet": lists,
-            "similar_items.parquet": neighbours,
+            "similar_items.parquet": neighbors,
         }
         rows = {name: _write(folder / name, frames) for name, frames in tables.items()}
         formula = {"global_mean": factors.global_mean, "link": factors.link, "n_factors": factors.n_factors}

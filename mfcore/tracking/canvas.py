@@ -1,4 +1,4 @@
-"""What all figures share: a canvas without a window, the colour of each algorithm, axes that are read at a glance."""
+"""What all figures share: a canvas without a window, the color of each algorithm, axes that are read at a glance."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -9,11 +9,11 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-__all__ = ["HELD_OUT", "MUTED", "TRAIN", "canvas", "colour_of", "epoch_axis", "save"]
+__all__ = ["HELD_OUT", "MUTED", "TRAIN", "canvas", "color_of", "epoch_axis", "save"]
 
-# Okabe and Ito's palette, which the colour-blind can tell apart, too.
+# Okabe and Ito's palette, which the color-blind can tell apart, too.
 TRAIN, HELD_OUT, MUTED = "#0072B2", "#D55E00", "#8c8c8c"
-_COLOURS = {
+_COLORS = {
     "als": "#0072B2",
     "sgd": "#D55E00",
     "pmf": "#009E73",
@@ -23,13 +23,13 @@ _COLOURS = {
 }
 
 
-def colour_of(algorithm: str) -> str:
-    """The algorithm's colour in every figure; baselines are grey.
+def color_of(algorithm: str) -> str:
+    """The algorithm's color in every figure; baselines are grey.
 
-    >>> colour_of("als"), colour_of("global_mean")
+    >>> color_of("als"), color_of("global_mean")
     ('#0072B2', '#8c8c8c')
     """
-    return _COLOURS.get(algorithm, MUTED)
+    return _COLORS.get(algorithm, MUTED)
 
 
 def canvas(

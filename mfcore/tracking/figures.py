@@ -12,7 +12,7 @@ from mfcore.evaluation.curves import CHECKPOINTS
 from mfcore.models import Factors
 from mfcore.models.lists import top_items
 from mfcore.models.rated import RatedItems
-from mfcore.tracking.canvas import HELD_OUT, MUTED, TRAIN, canvas, colour_of, epoch_axis
+from mfcore.tracking.canvas import HELD_OUT, MUTED, TRAIN, canvas, color_of, epoch_axis
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -43,13 +43,13 @@ def learning_curves(train: list[float], validation: list[float], chosen: int) ->
     """
     figure, (axes,) = canvas()
     curves = (("train", train, TRAIN, "o"), ("validation", validation, HELD_OUT, "s"))
-    for name, curve, colour, marker in curves:
+    for name, curve, color, marker in curves:
         if curve:
             marked = [epoch - 1 for epoch in CHECKPOINTS if epoch <= len(curve)]
             epochs = range(1, len(curve) + 1)
-            axes.plot(epochs, curve, color=colour, marker=marker, markevery=marked, markersize=5, label=name)
+            axes.plot(epochs, curve, color=color, marker=marker, markevery=marked, markersize=5, label=name)
             if len(curve) <= 100:
-                axes.plot(epochs, curve, color=colour, marker=".", markersize=2.5, linestyle="none")
+                axes.plot(epochs, curve, color=color, marker=".", markersize=2.5, linestyle="none")
     if validation:
         axes.axvline(chosen, color=MUTED, linestyle=":", label=f"chosen: {chosen} epochs")
     epoch_axis(axes, max(len(train), len(validation), 1))
@@ -66,10 +66,10 @@ def calibration(predicted: NDArray[np.float32], actual: NDArray[np.float32], sca
     counts = np.bincount(bins, minlength=20)
     used = counts > 0
     means = np.bincount(bins, actual, minlength=20)[used] / counts[used]
-    centres = np.bincount(bins, predicted, minlength=20)[used] / counts[used]
+    centers = np.bincount(bins, predicted, minlength=20)[used] / counts[used]
     ends = [scale.minimum, scale.maximum]
     axes.plot(ends, ends, color=MUTED, linestyle=":", label="what was predicted")
-    axes.scatter(centres, means, s=8 + 200 * counts[used] / counts.max(), color=HELD_OUT, alpha=0.8)
+    axes.scatter(centers, means, s=8 + 200 * counts[used] / counts.max(), color=HELD_OUT, alpha=0.8)
     axes.set(xlabel="predicted rating", ylabel="mean actual rating")
     axes.set_title("Calibration on test ratings (a dot's area: how many ratings)")
     axes.legend(frameon=False, loc="upper left")
@@ -163,7 +163,7 @@ def popularity(factors: Factors, train: Ratings, k: int) -> "Figure":
     top = 1.05 * max(profile.max(initial=0), means.max(initial=0), 1e-9)
     axes.plot([0, top], [0, top], color=MUTED, linestyle=":", label="as popular as what they rate")
     axes.set(xlim=(0, top), ylim=(0, top))
-    axes.set(title=f"Popularity of the {k} recommended items, a dot a user")
+    axes.set(title=f"Popularity of the {k} recommended items, a dot per user")
     axes.set(
         xlabel="profile: mean share of users who rated the item (%)",
         ylabel="list: mean share of users who rated the item (%)",
@@ -173,7 +173,7 @@ def popularity(factors: Factors, train: Ratings, k: int) -> "Figure":
 
 
 def compared(table: pd.DataFrame, metric: str = "test_rmse") -> "Figure":
-    """One bar a model, best on top, with intervals where the table has columns for them."""
+    """One bar per model, best on top, with intervals where the table has columns for them."""
     rows = table.dropna(subset=[metric]).sort_values(metric, ascending=False)
     figure, (axes,) = canvas()
     hatches = ["//" if role == "baseline" else "" for role in rows["role"]]
@@ -183,7 +183,7 @@ def compared(table: pd.DataFrame, metric: str = "test_rmse") -> "Figure":
         low, high = rows[f"{metric}_low"].fillna(low), rows[f"{metric}_high"].fillna(high)
         intervals = {"xerr": [rows[metric] - low, high - rows[metric]], "capsize": 3}
     bars = axes.barh(
-        rows["model"], rows[metric], color=[colour_of(name) for name in rows["model"]], hatch=hatches, **intervals
+        rows["model"], rows[metric], color=[color_of(name) for name in rows["model"]], hatch=hatches, **intervals
     )
     for bar in bars:
         bar.set_edgecolor("white")

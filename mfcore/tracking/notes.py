@@ -23,7 +23,7 @@ def experiment_note(dataset: str, experiment_id: str) -> str:
     name = model_name(dataset)
     compared = _runs(experiment_id, "models beside each other", "stage = 'evaluate'", "test_rmse")
     trials = _runs(experiment_id, "trials, the best first", "stage = 'tune'", "validation_rmse")
-    return f"""Matrix factorisation of {dataset}: each night's search, the finalists on test ratings, and the champion.
+    return f"""Matrix factorization of {dataset}: each night's search, the finalists on test ratings, and the champion.
 
 - What a night did and what came of it: the description of a run named `pipeline-…`, and its Artifacts → figures.
 - The {compared}: finalists and baselines of all nights, with their learning curves.
@@ -53,7 +53,7 @@ def pipeline_note(
         experiment_id: for links.
         ratings: details of the ratings' artifact: ratings, users, items, quarantined.
         parts: details of the split's: train, validation, test.
-        split: how ratings were parted.
+        split: how ratings were split.
         champion: the champion's URI, as in `models:/mfcore-ml-100k/3`.
         export: folder of the files written.
         page: the page on the data.
@@ -122,7 +122,7 @@ of items, popularity of recommendations. Every metric on every slice of users an
 def model_note(dataset: str) -> str:
     """What the registered model is and how it is used."""
     name = model_name(dataset)
-    return f"""Recommendations and predicted ratings for {dataset}, by matrix factorisation.
+    return f"""Recommendations and predicted ratings for {dataset}, by matrix factorization.
 
 - `champion` is in use: exports and `mfcore recommend` work from it.
 - `previous` was the champion before; `mfcore rollback` returns to it.

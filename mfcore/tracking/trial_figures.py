@@ -1,4 +1,4 @@
-"""Figures of a search: what was tried, what mattered, and how trials learnt."""
+"""Figures of a search: what was tried, what mattered, and how trials learned."""
 
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mfcore.tracking.canvas import MUTED, canvas, colour_of, epoch_axis
+from mfcore.tracking.canvas import MUTED, canvas, color_of, epoch_axis
 from mfcore.tuning import Trial
 from mfcore.tuning.importances import importances, is_wide, varied
 
@@ -28,7 +28,7 @@ def figures_of(trials: Trials) -> "dict[str, Figure]":
     scored = {name: some for name, some in scored.items() if some}
     if not scored:
         return {}
-    found = {"optimisation_history": history(scored), "learning_curves": learning_curves(scored)}
+    found = {"optimization_history": history(scored), "learning_curves": learning_curves(scored)}
     shares = {name: importances(some) for name, some in scored.items()}
     shares = {name: share for name, share in shares.items() if share}
     if shares:
@@ -49,14 +49,14 @@ def history(trials: Trials) -> "Figure":
         numbers = [trial.number for trial in some]
         values = _rmse(some)
         shown = np.minimum(values, ceiling)
-        colour = colour_of(algorithm)
-        axes.plot(numbers, np.minimum.accumulate(shown), color=colour, drawstyle="steps-post", label=algorithm)
-        for outcome, face in (("complete", colour), ("pruned", "none")):
+        color = color_of(algorithm)
+        axes.plot(numbers, np.minimum.accumulate(shown), color=color, drawstyle="steps-post", label=algorithm)
+        for outcome, face in (("complete", color), ("pruned", "none")):
             chosen = np.array([trial.outcome == outcome for trial in some])
             for inside, marker in ((values <= ceiling, "o"), (values > ceiling, "^")):
                 points = chosen & inside
                 axes.scatter(
-                    np.array(numbers)[points], shown[points], s=22, marker=marker, facecolors=face, edgecolors=colour
+                    np.array(numbers)[points], shown[points], s=22, marker=marker, facecolors=face, edgecolors=color
                 )
     axes.set(title="Trials and the best so far", xlabel="trial", ylabel="validation RMSE")
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
@@ -81,7 +81,7 @@ def learning_curves(trials: Trials) -> "Figure":
             bold: dict[str, Any] = (
                 {"linewidth": 2.5, "zorder": 3} if trial is best else {"linewidth": 0.8, "alpha": 0.45}
             )
-            line = axes.plot(range(1, len(trial.curve) + 1), trial.curve, color=colour_of(algorithm), **bold)
+            line = axes.plot(range(1, len(trial.curve) + 1), trial.curve, color=color_of(algorithm), **bold)
             if len(trial.curve) == 1:
                 line[0].set_marker("o")
         epoch_axis(axes, max(len(trial.curve) for trial in some))
@@ -93,12 +93,12 @@ def learning_curves(trials: Trials) -> "Figure":
 
 
 def parameter_importances(shares: Mapping[str, Mapping[str, float]]) -> "Figure":
-    """Share of each hyper-parameter in what tells good trials from others, a panel an algorithm."""
+    """Share of each hyper-parameter in what tells good trials from others, a panel per algorithm."""
     tallest = max(len(share) for share in shares.values())
     figure, panels = canvas(1, len(shares), size=(max(6, 3.6 * len(shares)), 1.4 + 0.36 * tallest), sharex=True)
     for axes, (algorithm, share) in zip(panels, shares.items(), strict=True):
         names = list(share)[::-1]
-        bars = axes.barh(names, [100 * share[name] for name in names], color=colour_of(algorithm))
+        bars = axes.barh(names, [100 * share[name] for name in names], color=color_of(algorithm))
         axes.bar_label(bars, fmt="%.0f", padding=3)
         axes.set(title=algorithm, xlabel="importance (%)")
         axes.set_xlim(0, 1.15 * 100 * max(max(one.values()) for one in shares.values()))
@@ -106,7 +106,7 @@ def parameter_importances(shares: Mapping[str, Mapping[str, float]]) -> "Figure"
 
 
 def parallel_coordinates(trials: Trials) -> "Figure":
-    """Every trial as a line through its hyper-parameters to its validation RMSE, a panel an algorithm.
+    """Every trial as a line through its hyper-parameters to its validation RMSE, a panel per algorithm.
 
     Wide ranges are logarithmic; the best trial is bold, and the darker a line the better.
     """
@@ -129,7 +129,7 @@ def _parallel(axes: "Axes", algorithm: str, trials: Sequence[Trial]) -> None:
         best = rank == np.argmin(values)
         axes.plot(
             places[rank],
-            color=colour_of(algorithm),
+            color=color_of(algorithm),
             alpha=1.0 if best else 0.15 + 0.5 * (1 - rmse[rank]),
             linewidth=2.8 if best else 1.1,
         )

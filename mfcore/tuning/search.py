@@ -78,17 +78,17 @@ class Search:
         self,
         space: Space,
         config: TuningConfig,
-        ledger: TrialStorage,
+        storage: TrialStorage,
         on_trial: Callable[[Trial], None],
         on_progress: Callable[[int, int], None],
         is_stopped: Callable[[], bool],
     ) -> None:
-        self._space, self._config, self._ledger = space, config, ledger
+        self._space, self._config, self._storage = space, config, storage
         self._on_trial, self._on_progress, self.is_stopped = on_trial, on_progress, is_stopped
-        self._given = space.starts(ledger.champion, config.seed)
+        self._given = space.starts(storage.champion, config.seed)
         if config.sampler == "grid":
             self._given += space.points(self._given, config.seed)
-        self._n_planned = n_planned(space, config, ledger.champion)
+        self._n_planned = n_planned(space, config, storage.champion)
         self._memory = _memory(config)
         self._started = time.monotonic()
         self._told: set[int] = set()
@@ -104,8 +104,8 @@ class Search:
 
     def next(self) -> Attempt | None:
         """Take the first trial that nobody has taken; None if it has to wait for others to finish."""
-        with self._ledger.claiming():
-            finished, running = self._ledger.read()
+        with self._storage.claiming():
+            finished, running = self._storage.read()
             number = next((n for n in range(self._n_planned) if n not in finished and n not in running), None)
             if number is None:
                 return None
@@ -121,13 +121,13 @@ class Search:
             proposal = propose(number, given, known, under_way, self._space, self._config)
             spans = distributions(self._space)
             inside = self._space.holds(proposal.params, self._config.seed)
-            self._ledger.claim(number, proposal.params, spans if inside else {})
+            self._storage.claim(number, proposal.params, spans if inside else {})
         return Attempt(self._space.algorithm, number, proposal, self._config)
 
     def finish(self, attempt: Attempt, failure: Literal["diverged", "lost"] | None = None) -> None:
         """Write down how an attempt ended."""
         trial = attempt.ended(failure)
-        if self._ledger.finish(trial):
+        if self._storage.finish(trial):
             self._tell({trial.number: trial})
         else:
             logger.warning("%s was given to another machine, which had not heard from us", trial.name)
@@ -135,18 +135,18 @@ class Search:
     def lose(self, attempt: Attempt, how: str) -> None:
         """Have a trial run again whose worker died, unless it is not the first to do so."""
         logger.warning("a worker died in trial %s-%03d (%s)", self._space.algorithm, attempt.number, how)
-        if self._ledger.n_lost(attempt.number) + 1 < _WORKERS_TO_LOSE:
-            self._ledger.release(attempt.number, lost=True)
+        if self._storage.n_lost(attempt.number) + 1 < _WORKERS_TO_LOSE:
+            self._storage.release(attempt.number, lost=True)
         else:
             self.finish(attempt, "lost")
 
     def drop(self, attempt: Attempt) -> None:
         """Give up an attempt that the search does not wait for; a later one begins with it."""
-        self._ledger.release(attempt.number)
+        self._storage.release(attempt.number)
 
     def beat(self) -> None:
         """Let other machines know that this one lives."""
-        self._ledger.beat()
+        self._storage.beat()
 
     def result(self) -> Tuned:
         """What was found.
@@ -184,7 +184,7 @@ class Search:
 
     def _finished(self) -> dict[int, Trial]:
         """The finished trials of those that are planned; a longer search may have run more."""
-        return {number: trial for number, trial in self._ledger.read()[0].items() if number < self._n_planned}
+        return {number: trial for number, trial in self._storage.read()[0].items() if number < self._n_planned}
 
     def _tell(self, finished: dict[int, Trial]) -> None:
         """Tell of finished trials, each once."""

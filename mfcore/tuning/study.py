@@ -65,14 +65,14 @@ def tune(
     space = search_space(algorithm, config)
     beaten = champion if champion is not None and champion.algorithm == algorithm else None
     params = beaten.build().model_dump(exclude={"n_epochs"}) if beaten else None
-    with open_trial_storage(journal, config.storage, params) as ledger:
-        search = Search(space, config, ledger, on_trial, on_progress, is_stopped)
+    with open_trial_storage(journal, config.storage, params) as storage:
+        search = Search(space, config, storage, on_trial, on_progress, is_stopped)
         if not search.is_over():
             folds = folds_of(train, validation, config)
             if config.n_workers == 1 and config.storage is None:
                 _train_here(search, folds)
             else:
-                _train_in_workers(search, folds, config.n_workers, journal.parent, ledger.lock)
+                _train_in_workers(search, folds, config.n_workers, journal.parent, storage.lock)
         return search.result()
 
 
@@ -96,5 +96,5 @@ def _train_in_workers(search: Search, folds: list[Fold], n_workers: int, home: P
     """Run trials in processes of their own, which share the arrays."""
     with scratch_folder(home) as folder:
         share(folds, folder)
-        with Workers(search, n_workers, lambda: Worker(folder, max(1, n_threads() // n_workers), lock)) as crew:
-            crew.run()
+        with Workers(search, n_workers, lambda: Worker(folder, max(1, n_threads() // n_workers), lock)) as workers:
+            workers.run()

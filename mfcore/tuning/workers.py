@@ -97,10 +97,10 @@ class Worker:
 class Workers:
     """The workers of a search on this machine; they end with the block, wherever their trials are."""
 
-    def __init__(self, search: Search, n_workers: int, hire: Callable[[], Worker]) -> None:
-        """Start `n_workers` of those that `hire` starts."""
-        self._search, self._hire = search, hire
-        self._idle = [hire() for _ in range(n_workers)]
+    def __init__(self, search: Search, n_workers: int, start: Callable[[], Worker]) -> None:
+        """Start `n_workers` of those that `start` starts."""
+        self._search, self._start = search, start
+        self._idle = [start() for _ in range(n_workers)]
         self._busy: dict[Worker, Attempt] = {}
         self._next_look = 0.0
 
@@ -146,7 +146,7 @@ class Workers:
             del self._busy[worker]
             worker.end()
             self._search.lose(attempt, str(killed))
-            worker = self._hire()
+            worker = self._start()
         else:
             if "diverged" in said:
                 del self._busy[worker]
@@ -163,5 +163,5 @@ class Workers:
 
 
 def n_threads() -> int:
-    """Threads for all workers together: one a core, fewer if Numba was told so."""
+    """Threads for all workers together: one per core, fewer if Numba was told so."""
     return min(n_cores(), int(os.environ.get("NUMBA_NUM_THREADS") or n_cores()))

@@ -1,6 +1,6 @@
 """How much faster two workers finish a study than one: `python -m tests.benchmarks.workers [--trials 40]`.
 
-ALS on planted ratings of MovieLens 1M's shape. The trials are the same each time (random search);
+ALS on synthetic ratings of MovieLens 1M's shape. The trials are the same each time (random search);
 their time is what counts, from reading nothing but arrays in memory to the result, workers' start
 included. One worker is measured on one core and with both.
 """
@@ -25,8 +25,8 @@ MODES = {"one worker, one core": (1, "1"), "one worker, two cores": (1, "2"), "t
 
 def measure(n_workers: int, n_trials: int) -> float:
     """Seconds that a study takes."""
-    planted = synthesize(6_040, 3_700, 1_000_000)
-    ratings = Ratings.from_frame(planted.frame, planted.scale)
+    synthetic = synthesize(6_040, 3_700, 1_000_000)
+    ratings = Ratings.from_frame(synthetic.frame, synthetic.scale)
     parts = split(ratings, SplitConfig())
     train, validation = ratings.take(parts.train), ratings.take(parts.validation)
     config = TuningConfig(sampler="random", n_trials=n_trials, n_workers=n_workers)

@@ -7,7 +7,7 @@ from mfcore.data.ratings import Ratings, Scale
 SCALE = Scale(1, 5)
 
 
-def planted(
+def synthetic_ratings(
     n_users: int = 200, n_items: int = 120, n_factors: int = 2, density: float = 0.4, noise: float = 0.1, seed: int = 0
 ) -> tuple[Ratings, Ratings]:
     """Observed ratings μ + b_u + b_i + x_u·y_i + noise on [1, 5], and pairs held out without noise."""

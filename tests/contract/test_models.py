@@ -23,7 +23,7 @@ from mfcore.models import (
     MostPopular,
     Recommender,
 )
-from tests.contract.synthetic import make, planted
+from tests.contract.synthetic import make, synthetic_ratings
 
 LEARNERS: dict[str, Recommender] = {
     "als": ALS(n_factors=2, reg_user=0.01, reg_item=0.01, n_epochs=20),
@@ -36,13 +36,13 @@ LEARNERS: dict[str, Recommender] = {
     "pmf, one variance a dimension": PMF(n_factors=6, priors="diagonal"),
     "bpmf": BPMF(n_factors=2, n_epochs=60),
 }
-"""With hyper-parameters that suit the planted ratings: little noise, two factors."""
+"""With hyper-parameters that suit the synthetic ratings: little noise, two factors."""
 
 OTHERS: dict[str, Recommender] = {
     "als, not negative": ALS(n_factors=5, nonnegative=True, reg_user=0.3, reg_item=0.3, n_epochs=15),
     "pmf, logistic": PMF(n_factors=5, link="logistic"),
     "pmf, logistic, fixed priors": PMF(n_factors=5, link="logistic", priors="fixed"),
-    "item kNN": ItemKNN(n_factors=20, n_neighbours=30),
+    "item kNN": ItemKNN(n_factors=20, n_neighbors=30),
     "blend": Blend(members=(ALS(n_factors=2), PMF(n_factors=2), ItemKNN(n_factors=8))),
     "mean": GlobalMean(),
     "biases": BiasOnly(),
@@ -86,11 +86,11 @@ def test_every_algorithm_is_under_contract() -> None:
 
 
 @pytest.mark.parametrize("name", LEARNERS)
-def test_recovers_planted_factors(name: str) -> None:
-    ratings, truth = planted()
+def test_recovers_true_factors(name: str) -> None:
+    ratings, truth = synthetic_ratings()
     factors = LEARNERS[name].fit(ratings)
     error = rmse(factors.predict(truth.users, truth.items), truth.values)
-    # Noise of 0.1 over ~80 ratings a row and ~6 unknowns a pair of rows leaves about 0.04.
+    # Noise of 0.1 over ~80 ratings per row and ~6 unknowns per pair of rows leaves about 0.04.
     assert error < 0.08
     biases = BiasOnly().fit(ratings)
     assert error < 0.2 * rmse(biases.predict(truth.users, truth.items), truth.values)
@@ -98,7 +98,7 @@ def test_recovers_planted_factors(name: str) -> None:
 
 @pytest.mark.parametrize("name", [*LEARNERS, "pmf, logistic", "als, not negative", "item kNN", "blend"])
 def test_beats_biases(name: str) -> None:
-    ratings, truth = planted()
+    ratings, truth = synthetic_ratings()
     factors = MODELS_UNDER_CONTRACT[name].fit(ratings)
     biases = BiasOnly().fit(ratings)
     errors = [rmse(one.predict(truth.users, truth.items), truth.values) for one in (factors, biases)]
@@ -107,14 +107,14 @@ def test_beats_biases(name: str) -> None:
 
 @pytest.mark.parametrize("name", LEARNERS)
 def test_another_seed_is_another_start_and_as_good(name: str) -> None:
-    ratings, truth = planted()
+    ratings, truth = synthetic_ratings()
     fits = [LEARNERS[name].model_copy(update={"seed": seed}).fit(ratings) for seed in (1, 2)]
     assert not same_bits(*fits)
     assert all(rmse(factors.predict(truth.users, truth.items), truth.values) < 0.08 for factors in fits)
 
 
 def test_same_bits_whatever_the_number_of_threads(model: Recommender) -> None:
-    ratings, _ = planted()
+    ratings, _ = synthetic_ratings()
     before = numba.get_num_threads()
     fits = []
     try:
@@ -127,7 +127,7 @@ def test_same_bits_whatever_the_number_of_threads(model: Recommender) -> None:
 
 
 def test_fit_is_the_loop_over_step(model: Recommender) -> None:
-    ratings, _ = planted()
+    ratings, _ = synthetic_ratings()
     training = model.begin(ratings)
     midway = None
     for _ in range(model.n_epochs):
@@ -142,7 +142,7 @@ def test_fit_is_the_loop_over_step(model: Recommender) -> None:
 
 
 def test_fit_leaves_its_input_alone(model: Recommender) -> None:
-    ratings, _ = planted()
+    ratings, _ = synthetic_ratings()
     before = copy.deepcopy(ratings)
     for array in (ratings.users, ratings.items, ratings.values):
         array.flags.writeable = False
@@ -152,13 +152,13 @@ def test_fit_leaves_its_input_alone(model: Recommender) -> None:
 
 
 def test_save_and_load_give_the_same_bits(model: Recommender, tmp_path: Path) -> None:
-    factors = model.fit(planted()[0])
+    factors = model.fit(synthetic_ratings()[0])
     factors.save(tmp_path / "factors")
     assert same_bits(factors, Factors.load(tmp_path / "factors"))
 
 
 def test_predictions_are_sound_for_known_and_unknown(model: Recommender) -> None:
-    check_sound(model.fit(planted(n_users=30, n_items=20)[0]), Scale(1, 5))
+    check_sound(model.fit(synthetic_ratings(n_users=30, n_items=20)[0]), Scale(1, 5))
 
 
 def test_cold_rows_are_predicted_by_what_is_known_of_the_other_side(model: Recommender) -> None:
@@ -205,7 +205,7 @@ def test_edges(model: Recommender, edge: str) -> None:
 
 @pytest.mark.parametrize("scale", [Scale(0.5, 5, 0.5), Scale(-10, 10), Scale(0, 100)])
 def test_any_scale(model: Recommender, scale: Scale) -> None:
-    ratings, _ = planted()
+    ratings, _ = synthetic_ratings()
     stretch = scale.width / 4
     stretched = make(ratings.users, ratings.items, scale.minimum + (ratings.values - 1) * stretch, (200, 120), scale)
     check_sound(model.fit(stretched), scale)
@@ -213,7 +213,7 @@ def test_any_scale(model: Recommender, scale: Scale) -> None:
 
 def test_a_new_user_is_folded_in(model: Recommender) -> None:
     """What somebody liked raises what is predicted for it, unless the model knows no users."""
-    ratings, _ = planted()
+    ratings, _ = synthetic_ratings()
     factors = model.fit(ratings)
     liked = np.arange(10, dtype=np.int32)
     new = factors.fold_in(liked, np.full(10, 5, np.float32))

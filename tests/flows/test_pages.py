@@ -106,7 +106,7 @@ def runs(experiment: Any, **tags: str) -> list[Any]:
 
 
 def test_the_list_of_experiments_says_what_each_is(page: Page, first: dict[str, Any]) -> None:
-    page("/experiments", f"mfcore/{NAME}", "Matrix factorisation of")
+    page("/experiments", f"mfcore/{NAME}", "Matrix factorization of")
 
 
 def test_the_experiment_says_where_to_look_and_lists_the_night(
@@ -143,7 +143,7 @@ def test_figures_of_the_search_and_of_a_finalist_are_there_and_drawn(
     searched = (
         "comparison",
         "learning_curves",
-        "optimisation_history",
+        "optimization_history",
         "parallel_coordinates",
         "parameter_importances",
     )

@@ -1,4 +1,4 @@
-"""The whole chain on planted ratings, through the command, with a real Prefect server and a real MLflow store."""
+"""The whole chain on synthetic ratings, through the command, with a real Prefect server and a real MLflow store."""
 
 import json
 import os
@@ -129,7 +129,7 @@ def test_the_pipelines_run_tells_and_shows_what_was_found(first: dict[str, Any])
     assert f"[mfcore-{NAME} version 1](#/models/mfcore-{NAME}/versions/1)" in note
     assert first["export_path"] in note
     figures = {Path(file.path).stem for file in client().list_artifacts(first["run_id"], "figures")}
-    assert {"optimisation_history", "parameter_importances", "parallel_coordinates", "learning_curves"} <= figures
+    assert {"optimization_history", "parameter_importances", "parallel_coordinates", "learning_curves"} <= figures
     (made,) = run.outputs.model_outputs
     assert client().get_model_version(f"mfcore-{NAME}", "1").source.endswith(made.model_id)
 

@@ -81,7 +81,7 @@ def test_a_scheduled_run_to_completion(tmp_path: Path, prefect_server: dict[str,
 
 
 @pytest.mark.parametrize("package", ["fastapi", "sqlalchemy"])
-def test_the_neighbours_that_break_prefect_stay_out(package: str) -> None:
+def test_the_neighbors_that_break_prefect_stay_out(package: str) -> None:
     """Prefect 3.8 installs with newer ones and then schedules nothing, or does not start."""
     from importlib.metadata import version
 

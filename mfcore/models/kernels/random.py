@@ -8,7 +8,7 @@ from numba import njit
 __all__ = ["STRIDE", "mix", "normal_pair"]
 
 STRIDE = np.uint64(0x9E3779B97F4A7C15)
-"""Distance of neighbouring states: the golden ratio's bits, as in SplitMix64."""
+"""Distance of neighboring states: the golden ratio's bits, as in SplitMix64."""
 
 
 @njit(cache=True)

@@ -5,7 +5,7 @@ over the other side's rows y_p solves the normal equations
 
     (Σ ỹ ỹᵀ + f·P) [x; b] = Σ e ỹ + f·P·c,    ỹ = [y; 1],  f = n**exponent
 
-where P and c are the prior's precision (in units of the noise's) and centre. The leading
+where P and c are the prior's precision (in units of the noise's) and center. The leading
 k × k block is factored as UᵀU with the bias's column and the right-hand side carried along,
 so that forward substitution costs nothing extra; the bias is the last pivot.
 
@@ -92,7 +92,7 @@ def _add_gram(system: Floats, width: int, panel: Floats, n: int, size: int) -> N
 
 
 @njit(cache=True, fastmath={"contract"})
-def _factorise(system: Floats, width: int, size: int) -> None:
+def _factorize(system: Floats, width: int, size: int) -> None:
     """Turn the upper half of `system` into U, and the columns right of it into U⁻ᵀ times them.
 
     The diagonal holds the reciprocals of U's.
@@ -180,7 +180,7 @@ def solve_rows(
     other: Block,
     own: Block,
     precision: Floats,
-    centre: Floats,
+    center: Floats,
     exponent: float,
     method: int,
     noise: float,
@@ -195,7 +195,7 @@ def solve_rows(
         other: the side held fixed.
         own: the side solved.
         precision: P, (size + 1, size + 1), the bias last.
-        centre: c, (size + 1,).
+        center: c, (size + 1,).
         exponent: of the number of ratings, the prior's weight.
         method: MODE, DRAW, VARIATIONAL or NONNEGATIVE.
         noise: standard deviation of the noise, for draws and variances.
@@ -212,7 +212,7 @@ def solve_rows(
     pull = np.zeros(size + 1, np.float32)
     for r in range(size + 1):
         for c in range(size + 1):
-            pull[r] += precision[r, c] * centre[c]
+            pull[r] += precision[r, c] * center[c]
     for chunk in prange(len(bounds) - 1):
         system = _aligned(size * width)
         panel = _aligned(_PANEL * size)
@@ -222,8 +222,8 @@ def solve_rows(
             begin, end = starts[row], starts[row + 1]
             x = own_factors[row]
             if begin == end and exponent > 0:
-                x[:] = centre[:size]
-                own_bias[row] = centre[size]
+                x[:] = center[:size]
+                own_bias[row] = center[size]
                 continue
             weight = np.float32(np.float64(end - begin) ** exponent)
             for r in range(size):
@@ -275,7 +275,7 @@ def solve_rows(
             if method == VARIATIONAL:
                 for r in range(size):
                     own_variance[row, r] = noise * noise / system[r * width + r]
-            _factorise(system, width, size)
+            _factorize(system, width, size)
             least = 1e-7 * pivot  # what rounding may leave of a pivot that vanishes
             for r in range(size):
                 total -= system[r * width + size] * system[r * width + size + 1]

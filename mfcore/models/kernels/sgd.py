@@ -1,6 +1,6 @@
 """Stochastic gradient descent over a grid of blocks, so that threads never share a row.
 
-Users and items are parted into GRID groups each; a rating belongs to the block of its
+Users and items are split into GRID groups each; a rating belongs to the block of its
 user's and its item's group. An epoch has GRID rounds, and in a round the GRID blocks lie
 on a (wrapped) diagonal of the grid: no two share a user or an item, so they may run on any
 number of threads, in any order, with the same bits as a result.

@@ -8,7 +8,7 @@ from mfcore import bench
 from mfcore.bench import peers
 from mfcore.bench.speed import Contest, _derived
 from mfcore.models import Recipe
-from tests.contract.synthetic import planted
+from tests.contract.synthetic import synthetic_ratings
 
 
 def test_speed_is_measured_in_processes_of_their_own(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -26,7 +26,7 @@ def test_speed_is_measured_in_processes_of_their_own(monkeypatch: pytest.MonkeyP
     assert "| small | two | 16 | mfcore bpmf |" in (tmp_path / "speed.md").read_text()
 
 
-def test_useful_flops_count_half_a_gram_and_a_factorisation() -> None:
+def test_useful_flops_count_half_a_gram_and_a_factorization() -> None:
     fits = [
         {"short": 3.0, "long": 43.0, "peak_bytes": 300.0},
         {"short": 5.0, "long": 46.0, "peak_bytes": 200.0},
@@ -39,13 +39,13 @@ def test_useful_flops_count_half_a_gram_and_a_factorisation() -> None:
 
 def test_peers_that_are_missing_are_named_and_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(peers, "find_spec", lambda name: None)
-    ratings, _ = planted(n_users=30, n_items=20)
+    ratings, _ = synthetic_ratings(n_users=30, n_items=20)
     result = bench.accuracy(ratings, {"mean": Recipe(algorithm="global_mean")}, n_folds=2)
     assert result["missing"] == ["cmfrec", "lenskit", "surprise", "cornac"] and list(result["rmse"]) == ["mean"]
 
 
 def test_accuracy_is_the_mean_over_folds_of_errors_on_unseen_ratings() -> None:
-    ratings, _ = planted(n_users=80, n_items=60)
+    ratings, _ = synthetic_ratings(n_users=80, n_items=60)
     recipes = {
         "mean": Recipe(algorithm="global_mean"),
         "als": Recipe(algorithm="als", params={"n_factors": 2, "reg_user": 0.1, "reg_item": 0.1}),

@@ -3,7 +3,7 @@ import re
 import pytest
 
 from mfcore.config import DatasetConfig
-from mfcore.data.catalog import KNOWN, Local, Planted, Web, resolve
+from mfcore.data.catalog import KNOWN, Local, Synthetic, Web, resolve
 from mfcore.errors import SourceUnavailable, UsageError
 
 
@@ -11,7 +11,7 @@ def test_every_known_data_set_says_where_it_comes_from_and_on_what_terms():
     for name, dataset in KNOWN.items():
         assert dataset.name == name
         assert re.fullmatch(r"[A-Za-z0-9_-]+", name)
-        assert dataset.licence
+        assert dataset.license
         assert dataset.citation
         assert dataset.homepage.startswith("https://")
         for source in dataset.sources:
@@ -68,7 +68,7 @@ def test_a_path_that_is_not_there_is_named(name, tmp_path, monkeypatch):
 
 def test_a_synthetic_data_set_is_named_by_its_size():
     dataset = resolve(DatasetConfig(name="synthetic:users=1_000, items=50,ratings=2000,seed=7"))
-    assert dataset.sources == (Planted(1000, 50, 2000, 7),)
+    assert dataset.sources == (Synthetic(1000, 50, 2000, 7),)
     assert dataset.name == "synthetic-1000x50-2000-seed7"
 
 
@@ -77,7 +77,7 @@ def test_a_synthetic_data_set_is_named_by_its_size():
     [
         ("synthetic:users=10,items=5", "lacks ratings"),
         ("synthetic:", "cannot make sense of ''"),
-        ("synthetic:users=10,items=5,ratings=20,colour=3", "cannot make sense of 'colour=3'"),
+        ("synthetic:users=10,items=5,ratings=20,color=3", "cannot make sense of 'color=3'"),
         ("synthetic:users=10,users=10,items=5,ratings=20", "cannot make sense of 'users=10'"),
         ("synthetic:users=ten,items=5,ratings=20", "users is 'ten', not a whole number"),
         ("synthetic:users=-1,items=5,ratings=20", "users is '-1', not a whole number"),

@@ -3,7 +3,7 @@ import xlwt
 
 from mfcore.config import DatasetConfig, ValidationConfig
 from mfcore.data.checks import check
-from mfcore.data.readers import Tables, read, recognise
+from mfcore.data.readers import Tables, read, recognize
 from mfcore.errors import DataInvalid
 
 WIDE = [[2, 99, -9.78, 99, 10], [4, 7.82, 0, -0.01, 3.5], [0, 99, 99, 99, 99]]
@@ -11,7 +11,7 @@ RATINGS = [[1, 2, -9.78], [1, 4, 10], [2, 1, 7.82], [2, 2, 0], [2, 3, -0.01], [2
 
 
 def load(folder, scale=None) -> Tables:
-    return read(folder, {"format": recognise(folder), "origin": "Jester", "scale": scale}, DatasetConfig())
+    return read(folder, {"format": recognize(folder), "origin": "Jester", "scale": scale}, DatasetConfig())
 
 
 def write_csv(folder, rows) -> None:

@@ -2,7 +2,7 @@ import pandas as pd
 import pytest
 
 from mfcore.config import DatasetConfig
-from mfcore.data.readers import Tables, read, recognise
+from mfcore.data.readers import Tables, read, recognize
 from mfcore.errors import DataInvalid
 
 
@@ -13,7 +13,7 @@ def folder_of(tmp_path):
     def folder_of(**files: bytes) -> Tables:
         for name, content in files.items():
             (tmp_path / name.replace("__", "-").replace("_dot_", ".")).write_bytes(content)
-        return read(tmp_path, {"format": recognise(tmp_path), "origin": "here"}, DatasetConfig())
+        return read(tmp_path, {"format": recognize(tmp_path), "origin": "here"}, DatasetConfig())
 
     return folder_of
 

@@ -3,7 +3,7 @@ import pandas as pd
 import pytest
 
 from mfcore.data.ratings import Scale
-from mfcore.data.readers import recognise
+from mfcore.data.readers import recognize
 from mfcore.errors import DataInvalid
 
 ROWS = [("7", "a", 4.0, 100), ("9", "b", 3.5, 200)]
@@ -169,4 +169,4 @@ def test_a_folder_without_ratings_says_what_was_found(tmp_path):
     (tmp_path / "notes.md").write_text("x")
     (tmp_path / "more.md").write_text("x")
     with pytest.raises(DataInvalid, match=r"more.md, notes.md"):
-        recognise(tmp_path)
+        recognize(tmp_path)

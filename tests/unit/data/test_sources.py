@@ -299,13 +299,13 @@ def test_identity_follows_the_bytes_and_not_the_name(tmp_path):
     assert one == same != other
 
 
-def test_identity_of_planted_ratings_is_their_specification():
+def test_identity_of_synthetic_ratings_is_their_specification():
     names = ["synthetic:users=50,items=40,ratings=900", "synthetic:users=50,items=40,ratings=900,seed=1"]
     one, other = (identity(resolve(DatasetConfig(name=name))) for name in names)
     assert one != other
 
 
-def test_planted_ratings_are_written_and_read_like_any_others(folder, tmp_path):
+def test_synthetic_ratings_are_written_and_read_like_any_others(folder, tmp_path):
     config = DatasetConfig(name="synthetic:users=50,items=40,ratings=900")
     details = fetch(resolve(config), folder, tmp_path / "downloads")
     tables = read(folder, details, config)

@@ -28,15 +28,15 @@ def test_the_same_seed_gives_the_same_bits_and_another_does_not():
     assert not one.frame["rating"].equals(other.frame["rating"])
 
 
-def test_ratings_are_the_planted_model_plus_the_noise_that_was_asked_for():
-    planted = synthesize(400, 300, 30_000, noise=0.05, scale=Scale(-10, 10, None))
-    frame = planted.frame
+def test_ratings_are_the_synthetic_model_plus_the_noise_that_was_asked_for():
+    synthetic = synthesize(400, 300, 30_000, noise=0.05, scale=Scale(-10, 10, None))
+    frame = synthetic.frame
     u, i = frame["user_id"] - 1, frame["item_id"] - 1
-    model = planted.global_mean + planted.user_bias[u] + planted.item_bias[i]
-    model = model + (planted.user_factors[u] * planted.item_factors[i]).sum(axis=1)
+    model = synthetic.global_mean + synthetic.user_bias[u] + synthetic.item_bias[i]
+    model = model + (synthetic.user_factors[u] * synthetic.item_factors[i]).sum(axis=1)
     inside = frame["rating"].abs() < 9
     residual = (frame["rating"] - model)[inside & (np.abs(model) < 6)]
-    assert residual.std() == pytest.approx(planted.noise, rel=0.05)
+    assert residual.std() == pytest.approx(synthetic.noise, rel=0.05)
     assert abs(residual.mean()) < 0.03
 
 

@@ -1,13 +1,13 @@
 import pytest
 
-from mfcore.evaluation import curves
 from mfcore.errors import TrainingDiverged
+from mfcore.evaluation import curves
 from mfcore.evaluation.curves import learning_curve
 from mfcore.metrics import rmse
 from mfcore.models import ALS, BiasOnly, Recipe, Training
-from tests.contract.synthetic import planted
+from tests.contract.synthetic import synthetic_ratings
 
-TRAIN, VALIDATION = planted(60, 40)
+TRAIN, VALIDATION = synthetic_ratings(60, 40)
 ALS_3 = Recipe(algorithm="als", params={"n_factors": 2, "n_epochs": 3})
 
 

@@ -24,7 +24,7 @@ def evaluator() -> Evaluator:
 @pytest.fixture(scope="module")
 def measured(evaluator: Evaluator) -> Measured:
     model = ALS(n_factors=3, n_epochs=3)
-    return evaluator.measure(model.fit(evaluator.known), model.fit(evaluator.newcomers.others))
+    return evaluator.measure(model.fit(evaluator.known), model.fit(evaluator.cold_start.others))
 
 
 def by_name(measured: Measured) -> dict[tuple[str, str], Measure]:
@@ -94,12 +94,14 @@ def test_lists_by_slice_agree_with_counting(evaluator: Evaluator, measured: Meas
     assert found["novelty_at_5", "light users"].n == len(shown)
 
 
-def test_newcomers_are_measured_by_the_model_that_never_saw_them(evaluator: Evaluator, measured: Measured) -> None:
-    without = ALS(n_factors=3, n_epochs=3).fit(evaluator.newcomers.others)
-    predicted = dict(evaluator.newcomers.predictions(without))[5]
-    expected = root_mean_squared_error(evaluator.newcomers.test.values, predicted)
+def test_cold_start_users_are_measured_by_the_model_that_never_saw_them(
+    evaluator: Evaluator, measured: Measured
+) -> None:
+    without = ALS(n_factors=3, n_epochs=3).fit(evaluator.cold_start.others)
+    predicted = dict(evaluator.cold_start.predictions(without))[5]
+    expected = root_mean_squared_error(evaluator.cold_start.test.values, predicted)
     one = by_name(measured)["rmse", "new users, 5 ratings"]
-    assert (one.value, one.n) == (pytest.approx(expected, rel=1e-5), len(evaluator.newcomers.test))
+    assert (one.value, one.n) == (pytest.approx(expected, rel=1e-5), len(evaluator.cold_start.test))
 
 
 def test_clipped_and_cold_are_counted() -> None:
@@ -120,7 +122,7 @@ def test_clipped_and_cold_are_counted() -> None:
 
 def test_a_model_without_an_opinion_has_no_list(evaluator: Evaluator) -> None:
     found = by_name(
-        evaluator.measure(*(GlobalMean().fit(one) for one in (evaluator.known, evaluator.newcomers.others)))
+        evaluator.measure(*(GlobalMean().fit(one) for one in (evaluator.known, evaluator.cold_start.others)))
     )
     for metric in ("ndcg_at_5", "recall_at_3", "novelty_at_5", "coverage_at_5", "gini_at_5"):
         assert found[metric, "all"].value is None
@@ -153,7 +155,7 @@ def test_the_same_seed_gives_the_same_measures(measured: Measured) -> None:
     ratings, split = random_ratings((60, 80), 1, density=0.5)
     again = Evaluator(ratings, split, ITEMS, EvaluationConfig(ks=(5, 3)))
     model = ALS(n_factors=3, n_epochs=3)
-    assert again.measure(model.fit(again.known), model.fit(again.newcomers.others)).measures == measured.measures
+    assert again.measure(model.fit(again.known), model.fit(again.cold_start.others)).measures == measured.measures
 
 
 def test_a_measure_is_never_nan_or_empty_without_a_word() -> None:

@@ -14,7 +14,7 @@ from sklearn.metrics import (
 )
 
 from mfcore.data.ratings import Scale
-from mfcore.metrics.ranking import Likes, rank_metrics, relevant_threshold
+from mfcore.metrics.ranking import RelevantItems, rank_metrics, relevant_threshold
 from mfcore.models.lists import top_items
 from mfcore.models.rated import RatedItems
 from tests.contract.synthetic import make
@@ -35,7 +35,7 @@ def with_sklearn(scores: np.ndarray, liked: np.ndarray, k: int) -> dict[str, flo
         # Precision is of k, also where fewer candidates are left.
         "precision": precision_score(liked, shown) * shown.sum() / k,
         "recall": recall_score(liked, shown),
-        # scikit-learn's is over the likes that are in the list.
+        # scikit-learn's is over the relevant that are in the list.
         "map": found * top.sum() / liked.sum(),
         "mrr": label_ranking_average_precision_score([first], [scores]) if top.any() else 0.0,
         "hit_rate": float((liked & shown).any()),
@@ -49,15 +49,15 @@ def test_agrees_with_sklearn(seed: int, k: int) -> None:
     shape = (int(random.integers(1, 20)), int(random.integers(10, 60)))
     factors, (ratings, split) = random_factors(shape, seed), random_ratings(shape, seed)
     seen, test = ratings.take(split.train), ratings.take(split.test)
-    likes, users = Likes.of(test), np.arange(shape[0], dtype=np.int32)
+    relevant, users = RelevantItems.of(test), np.arange(shape[0], dtype=np.int32)
     items, _ = top_items(factors, users, k, RatedItems.of(seen))
-    n_liked = likes.counts(users)
-    found = rank_metrics(likes.hits(users, items), n_liked, k)
+    n_relevant = relevant.counts(users)
+    found = rank_metrics(relevant.hits(users, items), n_relevant, k)
     compared = 0
     for user in users:
         candidates = np.setdiff1d(np.arange(test.n_items), seen.items[seen.users == user])
         liked = np.isin(candidates, test.items[(test.users == user) & (test.values >= 4)])
-        assert n_liked[user] == liked.sum()
+        assert n_relevant[user] == liked.sum()
         if liked.any():
             compared += 1
             expected = with_sklearn(factors.scores(users[[user]])[0][candidates], liked, k)
@@ -66,11 +66,11 @@ def test_agrees_with_sklearn(seed: int, k: int) -> None:
 
 
 def test_a_known_answer() -> None:
-    """Likes are items 0 and 2; the list is 3, 2, 1: a hit in the second place."""
+    """Relevant items are 0 and 2; the list is 3, 2, 1: a hit in the second place."""
     test = make([0, 0, 0], [0, 1, 2], [4, 3, 5], (1, 4), Scale(1, 5, 1))
     user, items = np.zeros(1, np.int32), np.array([[3, 2, 1]], np.int32)
-    likes = Likes.of(test)
-    found = rank_metrics(likes.hits(user, items), likes.counts(user), 3)
+    relevant = RelevantItems.of(test)
+    found = rank_metrics(relevant.hits(user, items), relevant.counts(user), 3)
     assert {name: values.item() for name, values in found.items()} == pytest.approx(
         {
             "ndcg": (1 / np.log2(3)) / (1 + 1 / np.log2(3)),
@@ -81,21 +81,21 @@ def test_a_known_answer() -> None:
             "hit_rate": 1,
         }
     )
-    assert Likes.of(test, relevant_from=5).counts(user).tolist() == [1]
-    assert likes.among(np.array([True, True, False, True])).hits(user, items).tolist() == [[False, False, False]]
+    assert RelevantItems.of(test, relevant_from=5).counts(user).tolist() == [1]
+    assert relevant.among(np.array([True, True, False, True])).hits(user, items).tolist() == [[False, False, False]]
 
 
 def test_an_empty_place_is_no_hit() -> None:
     """Pair (1, −1) has the key of pair (0, 3)."""
     test = make([0], [3], [5], (2, 4), Scale(1, 5, 1))
-    assert Likes.of(test).hits(np.array([1], np.int32), np.array([[-1]], np.int32)).tolist() == [[False]]
+    assert RelevantItems.of(test).hits(np.array([1], np.int32), np.array([[-1]], np.int32)).tolist() == [[False]]
 
 
 @given(arrays.arrays(np.bool_, st.tuples(st.integers(1, 5), st.integers(1, 12))), st.integers(0, 20))
 def test_what_holds_for_any_list(hits: np.ndarray, unlisted: int) -> None:
-    n_liked = hits.sum(axis=1) + unlisted
+    n_relevant = hits.sum(axis=1) + unlisted
     length = hits.shape[1]
-    found = [rank_metrics(hits, n_liked, k) for k in range(1, length + 1)]
+    found = [rank_metrics(hits, n_relevant, k) for k in range(1, length + 1)]
     for one in found:
         for values in one.values():
             assert ((values >= 0) & (values <= 1 + 1e-12)).all()
@@ -105,10 +105,10 @@ def test_what_holds_for_any_list(hits: np.ndarray, unlisted: int) -> None:
         for name in ("recall", "map", "mrr", "hit_rate"):
             assert (shorter[name] <= longer[name] + 1e-12).all()
     best = np.sort(hits, axis=1)[:, ::-1]
-    for name, values in rank_metrics(best, n_liked, length).items():
+    for name, values in rank_metrics(best, n_relevant, length).items():
         assert (values >= found[-1][name] - 1e-12).all()
     if unlisted == 0 and hits.any():
-        assert rank_metrics(best, n_liked, length)["ndcg"].max() == pytest.approx(1)
+        assert rank_metrics(best, n_relevant, length)["ndcg"].max() == pytest.approx(1)
 
 
 @pytest.mark.parametrize(

@@ -9,14 +9,14 @@ import pytest
 _EVALUATE = """
 import json, resource, sys, time
 import numpy as np, pandas as pd
-from mfcore.bench.speed import planted
+from mfcore.bench.speed import synthetic_ratings
 from mfcore.config import SplitConfig
 from mfcore.data.splitting import split
 from mfcore.evaluation.scoring import BASELINES, comparisons
 from mfcore.metrics import Evaluator
 from mfcore.models import Recipe
 
-ratings = planted(sys.argv[1])
+ratings = synthetic_ratings(sys.argv[1])
 parts = split(ratings, SplitConfig())
 genres = [f"Genre{n % 19}|Genre{n % 7}" for n in range(ratings.n_items)]
 items = pd.DataFrame({"item_id": ratings.item_ids, "genres": genres})
@@ -27,7 +27,7 @@ evaluator = Evaluator(ratings, parts, items)
 seconds = time.perf_counter() - start
 found = {}
 for name, recipe in recipes.items():
-    factors, without = (recipe.build().fit(one) for one in (evaluator.known, evaluator.newcomers.others))
+    factors, without = (recipe.build().fit(one) for one in (evaluator.known, evaluator.cold_start.others))
     start = time.perf_counter()
     measured = evaluator.measure(factors, without)
     seconds += time.perf_counter() - start

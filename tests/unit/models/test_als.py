@@ -6,7 +6,7 @@ from mfcore.data.ratings import Ratings
 from mfcore.models import ALS, PMF
 from mfcore.models.alternation import Alternation
 from mfcore.models.factors import Factors
-from tests.contract.synthetic import planted
+from tests.contract.synthetic import synthetic_ratings
 
 
 def objective(factors: Factors, ratings: Ratings, model: ALS) -> float:
@@ -26,7 +26,7 @@ def objective(factors: Factors, ratings: Ratings, model: ALS) -> float:
 @pytest.mark.parametrize("exponent", [0.0, 0.5, 1.0])
 def test_rows_are_the_least_squares_solution(n_factors: int, exponent: float) -> None:
     """The users' rows, solved last, agree with a solve in float64 for every tile and panel remainder."""
-    ratings, _ = planted(n_users=150, n_items=90, density=0.5)
+    ratings, _ = synthetic_ratings(n_users=150, n_items=90, density=0.5)
     model = ALS(n_factors=n_factors, reg_user=0.4, reg_item=0.3, reg_user_bias=0.2, reg_exponent=exponent)
     training = model.begin(ratings)
     training.step()
@@ -44,7 +44,7 @@ def test_rows_are_the_least_squares_solution(n_factors: int, exponent: float) ->
 
 @pytest.mark.parametrize("exponent", [0.0, 0.6, 1.0])
 def test_objective_never_rises(exponent: float) -> None:
-    ratings, _ = planted()
+    ratings, _ = synthetic_ratings()
     model = ALS(n_factors=5, reg_user=0.1, reg_item=0.2, reg_exponent=exponent)
     training = model.begin(ratings)
     values = []
@@ -55,9 +55,9 @@ def test_objective_never_rises(exponent: float) -> None:
     assert values[-1] < values[0]
 
 
-def test_pmf_is_plain_ridge_on_standardised_ratings() -> None:
+def test_pmf_is_plain_ridge_on_standardized_ratings() -> None:
     """Its mode is ALS's with exponent 0, the ratings' unit taken out; both get there from different starts."""
-    ratings, _ = planted()
+    ratings, _ = synthetic_ratings()
     spread = float(np.std(ratings.values, dtype=np.float64))
     regs = {"reg_user": 2.0, "reg_item": 3.0, "reg_user_bias": 1.0, "reg_item_bias": 2.0}
     pmf = PMF(n_factors=4, n_epochs=100, priors="fixed", **regs).fit(ratings)
@@ -69,7 +69,7 @@ def test_pmf_is_plain_ridge_on_standardised_ratings() -> None:
 
 
 def test_factors_can_be_kept_from_going_below_zero() -> None:
-    ratings, _ = planted()
+    ratings, _ = synthetic_ratings()
     model = ALS(n_factors=5, nonnegative=True, reg_user=0.05, reg_item=0.05, n_epochs=15)
     training = model.begin(ratings)
     values = []
@@ -84,7 +84,7 @@ def test_factors_can_be_kept_from_going_below_zero() -> None:
 
 def test_non_negative_rows_are_the_constrained_least_squares_solution() -> None:
     """One side fixed, the other's rows agree with scipy's solver once descent has settled."""
-    ratings, _ = planted(n_users=50, n_items=40)
+    ratings, _ = synthetic_ratings(n_users=50, n_items=40)
     model = ALS(n_factors=4, nonnegative=True, reg_user=0.3, reg_user_bias=0.2, reg_exponent=0)
     training = model.begin(ratings)
     assert isinstance(training, Alternation)

@@ -6,13 +6,13 @@ import pytest
 from mfcore.data.ratings import Ratings
 from mfcore.metrics import rmse
 from mfcore.models import ALS, BPMF, PMF, SGD, Factors, Training
-from tests.contract.synthetic import make, planted
+from tests.contract.synthetic import make, synthetic_ratings
 from tests.contract.test_models import same_bits
 
 
 @pytest.mark.parametrize("nonnegative", [False, True])
 def test_als_continues_exactly_where_it_stopped(nonnegative: bool, tmp_path: Path) -> None:
-    ratings, _ = planted()
+    ratings, _ = synthetic_ratings()
     model = ALS(n_factors=5, n_epochs=9, nonnegative=nonnegative)
     whole = model.fit(ratings)
     model.model_copy(update={"n_epochs": 4}).fit(ratings).save(tmp_path)
@@ -21,7 +21,7 @@ def test_als_continues_exactly_where_it_stopped(nonnegative: bool, tmp_path: Pat
 
 @pytest.mark.parametrize("model", [SGD(n_factors=4, n_epochs=15), PMF(n_factors=4, n_epochs=6)])
 def test_a_warm_start_saves_epochs(model: SGD | PMF) -> None:
-    ratings, truth = planted()
+    ratings, truth = synthetic_ratings()
     start = model.fit(ratings)
 
     def error(factors: Factors) -> float:
@@ -32,7 +32,7 @@ def test_a_warm_start_saves_epochs(model: SGD | PMF) -> None:
 
 
 def test_new_users_and_items_join_a_warm_start() -> None:
-    ratings, _ = planted(n_users=100, n_items=60)
+    ratings, _ = synthetic_ratings(n_users=100, n_items=60)
     old = np.flatnonzero((ratings.users < 90) & (ratings.items < 50))
     before = Ratings(
         ratings.users[old], ratings.items[old], ratings.values[old], None, np.arange(90), np.arange(50), ratings.scale
@@ -44,7 +44,7 @@ def test_new_users_and_items_join_a_warm_start() -> None:
 
 
 def test_factors_of_another_shape_or_kind_cannot_be_continued() -> None:
-    ratings, _ = planted()
+    ratings, _ = synthetic_ratings()
     with pytest.raises(ValueError, match="n_factors 3"):
         ALS(n_factors=4).begin(ratings, ALS(n_factors=3).fit(ratings))
     with pytest.raises(ValueError, match="logistic"):
@@ -54,8 +54,8 @@ def test_factors_of_another_shape_or_kind_cannot_be_continued() -> None:
 
 
 def test_training_stops_early_and_returns_the_best_epoch() -> None:
-    """Eight factors without regularisation learn the noise of a small sample by heart."""
-    ratings, truth = planted(density=0.15, noise=0.5)
+    """Eight factors without regularization learn the noise of a small sample by heart."""
+    ratings, truth = synthetic_ratings(density=0.15, noise=0.5)
     model = ALS(n_factors=8, n_epochs=40, reg_user=1e-3, reg_item=1e-3)
     errors: list[float] = []
 
@@ -70,7 +70,7 @@ def test_training_stops_early_and_returns_the_best_epoch() -> None:
 
 
 def test_without_validation_ratings_nothing_stops() -> None:
-    ratings, _ = planted()
+    ratings, _ = synthetic_ratings()
     epochs: list[int] = []
     model = ALS(n_factors=2, n_epochs=7)
     model.fit(ratings, lambda training: epochs.append(training.epoch))

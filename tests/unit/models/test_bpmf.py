@@ -4,11 +4,11 @@ import pytest
 from mfcore.metrics import rmse
 from mfcore.models import ALS, BPMF
 from mfcore.models.bpmf import _wishart_root
-from tests.contract.synthetic import planted
+from tests.contract.synthetic import synthetic_ratings
 
 
 def test_deviation_is_the_spread_of_the_draws_scores() -> None:
-    ratings, truth = planted(n_users=40, n_items=30)
+    ratings, truth = synthetic_ratings(n_users=40, n_items=30)
     factors = BPMF(n_factors=3, n_epochs=20, burn_in=5, n_draws=7).fit(ratings)
     assert factors.n_draws == 4, "fifteen draws, thinned until seven are enough"
     users, items = truth.users[:20], truth.items[:20]
@@ -22,7 +22,7 @@ def test_deviation_is_the_spread_of_the_draws_scores() -> None:
 
 def test_draws_are_apart_where_little_is_known() -> None:
     """The scores' spread falls with the number of ratings, and has the size of the true errors."""
-    ratings, truth = planted(n_users=120, n_items=80, density=0.25, noise=0.3)
+    ratings, truth = synthetic_ratings(n_users=120, n_items=80, density=0.25, noise=0.3)
     thin = ratings.take(np.flatnonzero((ratings.users >= 60) | (ratings.items % 6 == 0)))
     factors = BPMF(n_factors=2, n_epochs=150, burn_in=30).fit(thin)
     deviations = factors.deviation(truth.users, truth.items)
@@ -34,7 +34,7 @@ def test_draws_are_apart_where_little_is_known() -> None:
 
 
 def test_the_mean_beats_the_mode_on_noisy_ratings() -> None:
-    ratings, truth = planted(density=0.1, noise=0.6)
+    ratings, truth = synthetic_ratings(density=0.1, noise=0.6)
 
     def error(model: ALS | BPMF) -> float:
         return rmse(model.fit(ratings).predict(truth.users, truth.items), truth.values)

@@ -7,7 +7,7 @@ from mfcore.errors import TrainingDiverged
 from mfcore.metrics import rmse
 from mfcore.models import SGD
 from mfcore.models.sgd import _Adam
-from tests.contract.synthetic import make, planted
+from tests.contract.synthetic import make, synthetic_ratings
 
 TOY = np.array([[5, 3, 0, 1], [4, 0, 0, 1], [1, 1, 0, 5], [1, 0, 0, 4], [0, 1, 5, 4]])
 
@@ -25,13 +25,13 @@ def test_learns_the_five_by_four_matrix(toy: Ratings, seed: int) -> None:
 
 
 def test_divergence_names_the_epoch_and_a_smaller_rate() -> None:
-    ratings, _ = planted()
+    ratings, _ = synthetic_ratings()
     with pytest.raises(TrainingDiverged, match=r"sgd diverged in epoch \d+ .*learning_rate, such as 2\.5"):
         SGD(learning_rate=10, decay=1).fit(ratings)
 
 
 def test_one_epoch_is_the_update_rule() -> None:
-    """One rating, one step, by hand: μ is the rating itself, so only regularisation moves."""
+    """One rating, one step, by hand: μ is the rating itself, so only regularization moves."""
     ratings = make([0], [0], [4], (1, 1))
     model = SGD(n_factors=3, learning_rate=0.1, decay=1, reg_user=0.5, reg_item=0.25)
     training = model.begin(ratings)
@@ -80,7 +80,7 @@ def test_adam_is_its_update_rule() -> None:
 
 @pytest.mark.parametrize("batch_size", [1, 7, 64, 100_000])
 def test_adam_learns_with_any_batch(batch_size: int) -> None:
-    ratings, truth = planted()
+    ratings, truth = synthetic_ratings()
     rate = 0.02 if batch_size < 1000 else 0.1
     model = SGD(optimizer="adam", n_factors=2, learning_rate=rate, reg_user=0.003, reg_item=0.003)
     factors = model.model_copy(update={"batch_size": batch_size}).fit(ratings)
@@ -98,7 +98,7 @@ def test_rows_without_ratings_in_a_batch_stay_as_they_are() -> None:
 
 def test_only_huge_rates_make_adam_diverge() -> None:
     with pytest.raises(TrainingDiverged, match="smaller learning_rate"):
-        SGD(optimizer="adam", learning_rate=1e18).fit(planted()[0])
+        SGD(optimizer="adam", learning_rate=1e18).fit(synthetic_ratings()[0])
 
 
 @pytest.mark.parametrize("n_known", [1, 5, 20])

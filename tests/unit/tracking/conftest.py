@@ -35,4 +35,4 @@ def trial(number: int, algorithm: str = "als", outcome: str = "complete", n_epoc
 def experiment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Experiment]:
     with pytest.MonkeyPatch.context() as patch:
         patch.delenv("MLFLOW_RUN_ID", raising=False)
-        yield Experiment(settings_in(tmp_path_factory.mktemp("store")), "planted")
+        yield Experiment(settings_in(tmp_path_factory.mktemp("store")), "synthetic")

@@ -10,7 +10,7 @@ from mfcore.data.ratings import Ratings, Scale
 from mfcore.data.synthetic import synthesize
 from mfcore.models import Recipe
 from mfcore.tracking import figures, trial_figures
-from mfcore.tracking.canvas import colour_of
+from mfcore.tracking.canvas import color_of
 from mfcore.tuning.importances import importances
 from tests.unit.tracking.conftest import trial
 
@@ -34,21 +34,21 @@ def ratings() -> Ratings:
 
 def test_trials_are_drawn_in_four_figures() -> None:
     drawn = trial_figures.figures_of(TRIALS)
-    assert set(drawn) == {"optimisation_history", "learning_curves", "parameter_importances", "parallel_coordinates"}
+    assert set(drawn) == {"optimization_history", "learning_curves", "parameter_importances", "parallel_coordinates"}
     for figure in drawn.values():
         assert_nothing_is_cut_off(figure)
     curves = drawn["learning_curves"].axes
     assert [len(axes.lines) for axes in curves] == [6, 3]  # what diverged has no error to show
     assert "als-000" in curves[0].get_title()
-    steps = drawn["optimisation_history"].axes[0].lines
-    assert steps[0].get_color() == colour_of("als") != steps[1].get_color() == colour_of("sgd")
+    steps = drawn["optimization_history"].axes[0].lines
+    assert steps[0].get_color() == color_of("als") != steps[1].get_color() == color_of("sgd")
     assert np.all(np.diff(steps[0].get_ydata()) <= 0)
 
 
 def test_few_trials_draw_what_can_be_drawn() -> None:
     assert trial_figures.figures_of({"als": [trial(0, outcome="diverged")]}) == {}
     one = trial_figures.figures_of({"als": [trial(0)]})
-    assert set(one) == {"optimisation_history", "learning_curves"}
+    assert set(one) == {"optimization_history", "learning_curves"}
     for figure in one.values():
         assert_nothing_is_cut_off(figure)
 

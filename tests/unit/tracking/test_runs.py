@@ -96,18 +96,18 @@ def test_a_trial_lines_up_with_others(experiment: Experiment) -> None:
 
 
 def test_the_experiment_says_what_it_is_and_keeps_what_a_person_wrote(tmp_path: Path) -> None:
-    experiment = Experiment(settings_in(tmp_path), "planted")
+    experiment = Experiment(settings_in(tmp_path), "synthetic")
     note = experiment.client.get_experiment(experiment.id).tags["mlflow.note.content"]
     first, _, rest = note.partition("\n")
-    assert first.startswith("Matrix factorisation of planted")
+    assert first.startswith("Matrix factorization of synthetic")
     assert f"#/experiments/{experiment.id}/runs?searchFilter=tags.stage%20%3D%20%27tune%27" in rest
     experiment.client.set_experiment_tag(experiment.id, "mlflow.note.content", "ours")
-    again = Experiment(settings_in(tmp_path), "planted")
+    again = Experiment(settings_in(tmp_path), "synthetic")
     assert again.id == experiment.id
     assert again.client.get_experiment(again.id).tags["mlflow.note.content"] == "ours"
 
 
-def test_a_run_tells_of_its_surroundings_these_things_alone(experiment: Experiment) -> None:
+def test_a_run_tells_of_its_environment_these_things_alone(experiment: Experiment) -> None:
     run = experiment.client.get_run(experiment.start("plain"))
     assert set(run.data.tags) == {
         "code_version", "process", "dataset", "mlflow.source.name", "mlflow.user", "mlflow.runName"

@@ -39,19 +39,19 @@ def test_tpe_with_a_worker_killed_runs_the_trials_it_runs_undisturbed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     whole = tune("als", *parts(), TPE, tmp_path / "whole.log")
-    hired: list[Worker] = []
+    started: list[Worker] = []
 
     class Mortal(Worker):
         def train(self, recipe):  # type: ignore[no-untyped-def]
             super().train(recipe)
-            hired.append(self)
-            if len(hired) in (3, 9):
+            started.append(self)
+            if len(started) in (3, 9):
                 os.kill(self._process.pid, signal.SIGKILL)
 
     monkeypatch.setattr(study, "Worker", Mortal)
     killed = tune("als", *parts(), TPE, tmp_path / "killed.log")
     assert gist(killed.trials) == gist(whole.trials)
-    assert len(hired) == 18
+    assert len(started) == 18
     assert caplog.text.count("a worker died in trial als-0") == 2
 
 
