@@ -48,13 +48,13 @@ class Measured:
 
 
 class Evaluator:
-    """Test ratings, and what about them is the same for every model: slices, relevant, profiles, draws of users.
+    """Test ratings, and what about them is the same for every model: slices, relevant items, profiles, draws of users.
 
     Rating metrics are of all test ratings. Lists are made for every user with a test rating, from
     the whole catalog without what the user rated in training, once at the greatest k; ranking
     metrics are means over those who liked a test item, the rest of the lists' metrics over all.
     Every slice has the rating metrics, and the ranking metrics at the first k; in a slice of items
-    only relevant of these count, and the lists stay the same.
+    only relevant items among these count, and the lists stay the same.
 
     >>> from mfcore.config import SplitConfig
     >>> from mfcore.data.ratings import Scale
@@ -81,7 +81,7 @@ class Evaluator:
             ratings: all of them.
             split: which are train, validation and test; the first two are what models are trained on.
             items: item_id, and genres where they are known.
-            config: lists' lengths, the threshold of relevant, the seed of what is drawn.
+            config: lists' lengths, the threshold of relevance, the seed of what is drawn.
         """
         config = config or EvaluationConfig()
         self.train, self.validation, self.test = (

@@ -94,9 +94,7 @@ def test_lists_by_slice_agree_with_counting(evaluator: Evaluator, measured: Meas
     assert found["novelty_at_5", "light users"].n == len(shown)
 
 
-def test_cold_start_users_are_measured_by_the_model_that_never_saw_them(
-    evaluator: Evaluator, measured: Measured
-) -> None:
+def test_cold_start_users_are_measured_by_a_model_that_never_saw_them(evaluator: Evaluator, measured: Measured) -> None:
     without = ALS(n_factors=3, n_epochs=3).fit(evaluator.cold_start.others)
     predicted = dict(evaluator.cold_start.predictions(without))[5]
     expected = root_mean_squared_error(evaluator.cold_start.test.values, predicted)
