@@ -64,13 +64,17 @@ class Recommender(BaseModel, ABC):
 
     Attributes:
         algorithm: the short name, as in a recipe.
-        space: what tuning searches; hyper-parameters that are not in it keep their value.
+        space: what tuning searches for the objective rating; hyper-parameters that are not in it keep their value.
+        ranking_space: the same for the objective ranking; empty where the algorithm is not tuned for lists.
+        ranking_defaults: hyper-parameters that differ from the class's own where lists are what counts.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     algorithm: ClassVar[str]
     space: ClassVar[dict[str, Range]] = {}
+    ranking_space: ClassVar[dict[str, Range]] = {}
+    ranking_defaults: ClassVar[dict[str, Any]] = {}
 
     n_epochs: int = Field(20, ge=0)
     seed: int = Field(0, ge=0)
