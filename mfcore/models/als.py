@@ -2,14 +2,16 @@
 
 from typing import ClassVar
 
+import numpy as np
 from pydantic import Field
 
 from mfcore.data.ratings import Ratings
 from mfcore.models.alternation import Alternation
 from mfcore.models.base import Range, Recommender, Training
 from mfcore.models.factors import Factors
+from mfcore.models.popularity import Popularity
 from mfcore.models.prior import Prior
-from mfcore.models.scaling import Units
+from mfcore.models.scaling import Missing, Units, standard_unit
 
 __all__ = ["ALS"]
 
@@ -68,22 +70,31 @@ class ALS(Recommender):
     reg_item_bias: float = Field(0.5, gt=0)
     reg_exponent: float = Field(0.5, ge=0, le=1)
     nonnegative: bool = False
+    missing_weight: float = Field(0.0, ge=0, le=1)
+    missing_rating: float = Field(0.0, allow_inf_nan=False)
+    popularity_weight: float = Field(0.0, ge=0, allow_inf_nan=False)
 
     def begin(self, ratings: Ratings, start: Factors | None = None) -> Training:
         """Start from small random user factors, or from the rows of `start`."""
         from mfcore.models.kernels.rows import MODE, NONNEGATIVE
 
+        unit, rest = standard_unit(ratings)
+        missing = Missing(self.missing_weight, self.missing_rating)
+        reg_user_bias, reg_item_bias = (self.reg_user_bias, self.reg_item_bias) if not missing.weight else (np.inf,) * 2
         return Alternation(
             self,
             ratings,
             start,
-            units=Units.of(ratings),
+            units=Units.of(ratings, unit, missing),
             n_factors=self.n_factors,
-            user_prior=Prior.ridge(self.n_factors, self.reg_user, self.reg_user_bias),
-            item_prior=Prior.ridge(self.n_factors, self.reg_item, self.reg_item_bias),
+            # λ is that of ratings whose standard deviation is 1, here it is `rest`.
+            user_prior=Prior.ridge(self.n_factors, self.reg_user * rest, reg_user_bias),
+            item_prior=Prior.ridge(self.n_factors, self.reg_item * rest, reg_item_bias),
+            popularity=Popularity(ratings, self.popularity_weight, for_lists=missing.weight > 0),
             exponent=self.reg_exponent,
+            missing_weight=missing.weight,
             method=NONNEGATIVE if self.nonnegative else MODE,
-            deviation=_DEVIATION,
+            deviation=_DEVIATION * rest**0.5,
         )
 
 

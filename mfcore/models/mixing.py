@@ -47,8 +47,10 @@ def weighted_sum(members: Sequence[Factors], weights: NDArray[np.float64], with_
         item_columns.append(items)
         extra = 2 if with_biases else 0
         parts += [replace(p, weight=p.weight * float(w), columns=p.columns + extra) for p in member.parts]
+    means = [member.item_means for member in members if member.item_means is not None]
     return replace(
         first,
+        item_means=means[0] if means else None,
         global_mean=mean,
         user_bias=user_bias,
         item_bias=item_bias,
