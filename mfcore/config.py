@@ -73,8 +73,12 @@ class DatasetConfig(_Section):
             return self
         if (self.table is None) == (self.query is None):
             raise ValueError("a url needs either a table or a query")
-        if self.query is not None and not re.match(r"\s*(select|with)\b", self.query, re.I):
-            raise ValueError("a query begins with SELECT or WITH: ratings are only read")
+        if self.query is not None:
+            if not re.match(r"\s*(select|with)\b", self.query, re.I):
+                raise ValueError("a query begins with SELECT or WITH: ratings are only read")
+            if ";" in self.query.strip().removesuffix(";"):
+                # Whatever the quotes around it: without a semicolon a text is one statement to every database.
+                raise ValueError("a query is one statement: write it without semicolons")
         refuse_secrets(self.url)
         return self
 
