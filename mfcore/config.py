@@ -17,6 +17,7 @@ __all__ = [
     "ALGORITHMS",
     "DRIFT_MEASURES",
     "DatasetConfig",
+    "DateOrder",
     "DriftConfig",
     "EvaluationConfig",
     "ExportConfig",
@@ -41,6 +42,13 @@ class _Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
 
 
+_ROLES = ("user", "item", "rating", "timestamp", "title")
+_Finite = Annotated[float, Field(allow_inf_nan=False)]
+
+DateOrder = Literal["day-month", "month-day"]
+"""What comes first in a date such as 01/02/2010."""
+
+
 class DatasetConfig(_Section):
     """Which ratings, and how to read them where they are the user's own.
 
@@ -59,22 +67,59 @@ class DatasetConfig(_Section):
     user_column: str = Field("user_id", description="Column of the user's id, in a file of one's own")
     item_column: str = Field("item_id", description="Column of the item's id")
     rating_column: str = Field("rating", description="Column of the rating")
-    timestamp_column: str = Field("timestamp", description="Column of the time in seconds; may be missing")
+    timestamp_column: str = Field("timestamp", description='Column of the time; may be missing; "": leave times out')
     title_column: str = Field("title", description="Column of the item's title; may be missing")
-    scale_min: float | None = Field(None, description="Lowest rating; read off the data if not given")
-    scale_max: float | None = Field(None, description="Highest rating; read off the data if not given")
-    scale_step: float | None = Field(None, gt=0, description="Distance of neighboring ratings; none: real-valued")
+    columns: tuple[str, ...] = Field((), description="All columns in their order, of a file without a line of names")
+    date_order: DateOrder | None = Field(None, description="What comes first in dates such as 01/02/2010")
+    not_rated: tuple[_Finite, ...] = Field((), description="Numbers that stand for 'not rated', such as 0 or -1")
+    scale_min: _Finite | None = Field(None, description="Lowest rating; read off the data if not given")
+    scale_max: _Finite | None = Field(None, description="Highest rating; read off the data if not given")
+    scale_step: _Finite | None = Field(None, gt=0, description="Distance of neighboring ratings, likewise")
+
+    @field_validator("columns", "not_rated", mode="before")
+    @classmethod
+    def _split(cls, value: Any) -> Any:
+        if isinstance(value, int | float):
+            return (value,)
+        return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
+
+    @model_validator(mode="after")
+    def _table(self) -> "DatasetConfig":
+        roles = {f"{role}_column": getattr(self, f"{role}_column") for role in _ROLES}
+        for key, name in roles.items():
+            if not name and key not in ("timestamp_column", "title_column"):
+                raise ValueError(f"{key} is empty: give the name of a column")
+            other = next((one for one in roles if one != key and name and roles[one] == name), None)
+            if other is not None:
+                raise ValueError(f"{key} and {other} are both {name!r}: give each a column of its own")
+            if self.columns and name not in self.columns and key in ("user_column", "item_column", "rating_column"):
+                raise ValueError(f"columns lacks {name!r}{nearest(name, self.columns)} ({key})")
+        twice = next((name for name in roles.values() if self.columns.count(name) > 1), None)
+        if twice is not None:
+            raise ValueError(f"columns holds {twice!r} more than once")
+        if self.scale_min is not None and self.scale_max is not None:
+            if self.scale_min >= self.scale_max:
+                raise ValueError(f"scale_min {self.scale_min:g} is not below scale_max {self.scale_max:g}")
+            if self.scale_step is not None and self.scale_step > self.scale_max - self.scale_min:
+                raise ValueError(f"scale_step {self.scale_step:g} is longer than the whole scale")
+        return self
 
     @model_validator(mode="after")
     def _database(self) -> "DatasetConfig":
+        if self.url is not None and self.source is not None:
+            raise ValueError("source and url are two places: give one of them")
         if self.url is None:
             if self.table is not None or self.query is not None:
                 raise ValueError("table and query need a url")
             return self
         if (self.table is None) == (self.query is None):
             raise ValueError("a url needs either a table or a query")
-        if self.query is not None and not re.match(r"\s*(select|with)\b", self.query, re.I):
-            raise ValueError("a query begins with SELECT or WITH: ratings are only read")
+        if self.query is not None:
+            if not re.match(r"\s*(select|with)\b", self.query, re.I):
+                raise ValueError("a query begins with SELECT or WITH: ratings are only read")
+            if ";" in self.query.strip().removesuffix(";"):
+                # Whatever the quotes around it: without a semicolon a text is one statement to every database.
+                raise ValueError("a query is one statement: write it without semicolons")
         refuse_secrets(self.url)
         return self
 
@@ -125,6 +170,14 @@ class DriftConfig(_Section):
         return value
 
 
+_SPLIT_KEYS = {
+    "k-fold": ("n_folds", "fold"),
+    "leave-k-out": ("leave_k",),
+    "time": ("validation_from", "test_from"),
+}
+"""What only one method of splitting looks at."""
+
+
 class SplitConfig(_Section):
     """How ratings are split into train, validation and test."""
 
@@ -149,6 +202,10 @@ class SplitConfig(_Section):
             raise ValueError("validation_from and test_from need each other")
         if self.moments is not None and self.moments[0] >= self.moments[1]:
             raise ValueError("validation_from must be before test_from")
+        for method, keys in _SPLIT_KEYS.items():
+            for key in keys:
+                if self.method != method and getattr(self, key) != type(self).model_fields[key].default:
+                    raise ValueError(f'{key} does nothing in a {self.method} split: it needs method = "{method}"')
         return self
 
     @property

@@ -1,6 +1,7 @@
 """What has to be true of ratings before they are worked with: checks, drift, and the merge into earlier ones."""
 
 import json
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +12,7 @@ import numpy as np
 from mfcore.config import PipelineConfig
 from mfcore.data.checks import CheckResult, check
 from mfcore.data.drift import Drift, compare
-from mfcore.data.merging import Merged, merge, merge_items
+from mfcore.data.merging import Merged, merge_items
 from mfcore.data.page import data_page
 from mfcore.data.ratings import Ratings
 from mfcore.data.readers import Tables
@@ -21,11 +22,7 @@ __all__ = ["CHECKS", "PAGE", "QUARANTINE", "Acceptance", "accept"]
 
 CHECKS, PAGE, QUARANTINE = "checks.json", "data.html", "quarantine.csv"
 
-_OF_THE_WHOLE = {
-    **dict.fromkeys(("min_ratings", "min_users", "min_items"), 1),
-    **dict.fromkeys(("max_cold_users", "max_cold_items", "max_user_share", "max_item_share"), 1.0),
-}
-"""Limits that the ratings as a whole have met already and that a night's few new ones need not meet."""
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,11 +51,22 @@ class Acceptance:
         """Each check and each measure of drift, with what was found."""
         return [*self.checked.results, *(self.drift.results if self.drift else ())]
 
+    @property
+    def warnings(self) -> list[str]:
+        """What looks wrong and stops nothing, a sentence each."""
+        return [*self.checked.warnings, *(self.drift.warnings if self.drift else ())]
+
     def page(self, title: str) -> str:
         """The same for people, as one HTML document."""
         drift: Sequence[dict[str, Any]] = self.drift.results if self.drift else ()
         return data_page(
-            title, self.snapshot.ratings, self.checked.results, self.checked.quarantine, drift, self.problems
+            title,
+            self.snapshot.ratings,
+            self.checked.results,
+            self.checked.quarantine,
+            drift,
+            self.problems,
+            [*self.warnings, *self.checked.notes],
         )
 
     def save(self, folder: Path, title: str) -> dict[str, Any]:
@@ -76,7 +84,8 @@ class Acceptance:
             "items": ratings.n_items,
             "mean": float(ratings.values.mean(dtype=np.float64)),
             "quarantined": len(self.checked.quarantine),
-            "warnings": self.drift.warnings if self.drift else [],
+            "warnings": self.warnings,
+            "notes": list(self.checked.notes),
         }
 
 
@@ -90,13 +99,17 @@ def accept(tables: Tables, config: PipelineConfig, previous: Snapshot | None, do
         docs: an empty folder for Great Expectations' Data Docs.
     """
     appends = previous is not None and config.dataset.mode == "append"
-    asked = config.validation.model_copy(update=_OF_THE_WHOLE) if appends else config.validation
-    checked = check(tables, asked, docs)
-    snapshot = Snapshot(Ratings.from_frame(checked.ratings, checked.scale), tables.items)
+    base = previous.ratings if previous is not None and appends else None
+    checked = check(tables, config.validation, docs, base)
+    for note in checked.notes:
+        logger.info("%s", note)
+    for warning in checked.warnings:
+        logger.warning("%s", warning)
+    if checked.merged is not None and previous is not None:
+        items = merge_items(previous.items, tables.items)
+        snapshot = Snapshot(checked.merged.ratings, items)
+    else:
+        snapshot = Snapshot(Ratings.from_frame(checked.ratings, checked.scale), tables.items)
     if checked.problems or previous is None:
-        return Acceptance(snapshot, checked, drift=None, merged=None)
-    merged = None
-    if appends:
-        merged = merge(previous.ratings, snapshot.ratings)
-        snapshot = Snapshot(merged.ratings, merge_items(previous.items, snapshot.items))
-    return Acceptance(snapshot, checked, compare(previous.ratings, snapshot.ratings, config.drift), merged)
+        return Acceptance(snapshot, checked, drift=None, merged=checked.merged)
+    return Acceptance(snapshot, checked, compare(previous.ratings, snapshot.ratings, config.drift), checked.merged)

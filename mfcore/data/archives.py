@@ -1,4 +1,4 @@
-"""Zip archives unpacked with suspicion: nothing leaves the folder, nothing is larger than it says."""
+"""Archives and compressed files unpacked with suspicion: nothing leaves the folder, nothing grows beyond measure."""
 
 import lzma
 import stat
@@ -9,7 +9,7 @@ from pathlib import Path, PurePosixPath
 
 from mfcore.errors import SourceUnavailable
 
-__all__ = ["unpack"]
+__all__ = ["expand", "is_zip", "unpack"]
 
 _MAX_FILES = 10_000
 _MAX_BYTES = 16 << 30
@@ -17,6 +17,50 @@ _MAX_RATIO = 200
 _SMALL = 64 << 20
 """Below this size the ratio of packed to unpacked says nothing."""
 _BLOCK = 1 << 20
+_COMPRESSED = {b"\x1f\x8b": "gzip", b"BZh": "bz2", b"\x28\xb5\x2f\xfd": "zstd", b"\xfd7zXZ\0": "xz"}
+"""How compressed files begin."""
+_SUFFIXES = (".gz", ".gzip", ".bz2", ".zst", ".zstd", ".xz")
+
+
+def is_zip(path: Path) -> bool:
+    """Whether a file is a zip archive and no spreadsheet, which is one as well."""
+    return path.suffix.lower() != ".xlsx" and zipfile.is_zipfile(path)
+
+
+def expand(path: Path, origin: str) -> Path:
+    """Put what a compressed file holds (gz, bz2, xz, zst, told by its first bytes) in its place.
+
+    Returns:
+        The file that is there now, without the suffix of the compression.
+
+    Raises:
+        SourceUnavailable: it is damaged, or unpacks to more than any data set.
+    """
+    import pyarrow as pa
+
+    with path.open("rb") as file:
+        head = file.read(6)
+    codec = next((codec for magic, codec in _COMPRESSED.items() if head.startswith(magic)), None)
+    if codec is None:
+        return path
+    target = path.with_name(path.stem if path.suffix.lower() in _SUFFIXES else f"{path.name}.unpacked")
+    if target.exists():
+        raise SourceUnavailable(f"{origin}: refused, it is there packed and unpacked")
+    limit, size = max(_SMALL, _MAX_RATIO * path.stat().st_size), 0
+    try:
+        with (
+            lzma.LZMAFile(path) if codec == "xz" else pa.CompressedInputStream(str(path), codec) as source,
+            target.open("xb") as unpacked,
+        ):
+            while block := source.read(_BLOCK):
+                size += len(block)
+                if size > min(limit, _MAX_BYTES):
+                    raise SourceUnavailable(f"{origin}: refused, it unpacks to more than {size:,} bytes")
+                unpacked.write(block)
+    except (OSError, EOFError, lzma.LZMAError, pa.ArrowException) as error:
+        raise SourceUnavailable(f"{origin}: refused, not a sound {codec} file ({error})") from error
+    path.unlink()
+    return target if path.suffix.lower() in _SUFFIXES else target.rename(path)
 
 
 def unpack(archive: Path, folder: Path, origin: str, wanted: Callable[[str], bool] = lambda name: True) -> list[Path]:

@@ -1,5 +1,7 @@
 """Data sets known by name, and what any other name stands for: a path, or ratings to synthesize."""
 
+import hashlib
+import os
 import re
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -11,7 +13,12 @@ from mfcore.errors import SourceUnavailable, UsageError, nearest
 
 __all__ = ["KNOWN", "Database", "Dataset", "Local", "Source", "Synthetic", "Web", "Wheel", "resolve"]
 
-_TABLE_SUFFIXES = (".csv", ".tsv", ".txt", ".dat", ".data", ".parquet", ".zip")
+_COMPRESSED = (".gz", ".bz2", ".xz", ".zst", ".zstd", ".zip")
+_SUFFIXES = (
+    *(".csv", ".tsv", ".txt", ".dat", ".data", ".base", ".test", ".xlsx", ".parquet", ".parq", ".pq"),
+    *(".json", ".jsonl", ".ndjson", *_COMPRESSED),
+)
+_LONGEST_SLUG = 40
 
 
 @dataclass(frozen=True)
@@ -81,9 +88,10 @@ class Dataset:
     Attributes:
         name: a slug; it names folders, experiments and the registered model.
         title: what people call it.
-        sources: tried in this order until one delivers.
+        sources: tried in this order until one delivers; none where people have to fetch it themselves.
         extras: archives that are had besides, and done without where they can't be had: joke texts.
         scale: the rating scale, None where it is read off the data.
+        not_rated: numbers that stand for "not rated".
         checksums: SHA-256 of raw files, checked whatever source delivered them.
         license: under which terms it may be used, in a sentence.
         citation: what its authors ask to be cited.
@@ -98,6 +106,7 @@ class Dataset:
     sources: tuple[Source, ...]
     extras: tuple[Web, ...] = ()
     scale: Scale | None = None
+    not_rated: tuple[float, ...] = ()
     checksums: dict[str, str] = field(default_factory=dict)
     license: str = ""
     citation: str = ""
@@ -271,6 +280,74 @@ KNOWN: dict[str, Dataset] = {
             "sha256:5c2b9fb8346fc132ac1be6a9264fef9a6d153da68f3201839ac25c19f9a59a09",
             (59_132, 140, 1_761_439),
         ),
+        Dataset(
+            "book-crossing",
+            "Book-Crossing",
+            (),
+            scale=Scale(1, 10, 1),
+            not_rated=(0,),
+            license="For research, with a citation.",
+            citation=(
+                "Cai-Nicolas Ziegler, Sean M. McNee, Joseph A. Konstan, and Georg Lausen. 2005. Improving "
+                "Recommendation Lists Through Topic Diversification. WWW '05, 22-32. "
+                "https://doi.org/10.1145/1060745.1060754"
+            ),
+            homepage="https://grouplens.org/datasets/book-crossing/",
+        ),
+        Dataset(
+            "goodbooks-10k",
+            "Goodbooks-10k",
+            (Web("https://github.com/zygmuntz/goodbooks-10k/releases/download/v1.0/goodbooks-10k.zip", None),),
+            scale=_STARS,
+            license="CC BY-SA 4.0.",
+            citation="Zygmunt Zając. 2017. Goodbooks-10k: a new dataset for book recommendations. FastML.",
+            homepage="https://github.com/zygmuntz/goodbooks-10k",
+        ),
+        Dataset(
+            "filmtrust",
+            "FilmTrust",
+            (Web("https://guoguibing.github.io/librec/datasets/filmtrust.zip", None),),
+            scale=Scale(0.5, 4, 0.5),
+            license="For research, with a citation.",
+            citation=(
+                "Guibing Guo, Jie Zhang, and Neil Yorke-Smith. 2013. A Novel Bayesian Similarity Measure for "
+                "Recommender Systems. IJCAI '13, 2619-2625."
+            ),
+            homepage="https://guoguibing.github.io/librec/datasets.html",
+        ),
+        Dataset(
+            "ciaodvd",
+            "CiaoDVD",
+            (Web("https://guoguibing.github.io/librec/datasets/CiaoDVD.zip", None),),
+            scale=_STARS,
+            license="For research, with a citation.",
+            citation=(
+                "Guibing Guo, Jie Zhang, Daniel Thalmann, and Neil Yorke-Smith. 2014. ETAF: An Extended Trust "
+                "Antecedents Framework for Trust Prediction. ASONAM '14, 540-547."
+            ),
+            homepage="https://guoguibing.github.io/librec/datasets.html",
+        ),
+        Dataset(
+            "anime",
+            "Anime Recommendations Database",
+            (),
+            scale=Scale(1, 10, 1),
+            not_rated=(-1,),
+            license="CC0.",
+            citation="CooperUnion. 2016. Anime Recommendations Database. Kaggle.",
+            homepage="https://www.kaggle.com/datasets/CooperUnion/anime-recommendations-database",
+        ),
+        Dataset(
+            "netflix",
+            "Netflix Prize",
+            (),
+            scale=_STARS,
+            license="For research; not to be passed on.",
+            citation=(
+                "James Bennett and Stan Lanning. 2007. The Netflix Prize. Proceedings of KDD Cup and Workshop 2007."
+            ),
+            homepage="https://www.kaggle.com/datasets/netflix-inc/netflix-prize-data",
+        ),
     )
 }
 """The data sets known by name."""
@@ -283,6 +360,8 @@ def resolve(config: DatasetConfig) -> Dataset:
     100000
     >>> resolve(DatasetConfig(name="synthetic:users=50,items=40,ratings=900")).name
     'synthetic-50x40-900'
+    >>> resolve(DatasetConfig(name="amazon:Digital_Music")).name
+    'amazon-digital_music'
 
     Raises:
         UsageError: a name that is not known (the message names the nearest), or a wrong specification.
@@ -293,27 +372,38 @@ def resolve(config: DatasetConfig) -> Dataset:
         return _database(config)
     if name in KNOWN:
         if config.source is None:
+            if not KNOWN[name].sources:
+                raise SourceUnavailable(
+                    f"{KNOWN[name].title} has to be fetched by hand: get it from {KNOWN[name].homepage} "
+                    "and name its folder, or zip, with dataset.source (--source)."
+                )
             return KNOWN[name]
         local = _local(name, Path(config.source).expanduser().absolute())
         return replace(KNOWN[name], sources=local.sources, extras=(), checksums={})
+    amazon = re.fullmatch(r"amazon(-2018)?:(\w+)", name)
+    if amazon:
+        dataset = _amazon(amazon[2], is_older=amazon[1] is not None)
+        if config.source is None:
+            return dataset
+        return replace(dataset, sources=_local(dataset.name, Path(config.source).expanduser().absolute()).sources)
     if config.source is not None:
         return _local(name, Path(config.source).expanduser().absolute())
     if name.startswith("synthetic:"):
         return _synthetic(name)
-    path = Path(name).expanduser().absolute()
-    if path.exists():
+    path = Path(os.path.normpath(Path(name).expanduser().absolute()))
+    if _is_there(path):
         return Dataset(name=_slug(path), title=str(path), sources=(Local(path),))
-    if "/" in name or "\\" in name or path.suffix.lower() in _TABLE_SUFFIXES:
+    if "/" in name or "\\" in name or path.suffix.lower() in _SUFFIXES:
         raise SourceUnavailable(f"no file or folder {path}: check the path given as dataset.name.")
     raise UsageError(
-        f"unknown data set {name!r}{nearest(name, KNOWN)}. Known: {', '.join(KNOWN)}; "
+        f"unknown data set {name!r}{nearest(name, KNOWN)}. Known: {', '.join(KNOWN)}, amazon:<category>; "
         "or a path to ratings, or synthetic:users=…,items=…,ratings=…"
     )
 
 
 def _local(name: str, path: Path) -> Dataset:
     """Files on this machine, under a name that stays when the files are others."""
-    if not path.exists():
+    if not _is_there(path):
         raise SourceUnavailable(f"no file or folder {path}: check dataset.source.")
     if not re.fullmatch(r"[A-Za-z0-9_-]+", name):
         raise UsageError(f"files of one's own need a name of letters, digits, - and _, unlike dataset.name = {name!r}.")
@@ -333,8 +423,44 @@ def _database(config: DatasetConfig) -> Dataset:
     return Dataset(config.name, f"{config.name} ({config.table or 'query'})", (source,))
 
 
+def _is_there(path: Path) -> bool:
+    try:
+        return path.exists()
+    except OSError as error:  # no permission to look, or too long a name
+        raise SourceUnavailable(f"{path} cannot be read: {error.strerror}.") from error
+
+
 def _slug(path: Path) -> str:
-    return re.sub(r"[^A-Za-z0-9_]+", "-", path.stem if path.is_file() else path.name).strip("-_") or "ratings"
+    """A name for the ratings at a path: its last part, and a few letters that differ where the path does.
+
+    Files of one name in two folders are two data sets; a file whose content changes stays the same one.
+    """
+    name = path.name
+    while Path(name).suffix.lower() in _SUFFIXES:
+        name = Path(name).stem
+    readable = re.sub(r"[^a-z0-9_]+", "-", name.lower())[:_LONGEST_SLUG].strip("-_") or "ratings"
+    return f"{readable}-{hashlib.sha256(os.fsencode(path)).hexdigest()[:6]}"
+
+
+def _amazon(category: str, is_older: bool) -> Dataset:
+    """Ratings of one category of products, as Amazon's customers gave them until 2023, or until 2018."""
+    site = "https://mcauleylab.ucsd.edu/public_datasets/data"
+    path = "amazon_v2/categoryFilesSmall/{}.csv" if is_older else "amazon_2023/benchmark/0core/rating_only/{}.csv.gz"
+    return Dataset(
+        f"amazon-{'2018-' * is_older}{category.lower()}",
+        f"Amazon {'2018' if is_older else '2023'}, {category.replace('_', ' ')}",
+        (Web(f"{site}/{path.format(category)}", None),),
+        scale=_STARS,
+        license="For research, with a citation.",
+        citation=(
+            "Jianmo Ni, Jiacheng Li, and Julian McAuley. 2019. Justifying Recommendations using Distantly-Labeled "
+            "Reviews and Fine-Grained Aspects. EMNLP-IJCNLP '19, 188-197. https://doi.org/10.18653/v1/D19-1018"
+            if is_older
+            else "Yupeng Hou, Jiacheng Li, Zhankui He, An Yan, Xiusi Chen, and Julian McAuley. 2024. Bridging Language "
+            "and Items for Retrieval and Recommendation. arXiv:2403.03952"
+        ),
+        homepage="https://nijianmo.github.io/amazon/" if is_older else "https://amazon-reviews-2023.github.io/",
+    )
 
 
 def _synthetic(name: str) -> Dataset:

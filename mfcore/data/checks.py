@@ -7,9 +7,10 @@ the table as a whole, are problems that should stop the run.
 import gc
 import logging
 import os
+import re
 import shutil
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import closing
 from copy import copy
 from dataclasses import dataclass
@@ -18,23 +19,29 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from mfcore.config import ValidationConfig
+from mfcore.data.merging import Merged, merge
 from mfcore.data.quarantine import PAIR, Reason, quarantined, refused, repeated, resolved, too_many, why_refused
-from mfcore.data.ratings import Scale
+from mfcore.data.ratings import Ratings, Scale
 from mfcore.data.readers import Tables
+from mfcore.data.scales import observe
+from mfcore.data.times import EARLIEST
 
 if TYPE_CHECKING:
     from great_expectations.expectations.expectation import Expectation
 
 __all__ = ["CheckResult", "check"]
 
-_STEPS = (1.0, 0.5)
 _MAX_STEPS = 1000
 _MAX_LISTED = 1_000_000
 """Failing rows listed for one expectation; more than these stop the run, whatever share they are."""
 _CLOCK_SKEW_S = 24 * 3600
+_REMOTE = re.compile(
+    r"<script\b[^>]*\bsrc\s*=\s*[\"']?(?:https?:)?//[^>]*>\s*</script>|<(?:link|img)\b[^>]*[\"'](?:https?:)?//[^>]*>",
+    re.I,
+)
+"""Elements of a page that are fetched from other hosts."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,7 +55,10 @@ class CheckResult:
             that was taken out.
         problems: what should stop the run, a sentence each; empty if the data are accepted.
         results: what each expectation found: table (ratings, users, items, or repeated: the rows
-            whose pair occurs more than once), expectation, column, success, observed, unexpected.
+            whose pair occurs more than once), expectation, column, bounds, success, observed, unexpected.
+        notes: how the data were understood, a sentence each.
+        warnings: what looks wrong about them and stops nothing.
+        merged: what the rows that passed brought to the earlier ratings, if there were any.
     """
 
     ratings: pd.DataFrame
@@ -56,6 +66,9 @@ class CheckResult:
     quarantine: pd.DataFrame
     problems: list[str]
     results: list[dict[str, Any]]
+    notes: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
+    merged: Merged | None = None
 
 
 @dataclass(frozen=True)
@@ -76,52 +89,90 @@ class _Failure:
     observed: Any
 
 
-def check(tables: Tables, config: ValidationConfig, docs: Path | None = None) -> CheckResult:
+def check(
+    tables: Tables, config: ValidationConfig, docs: Path | None = None, previous: Ratings | None = None
+) -> CheckResult:
     """Check what was read, take out the rows that fail, and resolve duplicates by policy.
 
     Args:
         tables: from `mfcore.data.readers.read`.
         config: what is asked of the data.
         docs: an empty folder for Great Expectations' Data Docs, which begin at index.html.
+        previous: ratings that were accepted before, which the rows that pass are merged into. What is
+            asked of a table is then asked of the whole, and the scale is the previous one if none is given.
     """
     with closing(_Suite()) as suite:
-        result = _check(tables, config, suite)
+        result = _check(tables, config, suite, previous)
         if docs is not None:
             suite.write_docs(docs)
     return result
 
 
-def _check(tables: Tables, config: ValidationConfig, suite: "_Suite") -> CheckResult:
+def _check(tables: Tables, config: ValidationConfig, suite: "_Suite", previous: Ratings | None) -> CheckResult:
     frame = tables.ratings
-    scale = tables.scale or _observed_scale(frame["rating"].to_numpy())
-    rows, table = _row_rules(frame, scale), _table_rules(frame, config)
-    failures = suite.run("ratings", frame, [*rows, *table])
+    known = tables.scale or (previous.scale if previous is not None else None)
+    observed = observe(frame["rating"].to_numpy(), known, tables.given)
+    scale = observed.scale
+    failures = suite.run("ratings", frame, [*_row_rules(frame, scale), *_type_rules(frame)])
     listed = [(one.rows, one.rule.reason) for one in failures if one.rule.reason is not None]
     reasons = why_refused(frame, listed, tables.unread)
-    kept = frame
-    if len(reasons):
-        kept = _plain(frame[~frame.index.isin(reasons.index)])
-        failures = suite.run("ratings", kept, table)
+    kept = _plain(frame[~frame.index.isin(reasons.index)]) if len(reasons) else frame
     again = repeated(kept)
     if suite.run("repeated", again, [_unique_pairs()]):
         kept, superseded = resolved(kept, again, config.duplicates)
         reasons = pd.concat([reasons, superseded])
-        failures = suite.run("ratings", kept, table)
-    for name in ("user", "item") if len(kept) else ():
-        counts = kept[f"{name}_id"].value_counts(sort=False)
-        profile = pd.DataFrame({"n_ratings": counts, "share": counts / len(kept)}).reset_index(drop=True)
-        failures += suite.run(f"{name}s", profile, _profile_rules(name, config))
-    problems = [one.rule.problem.format(one.observed) for one in failures if one.rule.problem]
+    merged = None
+    whole = kept
+    if previous is not None:
+        merged = merge(previous, Ratings.from_frame(kept, scale))
+        whole = merged.ratings.to_frame()
+    problems = []
     wrong = refused(reasons)
-    if suite.n_unlisted or len(wrong) > config.max_quarantined * len(frame):
-        problems.insert(0, too_many(len(frame), suite.n_unlisted, wrong, config.max_quarantined))
+    n_judged = len(frame) + (len(previous) if previous is not None else 0)
+    is_hopeless = len(frame) > 0 and len(wrong) == len(frame) and config.max_quarantined < 1
+    if suite.n_unlisted or len(wrong) > config.max_quarantined * n_judged or is_hopeless:
+        problems = [too_many(len(frame), suite.n_unlisted, wrong, config.max_quarantined)]
+    elif previous is not None and scale != previous.scale:
+        problems = _outside(previous, scale)
+    if not problems:
+        problems = _problems_of(whole, config, suite)
     return CheckResult(
         ratings=kept,
         scale=scale,
         quarantine=quarantined(frame, reasons, tables.unread),
         problems=[f"{tables.origin}: {problem}" for problem in problems],
         results=list(suite.results.values()),
+        notes=(*tables.notes, *observed.notes),
+        warnings=observed.warnings,
+        merged=merged,
     )
+
+
+def _problems_of(whole: pd.DataFrame, config: ValidationConfig, suite: "_Suite") -> list[str]:
+    """What is wrong with the table of ratings; where something is, what follows from it is not said as well."""
+    failures = suite.run("ratings", whole, _table_rules(whole, config))
+    for name in ("user", "item") if not failures else ():
+        counts = whole[f"{name}_id"].value_counts(sort=False)
+        profile = pd.DataFrame({"n_ratings": counts, "share": counts / len(whole)}).reset_index(drop=True)
+        failures += suite.run(f"{name}s", profile, _profile_rules(name, config))
+    problems = [one.rule.problem.format(one.observed) for one in failures if one.rule.problem]
+    return problems[:1] if len(whole) == 0 else problems
+
+
+def _outside(previous: Ratings, scale: Scale) -> list[str]:
+    """Why the ratings accepted before can't be on another scale."""
+    values = previous.values.astype(np.float64)
+    steps = _steps(scale)
+    off = (values < scale.minimum) | (values > scale.maximum)
+    if steps:
+        off |= ~np.isclose(values[:, None], np.array(steps)[None, :], atol=1e-6).any(axis=1)
+    if not off.any():
+        return []
+    return [
+        f"{int(off.sum()):,} of the {len(previous):,} ratings accepted before, such as {values[off][0]:g}, are not on "
+        f"the scale from {scale.minimum:g} to {scale.maximum:g} that is given now: begin anew with dataset.mode = "
+        '"replace", or give another scale'
+    ]
 
 
 class _Suite:
@@ -174,9 +225,12 @@ class _Suite:
         return failures
 
     def write_docs(self, folder: Path) -> None:
-        """Write the Data Docs of all runs; they take scripts and styles from the network where there is one."""
+        """Write the Data Docs of all runs, without the scripts and styles they would fetch from the network."""
         self._context.build_data_docs()
         shutil.copytree(self._scratch, folder, dirs_exist_ok=True)
+        for page in folder.rglob("*.html"):
+            text = page.read_text(encoding="utf-8")
+            page.write_text(_REMOTE.sub("", text), encoding="utf-8")
 
     def close(self) -> None:
         """Give up the frames, which the context of the process would hold on to, and its folder for Data Docs."""
@@ -197,10 +251,30 @@ def _result(table: str, outcome: Any) -> dict[str, Any]:
         "table": table,
         "expectation": config.type,
         "column": config.kwargs.get("column") or ", ".join(config.kwargs.get("column_list", [])) or None,
+        "bounds": _bounds(config.kwargs),
         "success": bool(outcome.success),
         "observed": observed.item() if isinstance(observed, np.generic) else observed,
         "unexpected": int(found.get("unexpected_count", 0)),
     }
+
+
+def _bounds(asked: Mapping[str, Any]) -> str:
+    """What an expectation asks for, in a few words."""
+    words = []
+    if asked.get("min_value") is not None:
+        words.append(f"at least {asked['min_value']:g}")
+    if asked.get("max_value") is not None:
+        words.append(f"at most {asked['max_value']:g}")
+    if asked.get("value_set"):
+        values = [f"{one:g}" for one in asked["value_set"]]
+        words.append(", ".join(values if len(values) <= 11 else [*values[:5], "…", values[-1]]))
+    if asked.get("type_"):
+        words.append(str(asked["type_"]))
+    if asked.get("column_set"):
+        words.append(", ".join(map(str, asked["column_set"])))
+    if asked.get("mostly") not in (None, 1):
+        words.append(f"for {asked['mostly']:.0%} of them")
+    return " and ".join(words[:2]) + (f" {words[2]}" if len(words) > 2 else "")
 
 
 def _row_rules(frame: pd.DataFrame, scale: Scale) -> list[_Rule]:
@@ -228,10 +302,13 @@ def _row_rules(frame: pd.DataFrame, scale: Scale) -> list[_Rule]:
     if "timestamp" in frame:
         now = int(time.time())
         rules += [
-            _Rule(gxe.ExpectColumnValuesToNotBeNull(column="timestamp"), lambda _: "timestamp is missing"),
             _Rule(
                 gxe.ExpectColumnValuesToBeBetween(column="timestamp", min_value=0),
                 lambda row: f"timestamp {row.timestamp} lies before 1970",
+            ),
+            _Rule(
+                gxe.ExpectColumnValuesToBeBetween(column="timestamp", min_value=EARLIEST),
+                lambda row: f"timestamp {row.timestamp} lies before March 1973, and is no time in seconds",
             ),
             _Rule(
                 gxe.ExpectColumnValuesToBeBetween(column="timestamp", max_value=now + _CLOCK_SKEW_S),
@@ -248,8 +325,8 @@ def _unique_pairs() -> _Rule:
     return _Rule(gxe.ExpectCompoundColumnsToBeUnique(column_list=PAIR))
 
 
-def _table_rules(frame: pd.DataFrame, config: ValidationConfig) -> list[_Rule]:
-    """What is asked of the table of rows that passed."""
+def _type_rules(frame: pd.DataFrame) -> list[_Rule]:
+    """What is asked of the columns."""
     import great_expectations.expectations as gxe
 
     rules = [
@@ -261,6 +338,24 @@ def _table_rules(frame: pd.DataFrame, config: ValidationConfig) -> list[_Rule]:
             gxe.ExpectColumnValuesToBeOfType(column="rating", type_="float64"),
             problem="ratings are {}, not numbers",
         ),
+    ]
+    for name in ("user_id", "item_id", "timestamp"):
+        if name in frame:
+            expected = {"object": "str", "Int64": "Int64"}.get(str(frame[name].dtype), "int64")
+            rules.append(
+                _Rule(
+                    gxe.ExpectColumnValuesToBeOfType(column=name, type_=expected),
+                    problem=f"{name} is of type {{}}, not {expected}",
+                )
+            )
+    return rules
+
+
+def _table_rules(frame: pd.DataFrame, config: ValidationConfig) -> list[_Rule]:
+    """What is asked of the table of rows that passed, with those of before."""
+    import great_expectations.expectations as gxe
+
+    rules = [
         _Rule(
             gxe.ExpectTableRowCountToBeBetween(min_value=config.min_ratings),
             problem=f"{{}} ratings are fewer than validation.min_ratings, {config.min_ratings}",
@@ -270,16 +365,7 @@ def _table_rules(frame: pd.DataFrame, config: ValidationConfig) -> list[_Rule]:
             problem="all ratings are alike, so there is nothing to learn from them",
         ),
     ]
-    for name in ("user_id", "item_id", "timestamp"):
-        if name in frame:
-            expected = "str" if frame[name].dtype == object else "int64"
-            rules.append(
-                _Rule(
-                    gxe.ExpectColumnValuesToBeOfType(column=name, type_=expected),
-                    problem=f"{name} is of type {{}}, not {expected}",
-                )
-            )
-    return rules
+    return rules[:1] if len(frame) < config.min_ratings else rules
 
 
 def _profile_rules(name: str, config: ValidationConfig) -> list[_Rule]:
@@ -305,15 +391,6 @@ def _profile_rules(name: str, config: ValidationConfig) -> list[_Rule]:
             f"validation.max_{name}_share",
         ),
     ]
-
-
-def _observed_scale(values: NDArray[np.float64]) -> Scale:
-    """The scale that `values` show: their range, and the step that all of them keep to."""
-    distinct = pd.unique(values[np.isfinite(values)])
-    if not len(distinct):
-        return Scale(0, 0)
-    step = next((one for one in _STEPS if np.array_equal(distinct / one, np.rint(distinct / one))), None)
-    return Scale(float(distinct.min()), float(distinct.max()), step)
 
 
 def _steps(scale: Scale) -> list[float]:

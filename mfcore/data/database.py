@@ -1,21 +1,29 @@
-"""Ratings out of a database, read in chunks through SQLAlchemy."""
+"""Ratings out of a database, read in chunks through SQLAlchemy over a connection that can't write."""
 
 import hashlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
 
 from mfcore.data.catalog import Database
 from mfcore.errors import DataInvalid, SourceUnavailable, UsageError
 from mfcore.storage.urls import place_of, with_secrets, without_secrets
 
 if TYPE_CHECKING:
-    from sqlalchemy import ColumnClause, Connection, Select, TextClause
+    from sqlalchemy import URL, ColumnClause, Connection, Engine, Select, TextClause
 
 __all__ = ["content_of", "extract"]
 
 _CHUNK = 50_000
+_READ_ONLY = {
+    "sqlite": "PRAGMA query_only = ON",
+    "postgresql": "SET SESSION CHARACTERISTICS AS TRANSACTION READ ONLY",
+    "mysql": "SET SESSION TRANSACTION READ ONLY",
+    "mariadb": "SET SESSION TRANSACTION READ ONLY",
+}
+"""What makes a session refuse to write. A query is one statement, so that none before it can take this back."""
 
 
 def content_of(source: Database) -> str:
@@ -59,7 +67,6 @@ def extract(source: Database, target: Path) -> str:
 @contextmanager
 def _chunks(source: Database) -> Iterator[tuple[list[str], Iterator[list[list[str | None]]]]]:
     """The columns that are there, and the rows in chunks, each cell as text or None."""
-    from sqlalchemy import create_engine
     from sqlalchemy.engine import make_url
     from sqlalchemy.exc import NoSuchModuleError, SQLAlchemyError
 
@@ -67,7 +74,7 @@ def _chunks(source: Database) -> Iterator[tuple[list[str], Iterator[list[list[st
     if url.get_backend_name() == "sqlite" and url.database not in (None, "", ":memory:"):
         _require_file(str(url.database))
     try:
-        engine = create_engine(url)
+        engine = _read_only_engine(url)
         try:
             with engine.connect() as connection:
                 statement = _statement(source, connection)
@@ -86,6 +93,28 @@ def _chunks(source: Database) -> Iterator[tuple[list[str], Iterator[list[list[st
         reason = str(getattr(error, "orig", None) or error).strip().splitlines()[0]
         # Not chained: the cause holds the connection's arguments.
         raise SourceUnavailable(without_secrets(f"{place_of(source.url)}: {reason}", source.url)) from None
+
+
+def _read_only_engine(url: "URL") -> "Engine":
+    """An engine whose sessions refuse to write, as far as the database knows such sessions; none commits."""
+    from sqlalchemy import create_engine, event
+
+    backend = url.get_backend_name()
+    if backend == "sqlite" and url.database not in (None, "", ":memory:"):
+        path = str(url.database)
+        name = path if path.startswith("file:") else f"file:{quote(path)}"
+        url = url.set(database=name).update_query_dict({"mode": "ro", "uri": "true"})
+    engine = create_engine(url)
+
+    @event.listens_for(engine, "connect")
+    def _forbid_writing(connection: Any, _: Any) -> None:
+        if backend in _READ_ONLY:
+            cursor = connection.cursor()
+            cursor.execute(_READ_ONLY[backend])
+            cursor.close()
+            connection.commit()
+
+    return engine
 
 
 def _statement(source: Database, connection: "Connection") -> "Select[Any] | TextClause":
@@ -115,7 +144,7 @@ def _require(source: Database, found: Sequence[str]) -> None:
 
 def _require_file(path: str) -> None:
     """SQLite would make the file and find nothing in it."""
-    if not Path(path).is_file():
+    if not path.startswith("file:") and not Path(path).is_file():
         raise SourceUnavailable(f"no database {path}: check dataset.url.")
 
 

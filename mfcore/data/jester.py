@@ -11,7 +11,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from mfcore.data.tables import Layout, RawRatings, read_text
+from mfcore.data.layout import Layout
+from mfcore.data.tables import RawRatings, read_text
 from mfcore.errors import DataInvalid
 
 __all__ = ["read_long", "read_wide"]

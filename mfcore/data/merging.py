@@ -1,11 +1,13 @@
 """New ratings merged into those that were accepted before."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
-from mfcore.data.ratings import Ratings, Scale
+from mfcore.data.ratings import Ratings
+from mfcore.data.times import UNKNOWN
 
 __all__ = ["Merged", "merge", "merge_items"]
 
@@ -35,17 +37,19 @@ class Merged:
 def merge(previous: Ratings, new: Ratings) -> Merged:
     """Merge `new` ratings into the `previous` ones by (user, item, time): the latest counts.
 
-    Of two ratings of one pair at the same time, or where one side has no times, the new one
-    counts. Ids that are integers on one side and text on the other are compared as text. The
-    scale is the previous one, made wider where new ratings need it.
+    Of two ratings of one pair at the same time, or where the time of one is not known, the new one
+    counts. Known times stay known. Ids that are integers on one side and text on the other are
+    compared as text. The scale is that of the new ratings, which were checked against it.
 
+    >>> from mfcore.data.ratings import Scale
     >>> from mfcore.data.synthetic import synthesize
     >>> ratings = Ratings.from_frame(synthesize(20, 10, 100).frame, Scale(1, 5, 1))
     >>> merge(ratings, ratings).is_unchanged
     True
     """
+    if not len(new):
+        return Merged(replace(previous, scale=new.scale), 0, 0, 0)
     before, after = previous.to_frame(), new.to_frame()
-    has_times = previous.times is not None and new.times is not None
     for column in ("user_id", "item_id"):
         if before[column].dtype != after[column].dtype:
             before[column], after[column] = (_as_text(frame[column]) for frame in (before, after))
@@ -56,20 +60,21 @@ def merge(previous: Ratings, new: Ratings) -> Merged:
     old_row[pair[:n_before]] = np.arange(n_before)
     old = old_row[pair[n_before:]]
     is_new = old < 0
-    values, times = both["rating"].to_numpy(), both["timestamp"].to_numpy() if has_times else None
-    differs = values[n_before:] != values[old]
-    is_later = np.ones(len(after), np.bool_)
-    if times is not None:
-        differs |= times[n_before:] != times[old]
-        is_later = times[n_before:] >= times[old]
+    values = both["rating"].to_numpy()
+    times = np.concatenate([_times(previous), _times(new)])
+    is_known = times[n_before:] != UNKNOWN
+    # A rating without a time says nothing of the time that was known.
+    differs = (values[n_before:] != values[old]) | (is_known & (times[n_before:] != times[old]))
+    is_later = ~is_known | (times[n_before:] >= times[old])
     is_changed = ~is_new & differs & is_later
     keep = np.ones(len(both), np.bool_)
     keep[old[is_changed]] = False
     keep[n_before:] = is_new | is_changed
-    if not has_times:
-        both = both.drop(columns="timestamp", errors="ignore")
+    both = both[["user_id", "item_id", "rating"]][keep]
+    if (times[keep] != UNKNOWN).any():
+        both["timestamp"] = pd.arrays.IntegerArray(times[keep], times[keep] == UNKNOWN)
     return Merged(
-        ratings=Ratings.from_frame(both[keep], _widest(previous.scale, new.scale)),
+        ratings=Ratings.from_frame(both, new.scale),
         n_new=int(is_new.sum()),
         n_changed=int(is_changed.sum()),
         n_known=int((~is_new & ~is_changed).sum()),
@@ -90,16 +95,8 @@ def merge_items(previous: pd.DataFrame | None, new: pd.DataFrame | None) -> pd.D
     return pd.concat([previous, new]).drop_duplicates("item_id", keep="last", ignore_index=True)
 
 
-def _widest(one: Scale, other: Scale) -> Scale:
-    return Scale(min(one.minimum, other.minimum), max(one.maximum, other.maximum), _common_step(one.step, other.step))
-
-
-def _common_step(one: float | None, other: float | None) -> float | None:
-    """The finer step, if steps of the coarser one are steps of it."""
-    if one is None or other is None:
-        return None
-    fine, coarse = sorted((one, other))
-    return fine if (coarse / fine).is_integer() else None
+def _times(ratings: Ratings) -> NDArray[np.int64]:
+    return np.full(len(ratings), UNKNOWN) if ratings.times is None else ratings.times
 
 
 def _as_text(column: "pd.Series[int]") -> "pd.Series[str]":

@@ -7,7 +7,8 @@ from typing import Literal
 
 import pandas as pd
 
-from mfcore.data.tables import Layout, RawRatings, read_text
+from mfcore.data.layout import Layout
+from mfcore.data.tables import RawRatings, read_text
 from mfcore.errors import DataInvalid
 
 __all__ = ["read_100k", "read_csv", "read_dat", "read_recbole"]

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from mfcore.data.drift import histogram
 from mfcore.data.ratings import Ratings
+from mfcore.data.times import UNKNOWN
 
 __all__ = ["data_page"]
 
@@ -48,6 +49,7 @@ def data_page(
     quarantine: pd.DataFrame,
     drift: Sequence[Mapping[str, Any]] = (),
     problems: Sequence[str] = (),
+    notes: Sequence[str] = (),
 ) -> str:
     """One HTML document, without scripts, that needs nothing from the network.
 
@@ -58,6 +60,7 @@ def data_page(
         quarantine: of the same.
         drift: results of `mfcore.data.drift.compare`, if there was something to compare with.
         problems: what stopped the run, if anything did.
+        notes: warnings, and how the data were understood.
     """
     n_failed = sum(not one["success"] for one in results)
     verdict = f"Accepted, {n_failed} checks with findings" if n_failed else "All checks passed"
@@ -66,12 +69,14 @@ def data_page(
         f"<h1>{escape(title)}</h1><p class='{'bad' if problems else 'good'}'>{verdict}</p>",
         "".join(f"<p class='bad'>{escape(problem)}</p>" for problem in problems),
         _facts(ratings, len(quarantine)),
+        f"<ul>{''.join(f'<li>{escape(note)}</li>' for note in notes)}</ul>" if notes else "",
     ]
     if len(ratings):
-        charts = [_spread(ratings), *([_months(ratings.times)] if ratings.times is not None else [])]
+        times = _known_times(ratings)
+        charts = [_spread(ratings), *([_months(times)] if len(times) else [])]
         charts += [_tail(ratings.items, ratings.n_items, "item"), _tail(ratings.users, ratings.n_users, "user")]
         sections.append(f"<div class='charts'>{''.join(charts)}</div>")
-    columns = ["table", "expectation", "column", "success", "observed", "unexpected"]
+    columns = ["table", "expectation", "column", "bounds", "success", "observed", "unexpected"]
     sections.append("<h2>Checks</h2>" + _table(results, columns))
     if drift:
         sections.append(
@@ -91,6 +96,10 @@ def data_page(
     )
 
 
+def _known_times(ratings: Ratings) -> NDArray[np.int64]:
+    return np.empty(0, np.int64) if ratings.times is None else ratings.times[ratings.times != UNKNOWN]
+
+
 def _facts(ratings: Ratings, n_quarantined: int) -> str:
     facts = {"ratings": f"{len(ratings):,}", "users": f"{ratings.n_users:,}", "items": f"{ratings.n_items:,}"}
     if len(ratings):
@@ -99,8 +108,9 @@ def _facts(ratings: Ratings, n_quarantined: int) -> str:
         facts["of all pairs rated"] = f"{len(ratings) / (ratings.n_users * ratings.n_items):.2%}"
         facts["mean rating"] = f"{ratings.values.mean(dtype=np.float64):.3f}"
         facts["scale"] = f"{scale.minimum:g} to {scale.maximum:g}{step}"
-        if ratings.times is not None:
-            facts["from, to"] = f"{_day(int(ratings.times.min()))}, {_day(int(ratings.times.max()))}"
+        times = _known_times(ratings)
+        if len(times):
+            facts["from, to"] = f"{_day(int(times.min()))}, {_day(int(times.max()))}"
     facts["in quarantine"] = f"{n_quarantined:,}"
     cells = "".join(f"<div><b>{value}</b><span class='soft'>{name}</span></div>" for name, value in facts.items())
     return f"<div class='facts'>{cells}</div>"
@@ -108,7 +118,8 @@ def _facts(ratings: Ratings, n_quarantined: int) -> str:
 
 def _spread(ratings: Ratings) -> str:
     names, shares = histogram(ratings, ratings.scale)
-    return _bars("How ratings spread over the scale", names, shares, [f"{share:.1%}" for share in shares])
+    labels = [f"{share:.1%}" for share in shares]
+    return _bars("How ratings spread over the scale", names, shares, labels, ("rating", "share of ratings"))
 
 
 def _months(times: NDArray[np.int64]) -> str:
@@ -120,10 +131,13 @@ def _months(times: NDArray[np.int64]) -> str:
     sums = np.add.reduceat(counts, np.arange(0, len(counts), width))
     names = [str(first + number * width) for number in range(len(sums))]
     unit = "month" if width == 1 else f"{width} months"
-    return _bars(f"Ratings per {unit}", names, sums / sums.max(), [f"{count:,}" for count in sums])
+    labels = [f"{count:,}" for count in sums]
+    return _bars(f"Ratings per {unit}", names, sums / sums.max(), labels, ("month", "ratings"))
 
 
-def _bars(caption: str, names: Sequence[str], heights: NDArray[np.float64], labels: Sequence[str]) -> str:
+def _bars(
+    caption: str, names: Sequence[str], heights: NDArray[np.float64], labels: Sequence[str], axes: tuple[str, str]
+) -> str:
     """Bars of the given heights, the highest of which fills the chart; the labels are their tooltips."""
     inner_width, inner_height = _WIDTH - _LEFT - _RIGHT, _HEIGHT - _TOP - _BOTTOM
     slot = inner_width / len(names)
@@ -140,7 +154,7 @@ def _bars(caption: str, names: Sequence[str], heights: NDArray[np.float64], labe
             parts.append(f"<text x='{middle:.1f}' y='{_HEIGHT - 16}' text-anchor='middle'>{escape(name)}</text>")
     highest = labels[int(np.argmax(heights))]
     parts.append(f"<text x='{_LEFT - 6}' y='{_TOP + 10}' text-anchor='end'>{highest}</text>")
-    return _figure(caption, "".join(parts))
+    return _figure(caption, "".join(parts), axes)
 
 
 def _tail(codes: NDArray[np.int32], n: int, kind: str) -> str:
@@ -167,12 +181,17 @@ def _tail(codes: NDArray[np.int32], n: int, kind: str) -> str:
         f"Ratings per {kind}, from most to fewest: the first tenth of {kind}s holds {share:.0%}; "
         f"the median {kind} has {int(np.median(counts)):,}",
         body,
+        (f"{kind}s, by their number of ratings (logarithmic)", "ratings (logarithmic)"),
     )
 
 
-def _figure(caption: str, body: str) -> str:
+def _figure(caption: str, body: str, names: tuple[str, str]) -> str:
+    """A chart with its two axes and their names."""
     bottom = _HEIGHT - _BOTTOM
+    middle = (_TOP + bottom) / 2
     axes = (
+        f"<text x='{(_LEFT + _WIDTH - _RIGHT) / 2}' y='{_HEIGHT - 3}' text-anchor='middle'>{escape(names[0])}</text>"
+        f"<text x='11' y='{middle}' text-anchor='middle' transform='rotate(-90 11 {middle})'>{escape(names[1])}</text>"
         f"<line class='axis' x1='{_LEFT}' y1='{bottom}' x2='{_WIDTH - _RIGHT}' y2='{bottom}'/>"
         f"<line class='axis' x1='{_LEFT}' y1='{_TOP}' x2='{_LEFT}' y2='{bottom}'/>"
     )

@@ -1,5 +1,6 @@
 """Rows that are taken out of the ratings: why, which of repeated ones stay, and how they are shown."""
 
+import re
 from collections.abc import Callable, Iterable
 from typing import Any, Literal
 
@@ -13,7 +14,15 @@ Reason = Callable[[Any], str]
 """From a row, as a named tuple, to why it is refused."""
 
 _SUPERSEDED = "superseded"
+_UNREAD = {
+    "row": "the fields of the row don't add up",
+    "rating": "rating is not a number",
+    "timestamp": "timestamp is no time",
+}
+_FORMULA = ("=", "+", "-", "@", "\t", "\r")
+"""How text begins that a spreadsheet would compute."""
 _MAX_TEXT = 80
+_NUMBER = re.compile(r"[-+]?\d+(\.\d+)?(e[-+]?\d+)?")
 
 
 def why_refused(
@@ -28,7 +37,7 @@ def why_refused(
     """
     reasons: dict[Any, str] = {}
     for row, column, text in unread.itertuples(index=False):
-        what = "the fields of the row don't add up" if column == "row" else f"{column} is not a number"
+        what = _UNREAD[column]
         reasons.setdefault(row, f"{what}: {text[:_MAX_TEXT]!r}")
     for rows, reason in failures:
         for row in frame.loc[[one for one in rows if one not in reasons]].itertuples():
@@ -93,8 +102,10 @@ def too_many(n_rows: int, n_unlisted: int, wrong: "pd.Series[str]", limit: float
         limit: the configured share.
     """
     n_refused = max(n_unlisted, len(wrong))
-    kinds = wrong.str.split(r"[:\d-]", n=1).str[0].str.strip().value_counts().head(3)
-    counts = "; ".join(f"{count} × {kind}" for kind, count in kinds.items())
+    # One kind is what is left of the reasons without the value that each is about.
+    kinds = wrong.str.split(":", n=1).str[0].str.replace(r"^(rating|timestamp) -?[\d.e+]+ ", r"\1 ", regex=True)
+    shares = kinds.value_counts().head(3)
+    counts = "; ".join(f"{count} × {kind}" for kind, count in shares.items())
     return (
         f"{n_refused} of {n_rows} rows ({n_refused / n_rows:.1%}) are refused, more than the "
         f"{limit:.1%} of validation.max_quarantined. "
@@ -104,7 +115,10 @@ def too_many(n_rows: int, n_unlisted: int, wrong: "pd.Series[str]", limit: float
 
 
 def quarantined(frame: pd.DataFrame, reasons: "pd.Series[str]", unread: pd.DataFrame) -> pd.DataFrame:
-    """The refused rows with their reasons, each value as the text that was found."""
+    """The refused rows with their reasons, each value as the text that was found.
+
+    Text that a spreadsheet would take for a formula gets an apostrophe before it.
+    """
     reasons = reasons.sort_index()
     rows = frame.reindex(columns=["user_id", "item_id", "rating", "timestamp"]).loc[reasons.index]
     table = rows.astype(object).where(rows.notna(), "").map(_as_text)
@@ -112,7 +126,13 @@ def quarantined(frame: pd.DataFrame, reasons: "pd.Series[str]", unread: pd.DataF
         if column in table:
             table.loc[texts["row"], str(column)] = texts["text"].to_numpy()
     table.insert(0, "row", reasons.index)
+    for name in table.columns.drop("row"):
+        table[name] = table[name].map(_inert)
     return table.assign(reason=reasons).reset_index(drop=True)
+
+
+def _inert(text: str) -> str:
+    return f"'{text}" if text.startswith(_FORMULA) and not _NUMBER.fullmatch(text) else text
 
 
 def _as_text(value: Any) -> str:

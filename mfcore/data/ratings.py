@@ -9,10 +9,11 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-__all__ = ["Ids", "Ratings", "Scale", "find_codes", "load_ids", "save_ids"]
+from mfcore.data.ids import Ids, find_codes, intern
+from mfcore.data.times import UNKNOWN, as_seconds
+from mfcore.errors import DataInvalid
 
-Ids = NDArray[Any]
-"""Ids as they came, sorted and unique: int64, or strings (dtype object)."""
+__all__ = ["Ids", "Ratings", "Scale", "find_codes", "load_ids", "save_ids"]
 
 
 @dataclass(frozen=True)
@@ -48,7 +49,8 @@ class Ratings:
         users: int32, (n,); code of each rating's user.
         items: int32, (n,); code of each rating's item.
         values: float32, (n,); the ratings.
-        times: int64, (n,); seconds since 1970, or None where the source has no times.
+        times: int64, (n,); seconds since 1970, `mfcore.data.times.UNKNOWN` where one is not known;
+            None where the source has no times.
         user_ids: (n_users,); sorted, unique.
         item_ids: (n_items,); sorted, unique.
         scale: what values are possible.
@@ -82,25 +84,31 @@ class Ratings:
 
     @classmethod
     def from_frame(cls, frame: pd.DataFrame, scale: Scale) -> "Ratings":
-        """Intern a canonical frame: user_id, item_id, rating and, optionally, timestamp."""
-        users, user_ids = _intern(frame["user_id"])
-        items, item_ids = _intern(frame["item_id"])
-        has_times = "timestamp" in frame and bool(frame["timestamp"].notna().all())
-        return cls(
-            users=users,
-            items=items,
-            values=np.ascontiguousarray(frame["rating"], dtype=np.float32),
-            times=np.ascontiguousarray(frame["timestamp"], dtype=np.int64) if has_times else None,
-            user_ids=user_ids,
-            item_ids=item_ids,
-            scale=scale,
-        )
+        """Intern a frame: user_id, item_id, rating and, optionally, timestamp.
+
+        Ids are compared by the rule of `mfcore.data.ids`; times are seconds, or moments of any resolution.
+
+        Raises:
+            DataInvalid: an id is missing or none, or a rating is not finite.
+        """
+        values = np.ascontiguousarray(frame["rating"], dtype=np.float32)
+        if not np.isfinite(values).all():
+            first = frame.index[int(np.argmin(np.isfinite(values)))]
+            raise DataInvalid(
+                f"row {first}: its rating is {frame['rating'].loc[first]}; take out rows without a rating."
+            )
+        users, user_ids = intern(frame["user_id"])
+        items, item_ids = intern(frame["item_id"])
+        times = as_seconds(frame["timestamp"]) if "timestamp" in frame else None
+        return cls(users, items, values, times, user_ids, item_ids, scale)
 
     def to_frame(self) -> pd.DataFrame:
         """The ratings as a canonical frame."""
-        columns = {"user_id": self.user_ids[self.users], "item_id": self.item_ids[self.items], "rating": self.values}
+        columns: dict[str, Any] = {"user_id": self.user_ids[self.users], "item_id": self.item_ids[self.items]}
+        columns["rating"] = self.values
         if self.times is not None:
-            columns["timestamp"] = self.times
+            unknown = self.times == UNKNOWN
+            columns["timestamp"] = pd.arrays.IntegerArray(self.times, unknown) if unknown.any() else self.times
         return pd.DataFrame(columns)
 
     def take(self, rows: NDArray[np.int64]) -> "Ratings":
@@ -142,27 +150,6 @@ class Ratings:
             item_ids=load_ids(folder / "item_ids.parquet"),
             scale=Scale(**json.loads((folder / "scale.json").read_text(encoding="utf-8"))),
         )
-
-
-def _intern(column: "pd.Series[Any]") -> tuple[NDArray[np.int32], Ids]:
-    codes, ids = pd.factorize(column, sort=True)
-    plain = np.asarray(ids, dtype=np.int64 if pd.api.types.is_integer_dtype(column.dtype) else object)
-    return codes.astype(np.int32), plain
-
-
-def find_codes(ids: Ids, wanted: Any) -> NDArray[np.int32]:
-    """The codes of `wanted` ids among the sorted `ids`; −1 where unknown.
-
-    Ids read from a command line or JSON are text; they match integer ids as well.
-
-    >>> find_codes(np.array([3, 8]), ["8", 5, 3]).tolist()
-    [1, -1, 0]
-    """
-    if ids.dtype == np.int64:
-        wanted = pd.to_numeric(pd.Series(list(wanted), dtype=object), errors="coerce")
-    else:
-        wanted = [str(one) for one in wanted]
-    return pd.Index(ids).get_indexer(pd.Index(wanted)).astype(np.int32)
 
 
 def save_ids(path: Path, ids: Ids) -> None:

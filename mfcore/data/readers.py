@@ -1,7 +1,8 @@
 """Raw files into the canonical frame, each format in its true form."""
 
+import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -9,10 +10,12 @@ import numpy as np
 import pandas as pd
 
 from mfcore.config import DatasetConfig
-from mfcore.data import jester, movielens
+from mfcore.data import jester, movielens, published
+from mfcore.data.ids import INTEGER, id_text
+from mfcore.data.own import may_be_table, read_table
 from mfcore.data.ratings import Scale
-from mfcore.data.tables import RawRatings, read_parquet, read_text, sniff
-from mfcore.errors import DataInvalid
+from mfcore.data.tables import RawRatings
+from mfcore.errors import DataInvalid, UsageError
 from mfcore.storage.artifacts import MANIFEST
 
 __all__ = ["Tables", "read", "recognize"]
@@ -30,6 +33,8 @@ class Tables:
         scale: the rating scale; None where it is to be read off the data.
         unread: row, column ("rating", "timestamp" or "row") and text of what could not be read.
         origin: where the ratings come from, for messages.
+        notes: how the files were understood and what was normalized, a sentence each.
+        given: what the configuration says of the scale: minimum, maximum, step.
     """
 
     ratings: pd.DataFrame
@@ -37,6 +42,8 @@ class Tables:
     scale: Scale | None
     unread: pd.DataFrame
     origin: str
+    notes: tuple[str, ...] = ()
+    given: Mapping[str, float] = field(default_factory=dict)
 
 
 def recognize(folder: Path) -> str:
@@ -55,11 +62,11 @@ def recognize(folder: Path) -> str:
         if format_.is_here(folder):
             return name
     files = sorted(path.name for path in _files(folder))
-    if len(files) == 1:
+    if len(files) == 1 or any(map(may_be_table, files)):
         return _TABLE
     raise DataInvalid(
         f"no ratings found among {', '.join(files[:8]) or 'no files at all'}{'…' if len(files) > 8 else ''}: "
-        "give one CSV, TSV or Parquet file, or the unpacked files of a known data set."
+        "give a table as CSV, Parquet, JSON or .xlsx, its parts, or the unpacked files of a known data set."
     )
 
 
@@ -73,54 +80,67 @@ def read(folder: Path, details: Mapping[str, Any], config: DatasetConfig) -> Tab
 
     Raises:
         DataInvalid: the files can't be read as ratings; the message says which, why and what to do.
+        UsageError: columns are named of files that name their own.
     """
     origin = str(details["origin"])
-    if details["format"] == _TABLE:
-        raw, items = _read_table(folder, origin, config)
+    name = details["format"]
+    if name == _TABLE:
+        raw, items = read_table([path for path in _files(folder)], origin, config), None
     else:
-        raw, items = _FORMATS[details["format"]].read(folder, origin)
+        _refuse_columns(name, config)
+        raw, items = _FORMATS[name].read(folder, origin)
     if items is None and raw.titles is not None:
         items = pd.DataFrame({"item_id": raw.titles.index, "title": raw.titles.to_numpy()})
     if items is not None:
         items = _same_ids(items, raw.frame)
-    return Tables(raw.frame, items, _scale(details.get("scale"), config), raw.unread, origin)
+    frame, unrated = _rated(raw.frame, config.not_rated or raw.not_rated or tuple(details.get("not_rated", ())))
+    known = Scale(**details["scale"]) if details.get("scale") else raw.scale
+    asked = {"minimum": config.scale_min, "maximum": config.scale_max, "step": config.scale_step}
+    given = {end: value for end, value in asked.items() if value is not None}
+    if known is not None or {"minimum", "maximum"} <= given.keys():
+        known = Scale(**{**(asdict(known) if known else {}), **given})
+    return Tables(frame, items, known, raw.unread, origin, (*raw.notes, *unrated), given)
 
 
-def _scale(known: Mapping[str, Any] | None, config: DatasetConfig) -> Scale | None:
-    if config.scale_min is not None and config.scale_max is not None:
-        if config.scale_min >= config.scale_max:
-            raise DataInvalid(
-                f"dataset.scale_min is {config.scale_min:g} and dataset.scale_max {config.scale_max:g}: "
-                "the first must be the smaller."
-            )
-        return Scale(config.scale_min, config.scale_max, config.scale_step)
-    return Scale(**known) if known else None
+def _refuse_columns(format_: str, config: DatasetConfig) -> None:
+    """Refuse names of columns that a known format would pass over."""
+    for key in ("user_column", "item_column", "rating_column", "timestamp_column", "title_column", "columns"):
+        value = getattr(config, key)
+        if value not in (DatasetConfig.model_fields[key].default, *_FORMATS[format_].names):
+            raise UsageError(f"dataset.{key} = {value!r} does nothing: files of {format_} have columns of their own.")
+
+
+def _rated(frame: pd.DataFrame, not_rated: tuple[float, ...]) -> tuple[pd.DataFrame, tuple[str, ...]]:
+    """The rows whose rating is one, and what to say of the others."""
+    if not not_rated:
+        return frame, ()
+    is_rated = ~frame["rating"].isin(not_rated)
+    values = " or ".join(f"{one:g}" for one in not_rated)
+    note = f"{int((~is_rated).sum()):,} of {len(frame):,} rows left out: {values} stands for not rated"
+    return frame[is_rated], (note,)
 
 
 def _same_ids(items: pd.DataFrame, ratings: pd.DataFrame) -> pd.DataFrame:
     """Bring the items' ids to the ratings' type, so that they can be joined."""
+    ids = pd.Series([id_text(one) for one in items["item_id"]], items.index, dtype=object)
     if pd.api.types.is_integer_dtype(ratings["item_id"].dtype):
-        ids = pd.to_numeric(items["item_id"], errors="coerce")
+        ids = pd.Series([int(one) if one and re.match(INTEGER, one) else None for one in ids], ids.index, dtype="Int64")
         items = items[ids.notna()].assign(item_id=ids[ids.notna()].astype(np.int64))
     else:
-        items = items.assign(item_id=pd.Series([str(one) for one in items["item_id"]], items.index, dtype=object))
+        items = items[ids.notna()].assign(item_id=ids[ids.notna()])
     return items.drop_duplicates("item_id", ignore_index=True)
 
 
 @dataclass(frozen=True)
 class _Format:
-    """A format: whether a folder holds it, and how it is read, by the folder and what to call it in messages."""
+    """A format: whether a folder holds it, how it is read, and how its columns are named.
+
+    It is read by the folder and what to call it in messages.
+    """
 
     is_here: Callable[[Path], bool]
     read: Callable[[Path, str], tuple[RawRatings, pd.DataFrame | None]]
-
-
-def _read_table(folder: Path, origin: str, config: DatasetConfig) -> tuple[RawRatings, None]:
-    """A file of one's own, with named columns."""
-    (path,) = _files(folder)
-    if path.suffix.lower() == ".parquet":
-        return read_parquet(path, origin, config), None
-    return read_text(path, origin, sniff(path, origin, config)), None
+    names: tuple[str, ...] = ()
 
 
 def _files(folder: Path) -> list[Path]:
@@ -143,8 +163,10 @@ _TABLE = "table"
 _FORMATS = {
     "ml-100k": _Format(_holds("u.data"), movielens.read_100k),
     "ml-dat": _Format(_holds("ratings.dat"), movielens.read_dat),
-    "ml-csv": _Format(_is_movielens_csv, movielens.read_csv),
+    "ml-csv": _Format(_is_movielens_csv, movielens.read_csv, ("userId", "movieId", "rating", "timestamp")),
     "recbole": _Format(_holds("*.inter"), movielens.read_recbole),
     "jester-long": _Format(_holds("jester_ratings.dat"), jester.read_long),
     "jester-wide": _Format(_holds("jester-data-*"), jester.read_wide),
+    "netflix": _Format(published.is_netflix, published.read_netflix),
+    **{name: _Format(one.is_here, one.read, one.layout.names) for name, one in published.PUBLISHED.items()},
 }

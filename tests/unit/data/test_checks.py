@@ -44,6 +44,7 @@ def test_good_ratings_pass_unchanged_and_each_expectation_says_so():
         ("rating", 2.5, "rating 2.5 is not on the scale from 1 in steps of 1"),
         ("rating", np.nan, "rating is missing"),
         ("timestamp", -5, "timestamp -5 lies before 1970"),
+        ("timestamp", 20_100_101, "timestamp 20100101 lies before March 1973, and is no time in seconds"),
         ("timestamp", 4_000_000_000, "timestamp 4000000000 lies in the future"),
         (
             "timestamp",
@@ -170,7 +171,13 @@ def twice() -> pd.DataFrame:
     """One pair three times (rows 500, 501 and 502, the middle one the latest), everything else once."""
     frame = good()
     extra = pd.DataFrame(
-        {"user_id": 99, "item_id": 98, "rating": [1.0, 5.0, 3.0], "timestamp": [10, 30, 20]}, index=[500, 501, 502]
+        {
+            "user_id": 99,
+            "item_id": 98,
+            "rating": [1.0, 5.0, 3.0],
+            "timestamp": [1_000_000_010, 1_000_000_030, 1_000_000_020],
+        },
+        index=[500, 501, 502],
     )
     return pd.concat([frame, extra])
 
@@ -196,7 +203,7 @@ def test_without_times_the_last_row_stays():
 
 def test_repeated_ratings_can_be_averaged():
     result = check(tables(twice()), ValidationConfig(duplicates="mean"))
-    assert result.ratings.loc[501, ["rating", "timestamp"]].tolist() == [3.0, 30]
+    assert result.ratings.loc[501, ["rating", "timestamp"]].tolist() == [3.0, 1_000_000_030]
     assert len(result.ratings) == 401
 
 

@@ -163,3 +163,68 @@ def test_postgresql_with_its_own_types(postgres, tmp_path):
 def test_postgresql_says_which_statement_it_refuses(postgres, tmp_path):
     with pytest.raises(SourceUnavailable, match=r'postgresql://.*: relation "nothing" does not exist'):
         load(tmp_path, url=postgres, query="SELECT * FROM nothing")
+
+
+WRITING = [
+    "WITH x AS (SELECT 1) DELETE FROM reviews WHERE item_id = 10",
+    "WITH x AS (SELECT 1 AS a) UPDATE reviews SET rating = 1",
+    "WITH x AS (SELECT 1 AS a) INSERT INTO reviews (item_id) SELECT a FROM x RETURNING customer, item_id, rating",
+]
+
+
+@pytest.mark.parametrize("query", WRITING)
+def test_a_query_that_writes_is_refused_and_writes_nothing(sqlite, tmp_path, query):
+    before = (tmp_path / "shop.db").read_bytes()
+    with pytest.raises(SourceUnavailable, match="attempt to write a readonly database"):
+        load(tmp_path, url=sqlite, query=query)
+    assert (tmp_path / "shop.db").read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "SELECT * FROM reviews; DELETE FROM reviews",
+        "SELECT * FROM reviews; COMMIT; DELETE FROM reviews; COMMIT;",
+        "SELECT ';' AS x; DELETE FROM reviews",
+    ],
+)
+def test_a_query_of_several_statements_is_refused(query):
+    with pytest.raises(ValueError, match="one statement"):
+        DatasetConfig(name="shop", url="sqlite:///shop.db", query=query)
+
+
+def test_a_query_may_end_as_people_write_it(sqlite, tmp_path):
+    assert len(load(tmp_path, url=sqlite, query="SELECT * FROM reviews ;\n").ratings) == 3
+
+
+@pytest.mark.parametrize("name", ["plain.db", "a b%20#1.db"])
+def test_a_database_that_others_write_to_meanwhile_can_be_read(tmp_path, name):
+    writer = sqlite3.connect(tmp_path / name)
+    writer.execute("PRAGMA journal_mode = WAL")
+    writer.execute("CREATE TABLE r (customer, item_id, rating)")
+    writer.execute("INSERT INTO r VALUES (1, 2, 3)")
+    writer.commit()
+    try:
+        assert len(load(tmp_path, url=f"sqlite:///{tmp_path / name}", table="r").ratings) == 1
+    finally:
+        writer.close()
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "WITH x AS (DELETE FROM kept RETURNING *) SELECT * FROM x",
+        "WITH x AS (SELECT 1) DELETE FROM kept",
+        "SELECT *, set_config('transaction_read_only', 'off', false), lo_create(0) FROM kept",
+    ],
+)
+def test_postgresql_is_only_read(postgres, tmp_path, query):
+    engine = create_engine(postgres)
+    with engine.begin() as connection:
+        connection.execute(text("DROP TABLE IF EXISTS kept"))
+        connection.execute(text("CREATE TABLE kept AS SELECT 1 AS customer, 2 AS item_id, 3 AS rating"))
+    with pytest.raises(SourceUnavailable, match="read-only|read-write|data-modifying|syntax error"):
+        load(tmp_path, url=postgres, query=query)
+    with engine.begin() as connection:
+        assert connection.execute(text("SELECT count(*) FROM kept")).scalar() == 1
+    engine.dispose()

@@ -59,9 +59,13 @@ def test_beyond_a_limit_is_a_warning_or_stops_the_run(ratings):
 def test_ids_that_turned_into_text_are_the_same_ids(ratings):
     frame = ratings.to_frame()
     frame["user_id"] = frame["user_id"].astype(str).astype(object)
+    assert Ratings.from_frame(frame, STARS).user_ids.dtype == np.int64  # integers however they are written
+    n_known = frame["user_id"].nunique()
+    frame.loc[len(frame)] = ["x1", *frame.iloc[0, 1:]]
     current = Ratings.from_frame(frame, STARS)
     assert current.user_ids.dtype == object
-    assert observed(compare(ratings, current, DriftConfig()), "new_users")["observed"] == 0
+    share = observed(compare(ratings, current, DriftConfig()), "new_users")["observed"]
+    assert share == pytest.approx(1 / (n_known + 1), abs=1e-6)
 
 
 @pytest.mark.parametrize(

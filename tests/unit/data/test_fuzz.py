@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from mfcore.config import DatasetConfig
 from mfcore.data.catalog import resolve
+from mfcore.data.ids import id_text, is_missing
 from mfcore.data.readers import Tables, read
 from mfcore.data.sources import fetch
 from mfcore.errors import DataInvalid, SourceUnavailable
@@ -167,7 +168,7 @@ fields = st.text(st.characters(codec="utf-8", exclude_characters="\0\r\n"), max_
 @given(st.lists(st.tuples(fields, fields, st.one_of(fields, st.integers(1, 5).map(str))), min_size=1, max_size=30))
 @settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_a_well_formed_file_is_read_as_it_was_written(tmp_path, rows):
-    """Every id comes back as it was, and each rating that is no number is kept as its text."""
+    """Every id comes back by the rule of ids, and each rating that is no number is kept as its text."""
     text = io.StringIO()
     writer = csv.writer(text, quoting=csv.QUOTE_ALL, lineterminator="\n")
     writer.writerow(["user_id", "item_id", "rating"])
@@ -178,12 +179,12 @@ def test_a_well_formed_file_is_read_as_it_was_written(tmp_path, rows):
     frame = tables.ratings
     texts = dict(zip(tables.unread["row"], tables.unread["text"], strict=True))
     for number, (user, item, rating) in enumerate(rows, 2):
-        if not (user or item or rating.strip()):
+        if id_text(user) is None and id_text(item) is None and is_missing(rating.strip()):
             continue
         for column, expected in (("user_id", user), ("item_id", item)):
             found = frame.loc[number, column]
-            assert ("" if pd.isna(found) else str(found)) == expected
+            assert (None if pd.isna(found) else str(found)) == id_text(expected)
         if number in texts:
             assert texts[number] == rating
-        elif rating.strip():
-            assert float(rating) == frame.loc[number, "rating"]
+        elif not is_missing(rating.strip()):
+            assert float(rating.replace(",", ".")) == frame.loc[number, "rating"]

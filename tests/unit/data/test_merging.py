@@ -5,6 +5,7 @@ from hypothesis import strategies as st
 
 from mfcore.data.merging import merge, merge_items
 from mfcore.data.ratings import Ratings, Scale
+from mfcore.data.times import UNKNOWN
 
 STARS = Scale(1, 5, 1)
 
@@ -41,11 +42,14 @@ def test_nothing_new_gives_the_same_bits():
     assert merged.ratings.user_ids.tolist() == OLD.user_ids.tolist()
 
 
-def test_without_times_the_new_rating_counts():
-    new = Ratings.from_frame(pd.DataFrame({"user_id": [1, 1], "item_id": [10, 11], "rating": [1.0, 4.0]}), STARS)
+def test_without_times_the_new_rating_counts_and_known_times_stay():
+    new = Ratings.from_frame(
+        pd.DataFrame({"user_id": [1, 1, 5], "item_id": [10, 11, 10], "rating": [1.0, 4, 2]}), STARS
+    )
     merged = merge(OLD, new)
-    assert (merged.n_new, merged.n_changed, merged.n_known) == (0, 1, 1)
-    assert merged.ratings.times is None
+    assert (merged.n_new, merged.n_changed, merged.n_known) == (1, 1, 1)
+    assert merged.ratings.times.tolist() == [100, 200, UNKNOWN, UNKNOWN]
+    assert merge(merged.ratings, new).is_unchanged
 
 
 def test_ids_of_another_type_are_the_same_ids():
@@ -54,10 +58,14 @@ def test_ids_of_another_type_are_the_same_ids():
     assert merged.ratings.user_ids.tolist() == ["1", "2", "x"]
 
 
-def test_a_wider_scale_widens_the_scale():
-    merged = merge(OLD, ratings_of([(9, 9, 0.5, 1)], Scale(0.5, 4, 0.5)))
-    assert merged.ratings.scale == Scale(0.5, 5, 0.5)
-    assert merge(OLD, ratings_of([(9, 9, 0.5, 1)], Scale(0, 5))).ratings.scale == Scale(0, 5, None)
+def test_the_scale_is_that_of_the_new_ratings_which_were_checked_against_it():
+    assert merge(OLD, ratings_of([(9, 9, 0.5, 1)], Scale(0, 5, 0.5))).ratings.scale == Scale(0, 5, 0.5)
+
+
+def test_a_rating_that_goes_back_to_an_earlier_value_is_a_change():
+    frames = [pd.DataFrame({"user_id": [1], "item_id": [1], "rating": [value]}) for value in (3.0, 5.0, 3.0)]
+    first, second, third = (Ratings.from_frame(frame, STARS) for frame in frames)
+    assert merge(merge(first, second).ratings, third).ratings.values.tolist() == [3.0]
 
 
 def test_items_of_both_are_known_and_the_new_title_counts():

@@ -36,7 +36,8 @@ def parts_of(ratings: Ratings, config: SplitConfig) -> Split | None:
 )
 @settings(max_examples=150)
 def test_parts_are_disjoint_complete_sorted_and_deterministic(ratings, method, k, seed):
-    config = SplitConfig(method=method, leave_k=k, n_folds=k + 1, fold=k, seed=seed)
+    own = {"k-fold": {"n_folds": k + 1, "fold": k}, "leave-k-out": {"leave_k": k}}.get(method, {})
+    config = SplitConfig(method=method, seed=seed, **own)
     parts = parts_of(ratings, config)
     if parts is None:
         return
@@ -162,3 +163,16 @@ def test_saved_and_loaded_parts_are_the_same(tmp_path):
     assert loaded.dropped == parts.dropped
     for part in ("train", "validation", "test"):
         assert np.array_equal(getattr(loaded, part), getattr(parts, part))
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"test_from": "2020-02-01", "validation_from": "2020-01-01"},
+        {"method": "time", "leave_k": 3},
+        {"method": "leave-k-out", "fold": 1},
+    ],
+)
+def test_a_setting_that_the_method_does_not_look_at_is_refused(settings):
+    with pytest.raises(ValueError, match=r"does nothing in a [a-z-]+ split: it needs method ="):
+        SplitConfig(**settings)
