@@ -9,7 +9,7 @@ from pydantic import Field
 
 from mfcore.data.ratings import Ratings
 from mfcore.errors import UsageError
-from mfcore.models.base import Range, Recommender, Training
+from mfcore.models.base import Recommender, Training
 from mfcore.models.factors import Factors
 from mfcore.models.item_weights import ItemWeights, Learned
 from mfcore.models.popularity import Popularity
@@ -115,9 +115,9 @@ def item_regression(users: sp.csc_array, reg: float) -> NDArray[np.float64]:
     diagonal = np.arange(n), np.arange(n)
     weights[diagonal] += reg
     # The inverse by its Cholesky factor, in place; LAPACK fills the lower half alone.
-    weights = dpotri(dpotrf(weights, lower=1, overwrite_a=1)[0], lower=1, overwrite_c=1)[0]
+    inverse: NDArray[np.float64] = dpotri(dpotrf(weights, lower=1, overwrite_a=1)[0], lower=1, overwrite_c=1)[0]
     for row in range(n):
-        weights[row, row + 1 :] = weights[row + 1 :, row]
-    weights /= -weights.diagonal()
-    weights[diagonal] = 0
-    return weights
+        inverse[row, row + 1 :] = inverse[row + 1 :, row]
+    inverse /= -inverse.diagonal()
+    inverse[diagonal] = 0
+    return inverse

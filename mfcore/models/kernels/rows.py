@@ -224,7 +224,7 @@ def _gather(
             rating[c] = y[c]
         error = np.float32(values[first + p] - offset - biases[column])
         pairs[2 * p], pairs[2 * p + 1] = error, 1
-        total += error
+        total += float(error)
     return total
 
 
@@ -246,8 +246,8 @@ def _linearize(
         for c in range(size):
             y[c] *= slope
         pairs[2 * p], pairs[2 * p + 1] = error, slope
-        total += slope * error
-        pivot += slope * slope
+        total += float(slope * error)
+        pivot += float(slope * slope)
     return total, pivot
 
 
@@ -265,7 +265,7 @@ def _add_variances(
 @njit(cache=True)
 def _pivots_are_sound(system: Floats, width: int, diagonal: Floats) -> bool:
     """Whether each pivot of a factored system is more than rounding left of its `diagonal` element."""
-    for r in range(len(diagonal)):
+    for r in range(len(diagonal)):  # noqa: SIM110 (compiled)
         if not system[r * width + r] ** 2 * diagonal[r] * np.float32(_LOST) < 1:
             return False
     return True
@@ -386,8 +386,8 @@ def solve_rows(
                 continue
             weight = np.float32(np.float64(end - begin) ** exponent)
             _set_prior(system, width, sums, precision, drawn, weight)
-            total = np.float64(weight * drawn[size])
-            pivot = np.float64(weight * precision[size, size])
+            total = float(weight * drawn[size])
+            pivot = float(weight * precision[size, size])
             for first in range(begin, end, _PANEL):
                 n = min(_PANEL, end - first)
                 errors = _gather(panel, pairs, first, n, columns, values, other_factors, other_bias, offset, total)
