@@ -33,13 +33,17 @@ class BPMF(Recommender):
     evenly to at most `n_draws`; prediction is their mean, which is again one dot product: the
     draws' factors side by side over their number. `Factors.deviation` says how far they are apart.
 
+    With `missing_weight` above 0, pairs without a rating count as weak ratings, as in `ALS`, in the rows'
+    and in the noise's conditional. Biases are left out then and μ is 0.
+
     Source: Salakhutdinov, Mnih, "Bayesian probabilistic matrix factorization using Markov chain
     Monte Carlo", ICML 2008; biases and the prior on α are additions to it.
 
     Attributes:
         n_factors: k, length of a draw's factor row.
         burn_in: sweeps before draws are kept.
-        n_draws: draws kept at most; the factors have n_draws · (k + 2) columns.
+        n_draws: draws kept at most; the factors have n_draws · (k + 2) columns, n_draws · k without biases.
+        missing_weight, missing_rating, popularity_weight: as in `ALS`.
 
     >>> import pandas as pd
     >>> from mfcore.data.ratings import Ratings, Scale
@@ -148,7 +152,7 @@ class _Chain(Alternation):
         """The mean over the draws kept so far; before there are any, the latest draw."""
         if not self.draws:
             return super().factors()
-        return weighted_sum(self.draws, np.full(len(self.draws), 1 / len(self.draws)), with_biases=True)
+        return weighted_sum(self.draws, np.full(len(self.draws), 1 / len(self.draws)), are_draws=True)
 
 
 _BETA = 2.0

@@ -47,6 +47,10 @@ class PMF(Recommender):
     nothing, so that k need not be tuned; with one variance for all of them they only shrink
     together, which with many more dimensions than the data bears ends at biases alone.
 
+    With `missing_weight` above 0, pairs without a rating count as weak ratings, as in `ALS`: they
+    join the noise and the variances of rows as that share of a rating. Biases are left out then and priors lie about
+    zero, so that a row of zeros is somebody of whom nothing is known.
+
     With the link "logistic" scores pass through 1 / (1 + exp(−s)) onto the rating scale, in
     training as in prediction; σ is then the ratings' spread as a share of the scale, and a row
     takes one Gauss–Newton step an epoch towards its mode.
@@ -60,6 +64,7 @@ class PMF(Recommender):
         reg_item: λ_i; reg_user_bias: λ_bu; reg_item_bias: λ_bi.
         priors: "fixed", or which variances are re-estimated.
         link: "identity" or "logistic".
+        missing_weight, missing_rating, popularity_weight: as in `ALS`; without the link "logistic".
 
     >>> import pandas as pd
     >>> from mfcore.data.ratings import Ratings, Scale

@@ -196,22 +196,24 @@ def _set_prior(system: Floats, width: int, sums: Floats, precision: Floats, draw
 
 
 @njit(cache=True)
-def _set_missing(system: Floats, width: int, pull: Pull, weight: np.float32) -> None:
-    """Turn Σ y yᵀ of the rated into (1 − w) Σ y yᵀ + w YᵀY + f·P, where the row began with f·P."""
-    keep = np.float32(1 - pull.missing_weight)
-    back = weight * np.float32(pull.missing_weight)
-    for r in range(len(pull.gram)):
-        line, gram, prior = system[r * width : r * width + len(pull.gram)], pull.gram[r], pull.precision[r]
-        for c in range(r, len(pull.gram)):
-            line[c] = keep * line[c] + gram[c] + back * prior[c]
+def _add_missing(system: Floats, width: int, gram: Floats, per_keep: np.float32) -> None:
+    """Add w YᵀY / (1 − w)."""
+    size = gram.shape[1]
+    for r in range(size):
+        line, other = system[r * width : r * width + size], gram[r]
+        for c in range(size):
+            line[c] += per_keep * other[c]
 
 
 @njit(cache=True)
 def _gather(
     panel: Floats, pairs: Floats, first: int, n: int, columns: NDArray[np.int32], values: Floats,
-    factors: Floats, biases: Floats, offset: float, total: float,
+    factors: Floats, biases: Floats, offset: float, scale: np.float32, total: float,
 ) -> float:  # fmt: skip
-    """Copy the other side's rows of n ratings into `panel`, and their errors into `pairs`; total plus the errors."""
+    """Copy the other side's rows of n ratings into `panel`, and their errors into `pairs`; total plus the errors.
+
+    Errors are multiplied by `scale`.
+    """
     size = factors.shape[1]
     for p in range(n):
         column = columns[first + p]
@@ -222,7 +224,7 @@ def _gather(
         rating = panel[p * size : (p + 1) * size]
         for c in range(size):  # a loop: numba copies slices one float at a time
             rating[c] = y[c]
-        error = np.float32(values[first + p] - offset - biases[column])
+        error = np.float32(values[first + p] - offset - biases[column]) * scale
         pairs[2 * p], pairs[2 * p + 1] = error, 1
         total += float(error)
     return total
@@ -365,11 +367,15 @@ def solve_rows(
     starts, columns, values, bounds = side
     other_factors, other_bias, other_variance = other
     own_factors, own_bias, own_variance = own
-    precision, center, exponent, missing_weight, _ = pull
+    precision, center, exponent, missing_weight, gram = pull
     offset, logistic = scoring
     size = own_factors.shape[1]
     width = size + LANES
     drawn = _drawn(precision, center)
+    # Systems are divided by 1 − w, so that what the rated add needs no factor.
+    keep = max(1 - missing_weight, 1e-6)
+    per_keep = np.float32(1 / keep)
+    noise /= math.sqrt(keep)
     can_be_mended = method == MODE and not logistic and len(own_variance) == 0
     for chunk in prange(len(bounds) - 1):
         system = _aligned(size * width)
@@ -384,13 +390,17 @@ def solve_rows(
                 x[:] = center[:size]
                 own_bias[row] = center[size]
                 continue
-            weight = np.float32(np.float64(end - begin) ** exponent)
+            weight = np.float32(np.float64(end - begin) ** exponent / keep)
             _set_prior(system, width, sums, precision, drawn, weight)
+            if missing_weight > 0:
+                _add_missing(system, width, gram, per_keep)
             total = float(weight * drawn[size])
             pivot = float(weight * precision[size, size])
             for first in range(begin, end, _PANEL):
                 n = min(_PANEL, end - first)
-                errors = _gather(panel, pairs, first, n, columns, values, other_factors, other_bias, offset, total)
+                errors = _gather(
+                    panel, pairs, first, n, columns, values, other_factors, other_bias, offset, per_keep, total
+                )
                 if logistic:
                     total, pivot = _linearize(
                         panel, pairs, n, first, columns, values, other_bias, offset, x, own_bias[row], total, pivot
@@ -402,8 +412,6 @@ def solve_rows(
                 _add_gram(system, width, panel, n, size)
                 for c in range(0, size, LANES):
                     _add_sums(sums, c, size, pairs, 0, 2, panel, c, size, n)
-            if missing_weight > 0:
-                _set_missing(system, width, pull, weight)
             for r in range(size):
                 system[r * width + size] = sums[r]
                 system[r * width + size + 1] = sums[size + r]
