@@ -176,7 +176,8 @@ def ranking_weights(
         counts = counts + np.eye(n)[chosen]
         if found[chosen] > best:
             best, best_counts = found[chosen], counts
-    return best_counts / best_counts.sum()
+    weights: NDArray[np.float64] = best_counts / best_counts.sum()
+    return weights
 
 
 def combined_for_lists(members: Sequence[Factors], weights: NDArray[np.float64], ratings: Ratings) -> Factors:

@@ -139,4 +139,5 @@ def _directions(factors: Factors) -> tuple[NDArray[np.float32], NDArray[np.bool_
         directions.append((np.sqrt(share) * rows / np.where(lengths > 0, lengths, 1)).astype(np.float32))
         first += columns
     unit = np.ascontiguousarray(np.concatenate(directions, axis=1))
-    return unit, unit.any(axis=1)
+    has_factors: NDArray[np.bool_] = np.asarray(unit.any(axis=1))
+    return unit, has_factors
