@@ -409,6 +409,6 @@ def _finer_than_seconds(timestamp: int, now: int) -> str:
 
 
 def _plain(frame: pd.DataFrame) -> pd.DataFrame:
-    """Integers that may be missing as plain ones, now that none is."""
-    masked = [name for name in frame if isinstance(frame[name].dtype, pd.Int64Dtype)]
+    """Integers that may be missing as plain ones, where none is now."""
+    masked = [name for name in frame if isinstance(frame[name].dtype, pd.Int64Dtype) and not frame[name].hasnans]
     return frame.astype(dict.fromkeys(masked, np.int64)) if masked else frame

@@ -15,9 +15,10 @@ from mfcore.data.archives import expand, is_zip, unpack
 from mfcore.data.catalog import Database, Dataset, Local, Source, Synthetic, Web, Wheel
 from mfcore.data.database import content_of, extract
 from mfcore.data.downloads import download, published_md5, verify
+from mfcore.data.own import may_be_table
 from mfcore.data.readers import recognize
 from mfcore.data.synthetic import synthesize
-from mfcore.errors import SourceUnavailable
+from mfcore.errors import DataInvalid, SourceUnavailable
 from mfcore.storage.files import locked, sha256_of
 
 __all__ = ["fetch", "identity"]
@@ -226,6 +227,7 @@ def _files(path: Path) -> list[Path]:
 
     Raises:
         SourceUnavailable: it is a pipe or a device, or more than a data set should be.
+        DataInvalid: it is empty. What the system shows as a file, but makes up as it is read, is so too.
     """
     mode = path.stat().st_mode
     if stat.S_ISREG(mode):
@@ -235,6 +237,8 @@ def _files(path: Path) -> list[Path]:
     else:
         raise SourceUnavailable(f"{path} is no regular file: give a file, or a folder of files")
     size = sum(file.stat().st_size for file in files)
+    if size == 0:
+        raise DataInvalid(f"{path} is empty: there should be a line of column names, then a line for each rating.")
     if size > _MAX_BYTES:
         raise SourceUnavailable(f"{path} holds {size:,} bytes, more than a data set should have")
     return files
@@ -249,7 +253,14 @@ def _inside(folder: Path, depth: int = 0) -> list[Path]:
     wanted = sorted(entry for entry in entries if _is_wanted(entry.name))
     if len(wanted) == 1 and wanted[0].is_dir() and depth < 3:  # as archives unpack
         return _inside(wanted[0], depth + 1)
-    return [entry for entry in wanted if entry.is_file()]
+    files = [entry for entry in wanted if entry.is_file() and entry.stat().st_size]
+    return [file for file in files if _may_matter(file.name)] or files
+
+
+def _may_matter(name: str) -> bool:
+    """Whether a file among others may be one of a data set, by its name."""
+    plain = re.sub(r"\.(gz|bz2|xz|zstd?)$", "", name.lower())
+    return may_be_table(plain) or plain.endswith((".zip", ".xls", ".item", ".inter", ".user", ".html"))
 
 
 def _is_wanted(name: str) -> bool:
