@@ -65,8 +65,10 @@ class Recommender(BaseModel, ABC):
     Attributes:
         algorithm: the short name, as in a recipe.
         space: what tuning searches for the objective rating; hyper-parameters that are not in it keep their value.
-        ranking_space: the same for the objective ranking; empty where the algorithm is not tuned for lists.
+        ranking_space: the same for the objective ranking; empty where it is no other.
         ranking_defaults: hyper-parameters that differ from the class's own where lists are what counts.
+        max_epochs: epochs of a trial at most, where tuning's usual number is not enough.
+        patience: epochs without a better figure that end a trial, likewise.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -75,6 +77,8 @@ class Recommender(BaseModel, ABC):
     space: ClassVar[dict[str, Range]] = {}
     ranking_space: ClassVar[dict[str, Range]] = {}
     ranking_defaults: ClassVar[dict[str, Any]] = {}
+    max_epochs: ClassVar[int | None] = None
+    patience: ClassVar[int | None] = None
 
     n_epochs: int = Field(20, ge=0)
     seed: int = Field(0, ge=0)
