@@ -4,8 +4,6 @@ import math
 from collections.abc import Sequence
 from enum import StrEnum
 
-from mfcore.config import ObjectiveName
-
 __all__ = ["Objective"]
 
 
@@ -56,12 +54,12 @@ class Objective(StrEnum):
         return min(range(len(values)), key=lambda place: self.loss(values[place]))
 
 
-_PURPOSES: dict[ObjectiveName, str] = {
-    "rating": (
+_PURPOSES = {
+    Objective.RATING: (
         "The rating head says what somebody would give to an item, and is chosen by RMSE, the typical error of that. "
         "Its own lists are poor: it learns from what people chose to rate, and never sees what they passed by."
     ),
-    "ranking": (
+    Objective.RANKING: (
         "The ranking head puts what somebody likes on top of their list and finds similar items; it is chosen by "
         "NDCG@k, which counts the liked items there, the higher up the more. "
         "Its scores order items and are no ratings."

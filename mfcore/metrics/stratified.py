@@ -85,4 +85,5 @@ class Stratified:
         place = np.arange(len(owners)) - np.searchsorted(owners, owners)
         within = np.where(place < k, weights / np.log2(place + 2), 0.0)
         size = int(max(users.max(initial=0), owners.max(initial=0))) + 1
-        return np.bincount(owners, weights, size)[users], np.bincount(owners, within, size)[users]
+        total = np.bincount(owners, weights, size).astype(np.float64)
+        return total[users], np.bincount(owners, within, size).astype(np.float64)[users]

@@ -4,7 +4,7 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from itertools import product
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import ValidationError
 
@@ -14,7 +14,9 @@ from mfcore.metrics.objective import Objective
 from mfcore.models import MODELS, Range, Recommender
 from mfcore.tuning.trials import Params
 
-__all__ = ["Choice", "Space", "n_planned", "search_space", "search_spaces"]
+__all__ = ["Choice", "Direction", "Space", "n_planned", "search_space", "search_spaces"]
+
+Direction = Literal["minimize", "maximize"]
 
 _DEFAULT_TRIALS, _DEFAULT_EPOCHS, _DEFAULT_PATIENCE = 20, 40, 3
 
@@ -53,7 +55,7 @@ class Space:
         return f"{self.objective}-{self.algorithm}"
 
     @property
-    def direction(self) -> str:
+    def direction(self) -> Direction:
         """Where Optuna is to go."""
         return "maximize" if self.objective.higher_is_better else "minimize"
 

@@ -16,6 +16,7 @@ from typing import IO, TYPE_CHECKING
 from mfcore.errors import SourceUnavailable, UsageError
 from mfcore.storage.files import locked
 from mfcore.storage.urls import place_of, with_secrets, without_secrets
+from mfcore.tuning.space import Direction
 from mfcore.tuning.trials import Params, Trial
 
 if TYPE_CHECKING:
@@ -43,7 +44,7 @@ class TrialStorage:
         self,
         storage: "BaseStorage",
         name: str,
-        direction: str,
+        direction: Direction,
         champion: Params | None,
         claiming: Callable[[], AbstractContextManager[object]],
         lock: IO[str] | None = None,
@@ -163,7 +164,7 @@ class TrialStorage:
 
 @contextmanager
 def open_trial_storage(
-    journal: Path, url: str | None, direction: str, champion: Params | None
+    journal: Path, url: str | None, direction: Direction, champion: Params | None
 ) -> Iterator[TrialStorage]:
     """The study of the name of `journal`: in that file, or in the database at `url`.
 

@@ -1,5 +1,6 @@
 """What a search leaves behind: `Trial`, one set of hyper-parameters tried, and `Tuned`, what a study found."""
 
+from collections.abc import Sequence
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
@@ -93,6 +94,6 @@ class Tuned(BaseModel):
         return f"validation_{self.metric}"
 
 
-def best_of(trials: list[Trial]) -> Trial:
+def best_of(trials: Sequence[Trial]) -> Trial:
     """The trial with the best value, the first of equals."""
     return min(trials, key=lambda one: (one.objective.loss(one.value), one.number))
