@@ -339,12 +339,15 @@ def bench(
     accuracy: Annotated[
         bool, typer.Option("--accuracy", help="RMSE over 5 folds of MovieLens 100K, not speed")
     ] = False,
+    lists: Annotated[
+        bool, typer.Option("--lists", help="Ranking of lists on MovieLens 100K and synthetic ratings, not speed")
+    ] = False,
     shapes: Annotated[str, typer.Option(help="Synthetic ratings of these shapes")] = "ml-100k,ml-1m",
     contests: Annotated[str, typer.Option(help="What is measured against peers")] = "als,sgd,bpmf",
     output: Annotated[Path | None, typer.Option(help="Write the JSON here, and the table beside it")] = None,
     as_json: JsonOption = False,
 ) -> None:
-    r"""Speed beside the libraries that are installed (pip install mfcore\[bench]), or accuracy."""
+    r"""Speed beside the libraries that are installed (pip install mfcore\[bench]), or accuracy, or ranking of lists."""
     from mfcore import bench as benchmark
 
     wanted = _known("shape", shapes, benchmark.SHAPES)
@@ -353,13 +356,17 @@ def bench(
     def tell(line: str) -> None:
         print(line, file=sys.stderr)
 
-    if accuracy:
+    if accuracy or lists:
         from mfcore.data.ratings import Ratings
         from mfcore.settings import Settings
         from mfcore.storage.artifacts import ArtifactStore
 
-        store = ArtifactStore(Settings.read().home)
-        result = benchmark.accuracy(Ratings.load(store.newest("ratings", "ml-100k").path), tell=tell)
+        ratings = Ratings.load(ArtifactStore(Settings.read().home).newest("ratings", "ml-100k").path)
+        if accuracy:
+            result = benchmark.accuracy(ratings, tell=tell)
+        else:
+            synthetic = benchmark.synthetic_ratings("ml-1m")
+            result = benchmark.lists({"ml-100k": ratings, "synthetic ml-1m": synthetic}, tell=tell)
     else:
         result = benchmark.speed(wanted, against, tell=tell)
     if output is not None:

@@ -1,7 +1,8 @@
 """`mfcore bench`: the trainers beside the libraries people would otherwise pick, in one run."""
 
 from mfcore.bench.accuracy import RECIPES, accuracy
+from mfcore.bench.lists import lists
 from mfcore.bench.report import save, table
-from mfcore.bench.speed import CONTESTS, SHAPES, speed
+from mfcore.bench.speed import CONTESTS, SHAPES, speed, synthetic_ratings
 
-__all__ = ["CONTESTS", "RECIPES", "SHAPES", "accuracy", "save", "speed", "table"]
+__all__ = ["CONTESTS", "RECIPES", "SHAPES", "accuracy", "lists", "save", "speed", "synthetic_ratings", "table"]

@@ -20,8 +20,8 @@ RECIPES = {
             "n_factors": 119,
             "n_epochs": 5,
             "reg_exponent": 0.491,
-            "reg_user": 0.442,
-            "reg_item": 2.35,
+            "reg_user": 0.393,
+            "reg_item": 2.09,
             "reg_user_bias": 0.423,
             "reg_item_bias": 0.648,
         },
@@ -56,7 +56,8 @@ Those of ALS and SGD are the best of 60 trials on five folds within the first fo
     mfcore tune --set split.method=k-fold --set tuning.validation=k-fold --set tuning.pruner=none
         --set tuning.n_trials=60 --set tuning.max_epochs=60 --set tuning.algorithms=sgd
 
-(ALS: 20 epochs at most and a patience of 4.) Where nothing is given the defaults are meant.
+(ALS: 20 epochs at most and a patience of 4; λ of factors divided by the ratings' standard deviation since, which its
+unit is now.) Where nothing is given the defaults are meant.
 """
 
 _PEERS = {"cmfrec": (40, 10), "lenskit": (50, 10), "surprise": (100, 20), "cornac": (10, 20)}

@@ -11,10 +11,18 @@ __all__ = ["save", "table"]
 
 
 def table(result: Mapping[str, Any]) -> str:
-    """A Markdown table of what `speed` or `accuracy` returned."""
+    """A Markdown table of what `speed`, `accuracy` or `lists` returned."""
     if "rmse" in result:
         rows = [f"| {name} | {value:.4f} |" for name, value in result["rmse"].items()]
         return "\n".join(["| model | RMSE |", "|---|---|", *rows]) + "\n"
+    if "lists" in result:
+        rows = [
+            f"| {one['data']} | {one['entrant']} | {one['ndcg_at_10']:.3f} | {one['recall_at_10']:.3f} "
+            f"| {one['coverage_at_10']:.0%} |"
+            for one in result["lists"]
+        ]
+        head = "| data | lists by | NDCG@10 | recall@10 | coverage@10 |"
+        return "\n".join([head, "|---|---|---|---|---|", *rows]) + "\n"
     columns = "data", "contest", "k", "library", "s a sweep", "× first", "million ratings/s", "useful GFLOP/s"
     head = f"| {' | '.join(columns)} | bytes per rating |"
     rows = [

@@ -9,6 +9,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from mfcore.errors import DataInvalid
+
 __all__ = ["Ids", "Ratings", "Scale", "find_codes", "load_ids", "save_ids"]
 
 Ids = NDArray[Any]
@@ -53,6 +55,9 @@ class Ratings:
         item_ids: (n_items,); sorted, unique.
         scale: what values are possible.
 
+    Raises:
+        DataInvalid: a code without an id, as a missing id has, or a rating that is not a finite number.
+
     >>> frame = pd.DataFrame({"user_id": ["b", "a"], "item_id": [7, 9], "rating": [4.0, 2.0]})
     >>> ratings = Ratings.from_frame(frame, Scale(1, 5, 1))
     >>> ratings.users.tolist(), ratings.user_ids.tolist(), ratings.times is None
@@ -66,6 +71,22 @@ class Ratings:
     user_ids: Ids
     item_ids: Ids
     scale: Scale
+
+    def __post_init__(self) -> None:
+        for what, codes, ids in (("user", self.users, self.user_ids), ("item", self.items, self.item_ids)):
+            if len(codes) and not (0 <= codes.min() and codes.max() < len(ids)):
+                missing = np.flatnonzero((codes < 0) | (codes >= len(ids)))
+                raise DataInvalid(
+                    f"{len(missing)} of {len(codes)} ratings have no {what} id, the first is row {missing[0]} "
+                    "counted from 0: leave them out."
+                )
+        # A sum of finite float32 in float64 is finite.
+        if not np.isfinite(np.sum(self.values, dtype=np.float64)):
+            missing = np.flatnonzero(~np.isfinite(self.values))
+            raise DataInvalid(
+                f"{len(missing)} of {len(self)} ratings are missing or no finite numbers, the first is row {missing[0]} "
+                "counted from 0: leave them out."
+            )
 
     def __len__(self) -> int:
         return len(self.values)

@@ -5,6 +5,7 @@ from mfcore.models.base import MODELS, Range, Recommender, Training
 from mfcore.models.baselines import BiasOnly, GlobalMean, MostPopular
 from mfcore.models.blend import Blend
 from mfcore.models.bpmf import BPMF
+from mfcore.models.ease import EASE
 from mfcore.models.factors import Factors
 from mfcore.models.knn import ItemKNN
 from mfcore.models.pmf import PMF
@@ -14,6 +15,7 @@ from mfcore.models.sgd import SGD
 __all__ = [
     "ALS",
     "BPMF",
+    "EASE",
     "MODELS",
     "PMF",
     "SGD",

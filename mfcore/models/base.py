@@ -4,13 +4,13 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
-from mfcore.data.ratings import Ratings
+from mfcore.data.ratings import Ratings, Scale
 from mfcore.errors import TrainingDiverged
 from mfcore.models.factors import Factors
 
@@ -22,11 +22,29 @@ MODELS: "dict[str, type[Recommender]]" = {}
 
 @dataclass(frozen=True)
 class Range:
-    """Where tuning searches a hyper-parameter: from `low` to `high`, evenly in the logarithm if `log`."""
+    """Where tuning searches a hyper-parameter: from `low` to `high`, evenly in the logarithm if `log`.
+
+    What the ends mean is said by `unit`, so that one range suits every scale: "rating", a place on
+    it, 0 its lowest rating and 1 its highest; "width", a share of its width; else a plain number.
+
+    >>> Range(-0.5, 0.25, unit="rating").on(Scale(1, 5))
+    Range(low=-1.0, high=2.0, log=False, unit='number')
+    """
 
     low: float
     high: float
     log: bool = False
+    unit: Literal["number", "rating", "width"] = "number"
+
+    def on(self, scale: Scale) -> "Range":
+        """The range in the ratings' own unit."""
+        return Range(self.value(self.low, scale), self.value(self.high, scale), self.log)
+
+    def value(self, value: float, scale: Scale) -> float:
+        """A value given in `unit`, in the ratings' own unit."""
+        if self.unit == "number":
+            return value
+        return value * scale.width + (scale.minimum if self.unit == "rating" else 0.0)
 
 
 class Training(ABC):
@@ -65,10 +83,11 @@ class Recommender(BaseModel, ABC):
     Attributes:
         algorithm: the short name, as in a recipe.
         space: what tuning searches for the objective rating; hyper-parameters that are not in it keep their value.
-        ranking_space: the same for the objective ranking; empty where it is no other.
-        ranking_defaults: hyper-parameters that differ from the class's own where lists are what counts.
-        max_epochs: epochs of a trial at most, where tuning's usual number is not enough.
-        patience: epochs without a better figure that end a trial, likewise.
+        ranking_space: the same for the objective ranking; empty where the algorithm is not tuned for lists.
+        ranking_defaults: hyper-parameters that differ from the class's own where lists are what counts; those that
+            are searched in the unit of their range (`for_ranking` puts both on a scale).
+        max_epochs: epochs that tuning should allow at least; None: as many as it allows any algorithm.
+        patience: epochs without a better result that it should wait at least; None: as it does for any.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -89,6 +108,16 @@ class Recommender(BaseModel, ABC):
         super().__pydantic_init_subclass__(**options)
         if "algorithm" in cls.__dict__:
             MODELS[cls.algorithm] = cls
+
+    @classmethod
+    def for_ranking(cls, scale: Scale) -> tuple[dict[str, Range], dict[str, Any]]:
+        """`ranking_space` and `ranking_defaults`, in the unit of ratings on `scale`."""
+        space = {name: span.on(scale) for name, span in cls.ranking_space.items()}
+        defaults = {
+            name: cls.ranking_space[name].value(value, scale) if name in space else value
+            for name, value in cls.ranking_defaults.items()
+        }
+        return space, defaults
 
     @abstractmethod
     def begin(self, ratings: Ratings, start: Factors | None = None) -> Training:
@@ -145,9 +174,11 @@ class Recommender(BaseModel, ABC):
 
         `ratings` may hold more than the factors were trained on, users and items they never saw
         included. On the same ratings ALS continues exactly where it stopped: five epochs and
-        five more give the bits that ten give.
+        five more give the bits that ten give. With 0 epochs the factors are returned as they are.
         """
         epochs = self.n_epochs if n_epochs is None else n_epochs
+        if epochs == 0:
+            return factors
         return self.model_copy(update={"n_epochs": epochs}).fit(ratings, start=factors)
 
 

@@ -12,8 +12,9 @@ from mfcore.models.base import Range, Recommender, Training
 from mfcore.models.factors import Factors
 from mfcore.models.kernels.layout import Block, Side
 from mfcore.models.mixing import weighted_sum
+from mfcore.models.popularity import Popularity
 from mfcore.models.prior import Prior
-from mfcore.models.scaling import Units, standard_deviation
+from mfcore.models.scaling import Missing, Units, standard_deviation
 
 __all__ = ["BPMF"]
 
@@ -32,13 +33,17 @@ class BPMF(Recommender):
     evenly to at most `n_draws`; prediction is their mean, which is again one dot product: the
     draws' factors side by side over their number. `Factors.deviation` says how far they are apart.
 
+    With `missing_weight` above 0, pairs without a rating count as weak ratings, as in `ALS`, in the rows'
+    and in the noise's conditional. Biases are left out then and μ is 0.
+
     Source: Salakhutdinov, Mnih, "Bayesian probabilistic matrix factorization using Markov chain
     Monte Carlo", ICML 2008; biases and the prior on α are additions to it.
 
     Attributes:
         n_factors: k, length of a draw's factor row.
         burn_in: sweeps before draws are kept.
-        n_draws: draws kept at most; the factors have n_draws · (k + 2) columns.
+        n_draws: draws kept at most; the factors have n_draws · (k + 2) columns, n_draws · k without biases.
+        missing_weight, missing_rating, popularity_weight: as in `ALS`.
 
     >>> import pandas as pd
     >>> from mfcore.data.ratings import Ratings, Scale
@@ -57,6 +62,9 @@ class BPMF(Recommender):
     n_epochs: int = Field(120, ge=0)
     burn_in: int = Field(20, ge=0)
     n_draws: int = Field(50, ge=1)
+    missing_weight: float = Field(0.0, ge=0, le=1)
+    missing_rating: float = Field(0.0, allow_inf_nan=False)
+    popularity_weight: float = Field(0.0, ge=0, allow_inf_nan=False)
 
     def begin(self, ratings: Ratings, start: Factors | None = None) -> Training:
         """Start from small random user factors.
@@ -75,25 +83,25 @@ class _Chain(Alternation):
     """A Markov chain over both sides' rows, the priors' parameters and the noise."""
 
     def __init__(self, recommender: BPMF, ratings: Ratings) -> None:
-        from threadpoolctl import ThreadpoolController
-
         from mfcore.models.kernels.rows import DRAW
 
         k = recommender.n_factors
-        prior = Prior.ridge(k, 1.0, 1.0)
+        missing = Missing(recommender.missing_weight, recommender.missing_rating)
+        prior = Prior.ridge(k, 1.0, np.inf if missing.weight else 1.0)
         super().__init__(
             recommender,
             ratings,
             None,
-            units=Units.of(ratings, standard_deviation(ratings)),
+            units=Units.of(ratings, standard_deviation(ratings), missing),
             n_factors=k,
             user_prior=prior,
             item_prior=prior,
+            popularity=Popularity(ratings, recommender.popularity_weight, for_lists=missing.weight > 0),
+            missing_weight=missing.weight,
             method=DRAW,
         )
         self.burn_in, self.n_draws = recommender.burn_in, recommender.n_draws
         self.every = 1
-        self.threads = ThreadpoolController()
         self.draws: list[Factors] = []
 
     def step(self) -> None:
@@ -116,6 +124,8 @@ class _Chain(Alternation):
         rated = np.diff(side.starts) > 0
         factors = block.factors[rated, : self.n_factors]
         rows = np.column_stack([factors, block.bias[rated]]).astype(np.float64)
+        if self.missing_weight:
+            return self._draw_centered_prior(rows[:, :-1])
         n, m = rows.shape
         mean = rows.mean(axis=0)
         apart = rows - mean
@@ -126,18 +136,25 @@ class _Chain(Alternation):
         center = n / beta * mean + np.linalg.solve(root.T, self.random.standard_normal(m)) / np.sqrt(beta)
         return Prior((root @ root.T * self.noise**2).astype(np.float32), center.astype(np.float32))
 
+    def _draw_centered_prior(self, rows: NDArray[np.float64]) -> Prior:
+        """Draw Λ about μ = 0, biases left out."""
+        n, m = rows.shape
+        with self.threads.limit(limits=1, user_api="blas"):
+            root = _wishart_root(self.random, np.eye(m) + rows.T @ rows, m + n)
+        prior = Prior.ridge(m, 1.0)
+        prior.precision[:m, :m] = root @ root.T * self.noise**2
+        return prior
+
     def _draw_noise(self) -> float:
         """Draw the noise's standard deviation given all errors."""
-        from mfcore.models.kernels.rows import squared_error
-
-        error = squared_error(self.by_user, self.units.offset, self.items, self.users, False)
-        return float(1 / np.sqrt(self.random.gamma(_SHAPE + len(self.ratings) / 2, 1 / (_SHAPE + error / 2))))
+        error, weight = self.squared_error()
+        return float(1 / np.sqrt(self.random.gamma(_SHAPE + weight / 2, 1 / (_SHAPE + error / 2))))
 
     def factors(self) -> Factors:
         """The mean over the draws kept so far; before there are any, the latest draw."""
         if not self.draws:
             return super().factors()
-        return weighted_sum(self.draws, np.full(len(self.draws), 1 / len(self.draws)), with_biases=True)
+        return weighted_sum(self.draws, np.full(len(self.draws), 1 / len(self.draws)), are_draws=True)
 
 
 _BETA = 2.0

@@ -31,7 +31,9 @@ class Factors:
 
     and the predicted rating is s clipped to the scale (link "identity"), or
     min + (max − min) / (1 + exp(−s)) (link "logistic"). An unknown user or item (code −1)
-    has bias and factors 0, so that what is known of the other one still counts.
+    has bias and factors 0, so that what is known of the other one still counts. Where scores are
+    made for lists, a user with no bias and no factors, of whom nothing is known, is predicted each
+    item's mean rating instead.
 
     Attributes:
         global_mean: μ.
@@ -46,6 +48,8 @@ class Factors:
         parts: how a new user's row is solved for; without any, nothing is learned of a new user.
         n_draws: S; where it is more than 1, the columns are S equal groups, each a draw from the
             posterior over S, and `deviation` tells how far the draws are apart.
+        item_means: float32, (n_items + 1,), where scores are made for lists: each item's mean rating and, last, that
+            of an unknown item; else None.
 
     Raises:
         ValueError: shapes or dtypes that don't fit together.
@@ -62,6 +66,7 @@ class Factors:
     link: Link = "identity"
     parts: tuple[Part, ...] = ()
     n_draws: int = 1
+    item_means: NDArray[np.float32] | None = None
 
     def __post_init__(self) -> None:
         n_users, n_items = len(self.user_ids), len(self.item_ids)
@@ -83,7 +88,13 @@ class Factors:
 
     def predict(self, users: NDArray[np.int32], items: NDArray[np.int32]) -> NDArray[np.float32]:
         """Predicted ratings of (user, item) pairs given by code; never NaN, always on the scale."""
-        return self.to_ratings(self.pair_scores(users, items))
+        ratings = self.to_ratings(self.pair_scores(users, items))
+        if self.item_means is not None:
+            # The last one answers for code −1.
+            nothing_known = np.append(~self.user_factors.any(axis=1) & (self.user_bias == 0), True)
+            unknown = nothing_known[users]
+            ratings[unknown] = self.scale.clip(self.item_means[items[unknown]])
+        return ratings
 
     def pair_scores(self, users: NDArray[np.int32], items: NDArray[np.int32]) -> NDArray[np.float32]:
         """Scores of (user, item) pairs given by code, before link and clipping."""
@@ -185,6 +196,8 @@ class Factors:
             "n_draws": self.n_draws,
             "parts": [part.save(folder, f"part-{number:03d}") for number, part in enumerate(self.parts)],
         }
+        if self.item_means is not None:
+            np.save(folder / "item_means.npy", self.item_means, allow_pickle=False)
         (folder / "factors.json").write_text(json.dumps(head), encoding="utf-8")
 
     @classmethod
@@ -193,7 +206,8 @@ class Factors:
         head = json.loads((folder / "factors.json").read_text(encoding="utf-8"))
         arrays = {
             name: np.load(folder / f"{name}.npy", allow_pickle=False)
-            for name in ("user_bias", "item_bias", "user_factors", "item_factors")
+            for name in ("user_bias", "item_bias", "user_factors", "item_factors", "item_means")
+            if name != "item_means" or (folder / "item_means.npy").exists()
         }
         return cls(
             global_mean=head["global_mean"],

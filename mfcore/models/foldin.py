@@ -12,6 +12,9 @@ __all__ = ["Part"]
 _STEPS = 50
 """Gauss–Newton steps at most; a handful is enough unless ratings lie on the ends of the scale."""
 
+_PASSES = 2000
+"""Passes of coordinate descent over a non-negative row at most."""
+
 
 @dataclass(frozen=True, eq=False)
 class Part:
@@ -21,7 +24,10 @@ class Part:
     each draw, a blend those of its members. With ỹ_i = [y_i; 1] and residuals
     e_i = r_i − μ − b_i, a user who rated the items I gets
 
-        [x; b] = (Σ_{i∈I} (ỹ_i ỹ_iᵀ + V_i) + |I|^γ P)⁻¹ Σ_{i∈I} (e_i ỹ_i − V_i c)
+        [x; b] = ((1 − w) Σ_{i∈I} (ỹ_i ỹ_iᵀ + V_i) + G + |I|^γ P)⁻¹ Σ_{i∈I} (e_i ỹ_i − V_i c)
+
+    where w is the weight of pairs without a rating and G = w Σ_i (y_i y_iᵀ + V_i) over all items; or, of a
+    model kept from going below zero, the x ≥ 0 and b that minimize what this is the least of.
 
     Attributes:
         columns: how many factor columns the part takes, one after another; the first
@@ -30,12 +36,15 @@ class Part:
         weight: what the part counts for; the user's columns hold x times it.
         global_mean: μ.
         item_bias: b_i, float32, (n_items,).
-        precision: P, float32, (k + 1, k + 1), bias last.
+        precision: P, float32, (k + 1, k + 1), bias last; infinity there leaves the bias out.
         exponent: γ.
         item_variance: diagonals of V_i, float32, (n_items, k); None where the model keeps none.
         center: c, float32, (k,), which was taken off the users' rows; given with `item_variance`.
         basis: q_i, float32, (n_items, k), of a model that is linear in the residuals: there b is
-            solved for alone and x = |I|^(−1/2) Σ_{i∈I} (e_i − b) q_i.
+            solved for alone and x = |I|^γ Σ_{i∈I} (e_i − b) q_i.
+        missing_weight: w.
+        gram: G, float32, (k, k); None where w is 0.
+        nonnegative: whether x is kept from going below zero.
     """
 
     columns: int
@@ -47,6 +56,9 @@ class Part:
     item_variance: NDArray[np.float32] | None = None
     center: NDArray[np.float32] | None = None
     basis: NDArray[np.float32] | None = None
+    missing_weight: float = 0.0
+    gram: NDArray[np.float32] | None = None
+    nonnegative: bool = False
 
     @property
     def n_factors(self) -> int:
@@ -67,15 +79,18 @@ class Part:
         """
         if self.basis is not None:
             return self._project(self.basis, items, values)
-        design = np.column_stack([item_factors[items, : self.n_factors], np.ones(len(items))]).astype(np.float64)
-        weight = float(len(items)) ** self.exponent
-        prior = weight * self.precision.astype(np.float64)
+        k = self.n_factors
+        m = k + 1 if np.isfinite(self.precision[k, k]) else k  # unknowns
+        design = np.column_stack([item_factors[items, :k], np.ones(len(items))])[:, :m].astype(np.float64)
+        prior = float(len(items)) ** self.exponent * self.precision[:m, :m].astype(np.float64)
+        if self.gram is not None:
+            prior[:k, :k] += self.gram
         offset = self.global_mean + self.item_bias[items].astype(np.float64)
         variance = self.item_variance[items].astype(np.float64) if self.item_variance is not None else 0.0
-        center = np.append(self.center, 0).astype(np.float64) if self.center is not None else 0.0
-        row = np.zeros(self.n_factors + 1)
+        center = np.append(self.center, 0)[:m].astype(np.float64) if self.center is not None else 0.0
+        row = np.zeros(m)
         if len(items) == 0:
-            return row
+            return np.zeros(k + 1)
         for _ in range(_STEPS if logistic else 1):
             slope = np.ones(len(items))
             target = values - offset
@@ -85,33 +100,34 @@ class Part:
                 slope = np.maximum(fit * (1 - fit), 1e-3)
                 target = inner + (values - fit) / slope
             scaled = design * slope[:, None]
-            system = scaled.T @ scaled + prior
-            uncertain = np.zeros(self.n_factors + 1)
-            uncertain[:-1] = np.sum(np.square(slope)[:, None] * variance, axis=0)
-            system += np.diag(uncertain)
-            before, row = row, np.linalg.solve(system, scaled.T @ (slope * target) - uncertain * center)
-            if np.abs(row - before).max() < 1e-9:
+            uncertain = np.zeros(m)
+            uncertain[:k] = np.sum(np.square(slope)[:, None] * variance, axis=0)
+            system = (1 - self.missing_weight) * (scaled.T @ scaled + np.diag(uncertain)) + prior
+            right = scaled.T @ (slope * target) - uncertain * center
+            before, row = row, _descended(system, right, k) if self.nonnegative else np.linalg.solve(system, right)
+            if np.abs(row - before).max(initial=0) < 1e-9:
                 break
-        return row
+        return np.append(row, np.zeros(k + 1 - m))
 
     def _project(
         self, basis: NDArray[np.float32], items: NDArray[np.int32], values: NDArray[np.float64]
     ) -> NDArray[np.float64]:
         errors = values - self.global_mean - self.item_bias[items]
         bias = errors.sum() / (len(items) + float(self.precision[-1, -1]))
-        x = (errors - bias) @ basis[items].astype(np.float64) / np.sqrt(max(1, len(items)))
+        x = (errors - bias) @ basis[items].astype(np.float64) * max(1.0, len(items)) ** self.exponent
         return np.append(x, bias)
 
     def save(self, folder: Path, name: str) -> dict[str, Any]:
         """Write the arrays to `folder` as `name`-….npy; what is left, as JSON has it."""
         arrays = {"item_bias": self.item_bias, "precision": self.precision}
-        for field in ("item_variance", "center", "basis"):
+        for field in ("item_variance", "center", "basis", "gram"):
             if getattr(self, field) is not None:
                 arrays[field] = getattr(self, field)
         for field, array in arrays.items():
             np.save(folder / f"{name}-{field}.npy", array, allow_pickle=False)
         head = {"columns": self.columns, "weight": self.weight, "global_mean": self.global_mean}
-        return {**head, "exponent": self.exponent, "arrays": list(arrays)}
+        how = {"exponent": self.exponent, "missing_weight": self.missing_weight, "nonnegative": self.nonnegative}
+        return {**head, **how, "arrays": list(arrays)}
 
     @classmethod
     def load(cls, folder: Path, name: str, head: dict[str, Any]) -> "Part":
@@ -119,3 +135,19 @@ class Part:
         fields = {field: value for field, value in head.items() if field != "arrays"}
         arrays = {field: np.load(folder / f"{name}-{field}.npy", allow_pickle=False) for field in head["arrays"]}
         return cls(**fields, **arrays)
+
+
+def _descended(system: NDArray[np.float64], right: NDArray[np.float64], k: int) -> NDArray[np.float64]:
+    """The row that minimizes rowᵀ S row / 2 − row·right with its first k entries at 0 or above, by coordinates."""
+    row, slope = np.zeros(len(right)), -right
+    for _ in range(_PASSES):
+        farthest = 0.0
+        for c in range(len(row)):
+            after = row[c] - slope[c] / system[c, c]
+            move = (max(0.0, after) if c < k else after) - row[c]
+            row[c] += move
+            slope += move * system[c]
+            farthest = max(farthest, abs(move))
+        if farthest < 1e-9 * max(1e-9, np.abs(row).max()):
+            break
+    return row

@@ -11,13 +11,12 @@ from mfcore.data.ratings import Ratings
 from mfcore.models.base import Range, Recommender, Training
 from mfcore.models.baselines import BiasOnly
 from mfcore.models.factors import Factors
-from mfcore.models.foldin import Part
+from mfcore.models.item_weights import ItemWeights, Learned
+from mfcore.models.popularity import Popularity
 
 __all__ = ["ItemKNN"]
 
 _CHUNK = 512
-_ITERATIONS = 4
-_SPARE = 16
 
 
 class ItemKNN(Recommender):
@@ -38,14 +37,14 @@ class ItemKNN(Recommender):
     compressed to `n_factors` by a truncated singular value decomposition, PQᵀ, which also takes
     away noise, so that y_i = c P_i and x_u = |R(u)|^(−1/2) Σ_j z_uj Q_j. There is one epoch.
 
-    Sources: Koren, "Factorization meets the neighborhood", KDD 2008 (shrinkage, the exponent
-    −1/2); Halko, Martinsson, Tropp, "Finding structure with randomness", SIAM Review 53(2), 2011.
+    Source: Koren, "Factorization meets the neighborhood", KDD 2008 (shrinkage, the exponent −1/2).
 
     Attributes:
         n_factors: rank kept of the similarities.
         n_neighbors: similarities an item keeps.
         shrink: common raters at which a similarity counts half.
         reg_user_bias, reg_item_bias: as in `BiasOnly`.
+        popularity_weight: as in `ALS`.
 
     >>> import pandas as pd
     >>> from mfcore.data.ratings import Ratings, Scale
@@ -67,31 +66,23 @@ class ItemKNN(Recommender):
     shrink: float = Field(50.0, ge=0)
     reg_user_bias: float = Field(5.0, gt=0)
     reg_item_bias: float = Field(2.0, gt=0)
+    popularity_weight: float = Field(0.0, ge=0, allow_inf_nan=False)
 
     def begin(self, ratings: Ratings, start: Factors | None = None) -> Training:
         """Fit the biases; similarities come with the first step. `start` is of no use here."""
         return _Neighborhoods(self, ratings)
 
 
-class _Neighborhoods(Training):
+class _Neighborhoods(ItemWeights):
     def __init__(self, recommender: ItemKNN, ratings: Ratings) -> None:
-        self.recommender, self.ratings = recommender, ratings
+        self.recommender = recommender
         r = recommender
         self.biases = BiasOnly(reg_user_bias=r.reg_user_bias, reg_item_bias=r.reg_item_bias).fit(ratings)
-        self.basis = np.zeros((ratings.n_items, r.n_factors), np.float32)
-        self.weights = np.zeros((ratings.n_items, r.n_factors), np.float32)
-        self.user_factors = np.zeros((ratings.n_users, r.n_factors), np.float32)
+        popularity = Popularity(ratings, r.popularity_weight)
+        super().__init__(ratings, self.biases, r.n_factors, r.seed, popularity, -0.5, r.reg_user_bias)
 
-    def step(self) -> None:
-        """Find neighbors and compress them, once."""
-        from threadpoolctl import threadpool_limits
-
-        if self.epoch == 0 and len(self.ratings):
-            with threadpool_limits(1, "blas"):  # another number of threads would be other bits
-                self._learn()
-        self.epoch += 1
-
-    def _learn(self) -> None:
+    def learn(self) -> Learned:
+        """Find neighbors."""
         ratings, biases = self.ratings, self.biases
         residuals = ratings.values.astype(np.float64) - biases.global_mean
         residuals -= biases.user_bias[ratings.users]
@@ -100,11 +91,7 @@ class _Neighborhoods(Training):
         matrix = sp.csr_matrix((residuals, (ratings.users, ratings.items)), shape=shape)
         similar = self._similarities(matrix)
         users = sp.diags_array(np.maximum(np.diff(matrix.indptr), 1) ** -0.5) @ matrix
-        scale = _slope(users, similar, ratings, residuals)
-        left, right = _truncated(similar, self.recommender.n_factors, self.recommender.seed)
-        self.basis[:, : right.shape[1]] = right
-        self.weights[:, : left.shape[1]] = scale * left
-        self.user_factors = (users @ self.basis).astype(np.float32)
+        return Learned(users, similar, _slope(users, similar, ratings, residuals))
 
     def _similarities(self, matrix: sp.csr_matrix) -> sp.csr_array:
         """W: each item's largest shrunk cosines, scaled to the sum 1."""
@@ -132,30 +119,6 @@ class _Neighborhoods(Training):
         similar.eliminate_zeros()
         return similar
 
-    def factors(self) -> Factors:
-        """The biases, and the neighborhoods once they are known."""
-        r, biases = self.recommender, self.biases
-        part = Part(
-            columns=r.n_factors,
-            weight=1.0,
-            global_mean=biases.global_mean,
-            item_bias=biases.item_bias,
-            precision=np.diag(np.append(np.zeros(r.n_factors), r.reg_user_bias)).astype(np.float32),
-            exponent=0.0,
-            basis=self.basis,
-        )
-        return Factors(
-            global_mean=biases.global_mean,
-            user_bias=biases.user_bias,
-            item_bias=biases.item_bias,
-            user_factors=self.user_factors.copy(),
-            item_factors=self.weights.copy(),
-            user_ids=self.ratings.user_ids,
-            item_ids=self.ratings.item_ids,
-            scale=self.ratings.scale,
-            parts=(part,),
-        )
-
 
 def _slope(users: sp.csr_array, similar: sp.csr_array, ratings: Ratings, residuals: NDArray[np.float64]) -> float:
     """c: the slope of residuals on what neighbors say of them."""
@@ -169,14 +132,3 @@ def _slope(users: sp.csr_array, similar: sp.csr_array, ratings: Ratings, residua
         above += float(np.sum(said * residuals[rows]))
         below += float(np.sum(said * said))
     return above / below if below > 0 else 0.0
-
-
-def _truncated(matrix: sp.csr_array, rank: int, seed: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Left · rightᵀ, the best approximation of `matrix` of this rank, nearly; right has orthonormal columns."""
-    n = matrix.shape[0]
-    start = np.random.default_rng(seed).standard_normal((n, min(rank + _SPARE, n)))
-    space = np.linalg.qr(matrix @ start)[0]
-    for _ in range(_ITERATIONS):
-        space = np.linalg.qr(matrix @ np.linalg.qr(matrix.T @ space)[0])[0]
-    left, values, right = np.linalg.svd((matrix.T @ space).T, full_matrices=False)
-    return space @ (left * values)[:, :rank], right[:rank].T

@@ -12,6 +12,8 @@ _CHUNK_BYTES = 64 << 20
 """Scores held at a time."""
 _CHUNK = 1024
 """Items whose neighbors are looked for at a time."""
+_SUPPORT = 20
+"""Ratings of an item at which what its factors say of likeness counts half."""
 
 
 def top_items(
@@ -78,32 +80,63 @@ def top_n(
     return items, scores
 
 
-def similar_items(factors: Factors, items: NDArray[np.int32], k: int) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
-    """The `k` items whose factors have the largest cosine with each of `items`, best first, itself left out.
+def similar_items(
+    factors: Factors, items: NDArray[np.int32], k: int, counts: NDArray[np.int64] | None = None
+) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
+    r"""The `k` items whose factors are most alike each of `items`, best first, itself left out.
 
-    An item without factors (all zero, as items nobody rated have) is similar to none, and none
-    to it.
+    Likeness of items i and j is the mean of the cosines of their factors over the parts of the model,
+    draws or members of a blend, each part weighted as it is in the scores,
+
+        Σ_p w_p cos(y_ip, y_jp) / Σ_p w_p,
+
+    times n_j / (n_j + 20) where `counts` tells how often j was rated: factors of rarely rated
+    items are mostly what their few ratings happened to be. An item without factors (all zero, as
+    items nobody rated have) is similar to none, and none to it.
+
+    Args:
+        factors: the model.
+        items: int32 codes; −1 is an unknown item.
+        k: number of neighbors.
+        counts: n, (n_items,); None: nothing is shrunk.
 
     Returns:
-        Item codes int32 (len(items), k), −1 where others run out; cosines float32 of the same
+        Item codes int32 (len(items), k), −1 where others run out; likeness float32 of the same
         shape, from −1 to 1, NaN where others run out.
     """
     from mfcore.models.kernels.topk import top_k
 
-    lengths = np.linalg.norm(factors.item_factors.astype(np.float64), axis=1)
-    known = lengths > 0
-    unit = (factors.item_factors / np.where(known, lengths, 1)[:, None]).astype(np.float32)
+    unit, known = _directions(factors)
     candidates = np.flatnonzero(known).astype(np.int32)
     place = np.full(len(unit) + 1, -1, np.int64)  # the last entry answers for code −1
     place[candidates] = np.arange(len(candidates))
+    toward = unit[candidates]
+    if counts is not None:
+        toward *= (counts[candidates] / (counts[candidates] + _SUPPORT)).astype(np.float32)[:, None]
     others = np.full((len(items), k), -1, np.int32)
-    cosines = np.full((len(items), k), np.nan, np.float32)
+    likeness = np.full((len(items), k), np.nan, np.float32)
     for first in range(0, len(items), _CHUNK):
         part = np.arange(first, min(first + _CHUNK, len(items)))
         part = part[place[items[part]] >= 0]
         own = place[items[part]].astype(np.int32)
-        best, values = top_k(unit[items[part]] @ unit[candidates].T, np.arange(len(part) + 1), own, k)
+        best, values = top_k(unit[items[part]] @ toward.T, np.arange(len(part) + 1), own, k)
         found = best >= 0
         others[part] = np.where(found, candidates.take(best, mode="clip") if len(candidates) else -1, -1)
-        cosines[part] = np.where(found, np.clip(values, -1, 1), np.nan)
-    return others, cosines
+        likeness[part] = np.where(found, np.clip(values, -1, 1), np.nan)
+    return others, likeness
+
+
+def _directions(factors: Factors) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
+    """Items as vectors whose products are their weighted mean cosines, and which of them have factors at all."""
+    parts = [(part.columns, part.n_factors, part.weight) for part in factors.parts if part.n_factors]
+    parts = parts or [(factors.n_factors, factors.n_factors, 1.0)]
+    total = sum(weight for _, _, weight in parts)
+    directions, first = [], 0
+    for columns, n_factors, weight in parts:
+        rows = factors.item_factors[:, first : first + n_factors].astype(np.float64)
+        lengths = np.linalg.norm(rows, axis=1, keepdims=True)
+        share = weight / total if total > 0 else 0.0
+        directions.append((np.sqrt(share) * rows / np.where(lengths > 0, lengths, 1)).astype(np.float32))
+        first += columns
+    unit = np.ascontiguousarray(np.concatenate(directions, axis=1))
+    return unit, unit.any(axis=1)

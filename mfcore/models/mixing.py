@@ -11,7 +11,7 @@ from mfcore.models.factors import Factors
 __all__ = ["weighted_sum"]
 
 
-def weighted_sum(members: Sequence[Factors], weights: NDArray[np.float64], with_biases: bool = False) -> Factors:
+def weighted_sum(members: Sequence[Factors], weights: NDArray[np.float64], are_draws: bool = False) -> Factors:
     r"""Factors whose scores are Σ_m w_m s_m(u, i).
 
     Means and biases are summed; factor columns stand side by side, the weights on the users'.
@@ -19,8 +19,8 @@ def weighted_sum(members: Sequence[Factors], weights: NDArray[np.float64], with_
     Args:
         members: over the same ids, with the same scale and link.
         weights: w, one per member.
-        with_biases: members are draws of one model, whose spread is to be kept: each gets two
-            columns more that carry its biases less the mean biases, which add up to nothing.
+        are_draws: members are draws of one model, whose spread is to be kept: where they have biases, each gets
+            two columns more that carry its biases less the mean biases, which add up to nothing.
 
     Raises:
         ValueError: members that don't fit together.
@@ -36,6 +36,7 @@ def weighted_sum(members: Sequence[Factors], weights: NDArray[np.float64], with_
         np.tensordot(weights, [getattr(member, name) for member in members], axes=1).astype(np.float32)
         for name in ("user_bias", "item_bias")
     )
+    with_biases = are_draws and any(member.user_bias.any() for member in members)
     user_columns, item_columns, parts = [], [], []
     for w, member in zip(weights, members, strict=True):
         users, items = member.user_factors, member.item_factors
@@ -47,13 +48,15 @@ def weighted_sum(members: Sequence[Factors], weights: NDArray[np.float64], with_
         item_columns.append(items)
         extra = 2 if with_biases else 0
         parts += [replace(p, weight=p.weight * float(w), columns=p.columns + extra) for p in member.parts]
+    means = [member.item_means for member in members if member.item_means is not None]
     return replace(
         first,
+        item_means=means[0] if means else None,
         global_mean=mean,
         user_bias=user_bias,
         item_bias=item_bias,
         user_factors=np.ascontiguousarray(np.concatenate(user_columns, axis=1)),
         item_factors=np.ascontiguousarray(np.concatenate(item_columns, axis=1)),
         parts=tuple(parts),
-        n_draws=len(members) if with_biases else 1,
+        n_draws=len(members) if are_draws else 1,
     )

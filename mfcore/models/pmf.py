@@ -3,15 +3,16 @@
 from typing import ClassVar, Literal
 
 import numpy as np
-from pydantic import Field
+from pydantic import Field, ValidationInfo, field_validator
 
 from mfcore.data.ratings import Ratings
 from mfcore.models.alternation import Alternation
 from mfcore.models.base import Range, Recommender, Training
 from mfcore.models.factors import Factors
 from mfcore.models.kernels.layout import Block, Side
+from mfcore.models.popularity import Popularity
 from mfcore.models.prior import Prior
-from mfcore.models.scaling import Units, standard_deviation
+from mfcore.models.scaling import Missing, Units, standard_deviation
 
 __all__ = ["PMF"]
 
@@ -46,6 +47,10 @@ class PMF(Recommender):
     nothing, so that k need not be tuned; with one variance for all of them they only shrink
     together, which with many more dimensions than the data bears ends at biases alone.
 
+    With `missing_weight` above 0, pairs without a rating count as weak ratings, as in `ALS`: they
+    join the noise and the variances of rows as that share of a rating. Biases are left out then and priors lie about
+    zero, so that a row of zeros is somebody of whom nothing is known.
+
     With the link "logistic" scores pass through 1 / (1 + exp(−s)) onto the rating scale, in
     training as in prediction; σ is then the ratings' spread as a share of the scale, and a row
     takes one Gauss–Newton step an epoch towards its mode.
@@ -59,6 +64,7 @@ class PMF(Recommender):
         reg_item: λ_i; reg_user_bias: λ_bu; reg_item_bias: λ_bi.
         priors: "fixed", or which variances are re-estimated.
         link: "identity" or "logistic".
+        missing_weight, missing_rating, popularity_weight: as in `ALS`; without the link "logistic".
 
     >>> import pandas as pd
     >>> from mfcore.data.ratings import Ratings, Scale
@@ -83,8 +89,18 @@ class PMF(Recommender):
     reg_item: float = Field(10.0, gt=0)
     reg_user_bias: float = Field(4.0, gt=0)
     reg_item_bias: float = Field(0.5, gt=0)
+    missing_weight: float = Field(0.0, ge=0, le=1)
+    missing_rating: float = Field(0.0, allow_inf_nan=False)
+    popularity_weight: float = Field(0.0, ge=0, allow_inf_nan=False)
     priors: Literal["fixed", "spherical", "diagonal"] = "diagonal"
     link: Literal["identity", "logistic"] = "identity"
+
+    @field_validator("link")
+    @classmethod
+    def _without_missing(cls, link: str, info: ValidationInfo) -> str:
+        if link == "logistic" and (info.data.get("missing_weight") or info.data.get("popularity_weight")):
+            raise ValueError("behind the logistic link there is no missing_weight and no popularity_weight")
+        return link
 
     def begin(self, ratings: Ratings, start: Factors | None = None) -> Training:
         """Start from small random user factors, or from the rows of `start`."""
@@ -95,9 +111,9 @@ class _Modes(Alternation):
     """The alternation, with priors that may follow what has been learned."""
 
     def __init__(self, recommender: PMF, ratings: Ratings, start: Factors | None) -> None:
-        from mfcore.models.kernels.rows import MODE, VARIATIONAL
-
         r = recommender
+        missing = Missing(r.missing_weight, r.missing_rating)
+        reg_user_bias, reg_item_bias = (r.reg_user_bias, r.reg_item_bias) if not missing.weight else (np.inf,) * 2
         width = standard_deviation(ratings)
         logistic = r.link == "logistic"
         # Behind the link errors are shares of the scale: λ keeps its meaning if they are measured by their own spread.
@@ -106,11 +122,12 @@ class _Modes(Alternation):
             recommender,
             ratings,
             start,
-            units=Units.logistic(ratings) if logistic else Units.of(ratings, width),
+            units=Units.logistic(ratings) if logistic else Units.of(ratings, width, missing),
             n_factors=r.n_factors,
-            user_prior=Prior.ridge(r.n_factors, r.reg_user * unit, r.reg_user_bias * unit),
-            item_prior=Prior.ridge(r.n_factors, r.reg_item * unit, r.reg_item_bias * unit),
-            method=MODE if r.priors == "fixed" else VARIATIONAL,
+            user_prior=Prior.ridge(r.n_factors, r.reg_user * unit, reg_user_bias * unit),
+            item_prior=Prior.ridge(r.n_factors, r.reg_item * unit, reg_item_bias * unit),
+            popularity=Popularity(ratings, r.popularity_weight, for_lists=missing.weight > 0),
+            missing_weight=missing.weight,
             with_variance=r.priors != "fixed",
         )
         self.priors = r.priors
@@ -126,11 +143,8 @@ class _Modes(Alternation):
         super().step()
 
     def _adapt(self) -> None:
-        from mfcore.models.kernels.rows import squared_error
-
-        logistic = self.units.link == "logistic"
-        error = squared_error(self.by_user, self.units.offset, self.items, self.users, logistic)
-        self.noise = max(float(np.sqrt(error / len(self.ratings))), _LEAST)
+        error, weight = self.squared_error()
+        self.noise = max(float(np.sqrt(error / weight)), _LEAST)
         if self.epoch >= _SETTLED:
             self.user_prior = self._adapted(self.by_user, self.users)
             self.item_prior = self._adapted(self.by_item, self.items)
@@ -142,11 +156,15 @@ class _Modes(Alternation):
         factors = block.factors[rated, : self.n_factors].astype(np.float64)
         bias = block.bias[rated].astype(np.float64)
         center = np.append(factors.mean(axis=0), bias.mean())
+        if self.missing_weight:
+            center[:] = 0
         variance = np.mean(np.square(factors - center[:-1]) + block.variance[rated, : self.n_factors], axis=0)
         if self.priors == "spherical":
             variance[:] = variance.mean()
         bias_variance = np.mean(np.square(bias - center[-1]) + self.noise**2 / (counts[rated] + 1))
         precision = self.noise**2 / np.maximum(np.append(variance, bias_variance), _LEAST**2)
+        if self.missing_weight:
+            precision[-1] = np.inf
         return Prior(np.diag(precision.astype(np.float32)), center.astype(np.float32))
 
 

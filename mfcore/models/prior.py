@@ -15,7 +15,8 @@ class Prior(NamedTuple):
     """Where a side's rows [x; b] are drawn to, and how strongly: rowᵀ P row about the center.
 
     Attributes:
-        precision: P, float32, (k + 1, k + 1), in units of the noise's precision.
+        precision: P, float32, (k + 1, k + 1), in units of the noise's precision, the bias last; infinity there leaves
+            the bias out.
         center: float32, (k + 1,).
     """
 
@@ -23,8 +24,8 @@ class Prior(NamedTuple):
     center: NDArray[np.float32]
 
     @classmethod
-    def ridge(cls, n_factors: int, reg: float, reg_bias: float) -> "Prior":
-        """The same pull to zero in each dimension but the bias's."""
+    def ridge(cls, n_factors: int, reg: float, reg_bias: float = np.inf) -> "Prior":
+        """The same pull to zero in each dimension but the bias's, which is left out where no pull is given."""
         diagonal = np.full(n_factors + 1, reg, np.float32)
         diagonal[-1] = reg_bias
         return cls(np.diag(diagonal), np.zeros(n_factors + 1, np.float32))

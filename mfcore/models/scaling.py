@@ -1,5 +1,6 @@
 """The unit that trainers work in, and the way from there to `Factors`."""
 
+import math
 from typing import NamedTuple
 
 import numpy as np
@@ -11,7 +12,18 @@ from mfcore.models.foldin import Part
 from mfcore.models.kernels.layout import Block
 from mfcore.models.prior import Prior
 
-__all__ = ["Units", "continue_from", "mean_rating", "standard_deviation"]
+__all__ = ["NOTHING", "Missing", "Units", "continue_from", "mean_rating", "standard_deviation", "standard_unit"]
+
+
+class Missing(NamedTuple):
+    """What a pair without a rating counts as: a rating of `rating` with the weight `weight`."""
+
+    weight: float
+    rating: float
+
+
+NOTHING = Missing(0.0, 0.0)
+"""Only ratings count."""
 
 
 class Units(NamedTuple):
@@ -34,9 +46,9 @@ class Units(NamedTuple):
         return (ratings.values - np.float32(self.origin)) * np.float32(1 / self.unit)
 
     @classmethod
-    def of(cls, ratings: Ratings, unit: float = 1.0) -> "Units":
-        """Ratings less their mean, over `unit`."""
-        return cls(mean_rating(ratings), unit)
+    def of(cls, ratings: Ratings, unit: float = 1.0, missing: Missing = NOTHING) -> "Units":
+        """Ratings less their mean, or less the rating that pairs without one count as, over `unit`."""
+        return cls(missing.rating if missing.weight else mean_rating(ratings), unit)
 
     @classmethod
     def logistic(cls, ratings: Ratings) -> "Units":
@@ -56,7 +68,15 @@ class Units(NamedTuple):
         return self.origin + self.unit * self.offset if self.link == "identity" else self.offset
 
     def factors(
-        self, ratings: Ratings, users: Block, items: Block, priors: tuple[Prior, Prior], exponent: float
+        self,
+        ratings: Ratings,
+        users: Block,
+        items: Block,
+        priors: tuple[Prior, Prior],
+        exponent: float,
+        gram: NDArray[np.float32] | None = None,
+        missing_weight: float = 0.0,
+        nonnegative: bool = False,
     ) -> Factors:
         """`Factors` in the ratings' own unit.
 
@@ -70,6 +90,9 @@ class Units(NamedTuple):
             items: the items' rows.
             priors: of users and of items; further users are solved by the users'.
             exponent: of the number of ratings, the priors' weight.
+            gram: what pairs without a rating add to a user's system, (k, k); None where they don't count.
+            missing_weight: what such a pair counts for.
+            nonnegative: whether factors are kept from going below zero.
         """
         unit, root = np.float32(self.score_unit), np.float32(np.sqrt(self.score_unit))
         prior, c, d = priors[0], priors[0].center, priors[1].center
@@ -81,8 +104,9 @@ class Units(NamedTuple):
         # In the new coordinates a row's own bias is b + x·d; half of the unit goes to either
         # side's factors, all of it to the biases.
         precision, shift = prior.precision.astype(np.float64), np.append(d[:k], 0).astype(np.float64)
-        across = np.outer(shift, precision[k])
-        precision += precision[k, k] * np.outer(shift, shift) - across - across.T
+        if shift.any():
+            across = np.outer(shift, precision[k])
+            precision += precision[k, k] * np.outer(shift, shift) - across - across.T
         scale = self.score_unit / np.append(np.full(k, root), unit)
         part = Part(
             columns=k,
@@ -93,6 +117,9 @@ class Units(NamedTuple):
             exponent=exponent,
             item_variance=items.variance[:, :k] * unit if len(items.variance) else None,
             center=c[:k] * root if len(items.variance) else None,
+            missing_weight=missing_weight,
+            gram=None if gram is None else gram * unit,
+            nonnegative=nonnegative,
         )
         return Factors(
             global_mean=global_mean,
@@ -120,6 +147,8 @@ class Units(NamedTuple):
 def continue_from(start: Factors, ratings: Ratings, units: Units, n_factors: int, users: Block, items: Block) -> None:
     """Take over the rows of `start` for every user and item that it knows.
 
+    Their scores stay what they are: where the mean rating is another one now, the items' biases make up for it.
+
     Raises:
         ValueError: `start` has another number of factors or another link.
     """
@@ -130,7 +159,9 @@ def continue_from(start: Factors, ratings: Ratings, units: Units, n_factors: int
         )
     old_users, old_items = find_codes(start.user_ids, ratings.user_ids), find_codes(start.item_ids, ratings.item_ids)
     units.adopt(start.user_bias, start.user_factors, old_users, users)
-    units.adopt(start.item_bias, start.item_factors, old_items, items)
+    # A part's are without what popularity adds.
+    learned = start.parts[0].item_bias if len(start.parts) == 1 else start.item_bias
+    units.adopt(learned + np.float32(start.global_mean - units.global_mean), start.item_factors, old_items, items)
 
 
 def mean_rating(ratings: Ratings) -> float:
@@ -142,4 +173,16 @@ def mean_rating(ratings: Ratings) -> float:
 
 def standard_deviation(ratings: Ratings) -> float:
     """The standard deviation of the ratings; 1 where they don't differ."""
-    return (float(np.std(ratings.values, dtype=np.float64)) if len(ratings) else 0.0) or 1.0
+    differ = len(ratings) > 0 and ratings.values.min() < ratings.values.max()
+    return float(np.std(ratings.values, dtype=np.float64)) if differ else 1.0
+
+
+def standard_unit(ratings: Ratings) -> tuple[float, float]:
+    """A power of 4 near the standard deviation of the ratings, and how many of it the deviation is, ½ to 2.
+
+    Values and factors (in units of its square root) are scaled by a power of 2 and back without
+    rounding, so that training can go on with the very bits it stopped at.
+    """
+    deviation = standard_deviation(ratings)
+    unit = 4.0 ** round(math.log(deviation, 4))
+    return unit, deviation / unit

@@ -5,7 +5,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Block", "Side"]
+__all__ = ["Block", "Pull", "Scoring", "Side"]
 
 
 class Side(NamedTuple):
@@ -42,3 +42,33 @@ class Block(NamedTuple):
         """All parameters zero."""
         variance = np.zeros((n_rows if with_variance else 0, size), np.float32)
         return cls(np.zeros((n_rows, size), np.float32), np.zeros(n_rows, np.float32), variance)
+
+
+class Scoring(NamedTuple):
+    """How a dot product and biases become a value.
+
+    Attributes:
+        offset: added to every score.
+        logistic: values lie in [0, 1] and scores pass through 1 / (1 + exp(−s)).
+    """
+
+    offset: float
+    logistic: bool
+
+
+class Pull(NamedTuple):
+    """What draws a row beside its own ratings: (row − c)ᵀ f·P (row − c) + w Σ (x·y)² over pairs without a rating.
+
+    Attributes:
+        precision: P, float32, (size + 1, size + 1), the bias last, where infinity leaves the bias out.
+        center: c, float32, (size + 1,).
+        exponent: of the row's number of ratings; that power is f.
+        missing_weight: w.
+        gram: w YᵀY over the other side's rows, float32, (size, size); (0, size) where w is 0.
+    """
+
+    precision: NDArray[np.float32]
+    center: NDArray[np.float32]
+    exponent: float
+    missing_weight: float
+    gram: NDArray[np.float32]

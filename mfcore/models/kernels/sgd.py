@@ -70,14 +70,22 @@ def sgd_epoch(
     reg_item: float,
     reg_user_bias: float,
     reg_item_bias: float,
+    missing_weight: float,
 ) -> float:
-    """One pass over all ratings, each block in a new random order; the sum of squared errors met on the way."""
+    """One pass over all ratings, each block in a new random order; the sum of squared errors met on the way.
+
+    With `missing_weight` w above 0 there are no biases, and a rating pulls by z − (1 − w) x·y: what
+    is left of its gradient when the pull of all pairs, rated or not, is taken off.
+    """
     losses = np.zeros(GRID * GRID, np.float64)
     user_factors, user_bias, _ = user_side
     item_factors, item_bias, _ = item_side
     size = user_factors.shape[1]
     step = np.float32(rate)
     keep_user, keep_item = np.float32(1 - rate * reg_user), np.float32(1 - rate * reg_item)
+    bias_step = step if missing_weight == 0 else np.float32(0)
+    weak = missing_weight > 0
+    pushed = np.float32(rate * missing_weight)
     keep_user_bias, keep_item_bias = np.float32(1 - rate * reg_user_bias), np.float32(1 - rate * reg_item_bias)
     for shift in rounds:
         for group in prange(GRID):
@@ -100,8 +108,10 @@ def sgd_epoch(
                 error = value - user_bias[u] - item_bias[i] - dot
                 loss += error * error
                 move = step * error
-                user_bias[u] = keep_user_bias * user_bias[u] + move
-                item_bias[i] = keep_item_bias * item_bias[i] + move
+                if weak:
+                    move += pushed * dot
+                user_bias[u] = keep_user_bias * user_bias[u] + bias_step * error
+                item_bias[i] = keep_item_bias * item_bias[i] + bias_step * error
                 for c in range(size):
                     before = x[c]
                     x[c] = keep_user * before + move * y[c]

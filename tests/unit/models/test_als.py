@@ -4,21 +4,21 @@ from scipy.optimize import nnls
 
 from mfcore.data.ratings import Ratings
 from mfcore.models import ALS, PMF
-from mfcore.models.alternation import Alternation
 from mfcore.models.factors import Factors
 from tests.contract.synthetic import synthetic_ratings
 
 
 def objective(factors: Factors, ratings: Ratings, model: ALS) -> float:
-    """The class docstring's objective, in float64 and by the letter."""
+    """The class docstring's objective in the ratings' unit, in float64: there λ of factors is σ times as large."""
+    spread = float(np.std(ratings.values, dtype=np.float64))
     b_u, b_i = factors.user_bias.astype(float), factors.item_bias.astype(float)
     x, y = factors.user_factors.astype(float), factors.item_factors.astype(float)
     u, i = ratings.users, ratings.items
     error = ratings.values - factors.global_mean - b_u[u] - b_i[i] - (x[u] * y[i]).sum(1)
     n_u = np.bincount(u, minlength=len(b_u)) ** model.reg_exponent
     n_i = np.bincount(i, minlength=len(b_i)) ** model.reg_exponent
-    penalty = n_u @ (model.reg_user * (x**2).sum(1) + model.reg_user_bias * b_u**2)
-    penalty += n_i @ (model.reg_item * (y**2).sum(1) + model.reg_item_bias * b_i**2)
+    penalty = n_u @ (spread * model.reg_user * (x**2).sum(1) + model.reg_user_bias * b_u**2)
+    penalty += n_i @ (spread * model.reg_item * (y**2).sum(1) + model.reg_item_bias * b_i**2)
     return float(error @ error + penalty)
 
 
@@ -31,12 +31,13 @@ def test_rows_are_the_least_squares_solution(n_factors: int, exponent: float) ->
     training = model.begin(ratings)
     training.step()
     factors = training.factors()
+    spread = float(np.std(ratings.values, dtype=np.float64))
     for user in range(0, ratings.n_users, 7):
         rows = np.flatnonzero(ratings.users == user)
         items = ratings.items[rows]
         design = np.column_stack([factors.item_factors[items].astype(float), np.ones(len(rows))])
         target = ratings.values[rows] - factors.global_mean - factors.item_bias[items].astype(float)
-        ridge = np.diag([0.4] * n_factors + [0.2]) * len(rows) ** exponent
+        ridge = np.diag([0.4 * spread] * n_factors + [0.2]) * len(rows) ** exponent
         solution = np.linalg.solve(design.T @ design + ridge, design.T @ target)
         assert factors.user_factors[user] == pytest.approx(solution[:-1], abs=2e-4)
         assert factors.user_bias[user] == pytest.approx(solution[-1], abs=2e-4)
@@ -55,15 +56,12 @@ def test_objective_never_rises(exponent: float) -> None:
     assert values[-1] < values[0]
 
 
-def test_pmf_is_plain_ridge_on_standardized_ratings() -> None:
-    """Its mode is ALS's with exponent 0, the ratings' unit taken out; both get there from different starts."""
+def test_pmf_with_fixed_priors_is_plain_ridge() -> None:
+    """Its mode is ALS's with exponent 0; both get there from different starts."""
     ratings, _ = synthetic_ratings()
-    spread = float(np.std(ratings.values, dtype=np.float64))
     regs = {"reg_user": 2.0, "reg_item": 3.0, "reg_user_bias": 1.0, "reg_item_bias": 2.0}
     pmf = PMF(n_factors=4, n_epochs=100, priors="fixed", **regs).fit(ratings)
-    # With x and y in units of √σ, λ‖x‖² keeps its place when divided by σ.
-    scaled = {"reg_user": 2.0 * spread, "reg_item": 3.0 * spread, "reg_user_bias": 1.0, "reg_item_bias": 2.0}
-    als = ALS(n_factors=4, n_epochs=100, reg_exponent=0, **scaled).fit(ratings)
+    als = ALS(n_factors=4, n_epochs=100, reg_exponent=0, **regs).fit(ratings)
     pairs = ratings.users, ratings.items
     assert pmf.predict(*pairs) == pytest.approx(als.predict(*pairs), abs=0.01)
 
@@ -83,16 +81,14 @@ def test_factors_can_be_kept_from_going_below_zero() -> None:
 
 
 def test_non_negative_rows_are_the_constrained_least_squares_solution() -> None:
-    """One side fixed, the other's rows agree with scipy's solver once descent has settled."""
+    """One side fixed, the other's rows agree with scipy's solver."""
     ratings, _ = synthetic_ratings(n_users=50, n_items=40)
     model = ALS(n_factors=4, nonnegative=True, reg_user=0.3, reg_user_bias=0.2, reg_exponent=0)
     training = model.begin(ratings)
-    assert isinstance(training, Alternation)
     for _ in range(3):
         training.step()
-    for _ in range(200):
-        training.solve(training.by_user, training.items, training.users, training.user_prior)
     factors = training.factors()
+    spread = float(np.std(ratings.values, dtype=np.float64))
     for user in range(0, 50, 5):
         rows = np.flatnonzero(ratings.users == user)
         items = ratings.items[rows]
@@ -101,7 +97,7 @@ def test_non_negative_rows_are_the_constrained_least_squares_solution() -> None:
         # The bias is free: the difference of two that are not negative.
         design = np.column_stack([factors.item_factors[items].astype(float), ones, -ones])
         ridge = np.zeros((5, 6))
-        ridge[:, :5] = np.diag(np.sqrt([0.3] * 4 + [0.2]))
+        ridge[:, :5] = np.diag(np.sqrt([0.3 * spread] * 4 + [0.2]))
         ridge[4, 5] = -ridge[4, 4]
         solution = nnls(np.vstack([design, ridge]), np.append(target, np.zeros(5)))[0]
         assert factors.user_factors[user] == pytest.approx(solution[:4], abs=2e-3)
