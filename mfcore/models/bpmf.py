@@ -55,8 +55,6 @@ class BPMF(Recommender):
 
     algorithm: ClassVar[str] = "bpmf"
     space: ClassVar[dict[str, Range]] = {"n_factors": Range(8, 64, log=True)}
-    max_epochs: ClassVar[int | None] = 120
-    patience: ClassVar[int | None] = 30
 
     n_factors: int = Field(32, ge=1)
     n_epochs: int = Field(120, ge=0)
