@@ -23,6 +23,7 @@ from mfcore.evaluation.scoring import Evaluation, Score, comparison, comparisons
 from mfcore.evaluation.scoring import evaluate as score_candidates
 from mfcore.metrics import Estimate, Evaluator
 from mfcore.metrics.objective import Objective
+from mfcore.metrics.yardstick import Yardstick
 from mfcore.models import Recipe
 from mfcore.settings import Settings
 from mfcore.storage.artifacts import Artifact, fingerprint
@@ -114,9 +115,10 @@ def _candidates(
         for name, found in tuned.items()
     ]
     folds = folds_of(ratings.take(parts.train), ratings.take(parts.validation), config.tuning)
-    blend = blend_of(finalists, folds, config.tuning.seed)
+    sticks = [Yardstick.of(objective, config.tuning, config.evaluation) for objective in Objective]
+    blends = [blend for stick in sticks if (blend := blend_of(stick, finalists, folds)) is not None]
     heads = {} if champion is None else dict.fromkeys(Objective, champion)
-    return assemble([*finalists, *([blend] if blend else [])], heads, ratings.n_items, config.evaluation)
+    return assemble([*finalists, *blends], heads, ratings.n_items, config.evaluation)
 
 
 @task(cache_policy=NO_CACHE)

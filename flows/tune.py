@@ -69,7 +69,9 @@ def search(
     of the whole search, which goes on from there when it is asked for again.
     """
     store = open_store()
-    keys = {name: _study_key(space, config, splits) for name, space in search_spaces(config.tuning).items()}
+    scale = Ratings.load(store.input(splits, "ratings").path, mapped=True).scale
+    spaces = search_spaces(config.tuning, scale)
+    keys = {name: _study_key(space, config, splits) for name, space in spaces.items()}
     key = fingerprint("studies", list(keys.values()), config.tuning.n_trials, config.tuning.timeout)
     studies = store.find("studies", splits.dataset, key)
     if studies is not None:
@@ -82,7 +84,7 @@ def search(
     found: dict[str, Tuned] = {}
     unmeasurable: dict[Objective, NothingRelevant] = {}
     with first_interrupt("Tuning ends with what has been found; Ctrl-C again stops everything.") as is_stopped:
-        for name, space in search_spaces(config.tuning).items():
+        for name, space in spaces.items():
             if space.objective in unmeasurable:
                 continue
             try:

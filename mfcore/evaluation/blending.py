@@ -1,16 +1,18 @@
-"""The blend of the finalists, as a candidate of its own."""
+"""The blend of an objective's finalists, as a candidate of its own."""
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
+from numpy.typing import NDArray
 
 from mfcore.data.ratings import Ratings
-from mfcore.errors import TrainingDiverged
+from mfcore.errors import NothingRelevant, TrainingDiverged
 from mfcore.evaluation.candidates import Candidate
-from mfcore.metrics import rmse
 from mfcore.metrics.objective import Objective
+from mfcore.metrics.yardstick import Yardstick
 from mfcore.models import Factors, Recipe
-from mfcore.models.blend import blend_weights, combined
+from mfcore.models.blend import blend_weights, combined, combined_for_lists, ranking_weights
 from mfcore.models.scaling import mean_rating
 
 __all__ = ["blend_of"]
@@ -19,12 +21,12 @@ _FEWEST = 2
 
 
 def blend_of(
-    finalists: Sequence[Candidate], parts: Sequence[tuple[Ratings, Ratings]], seed: int = 0
+    yardstick: Yardstick, finalists: Sequence[Candidate], parts: Sequence[tuple[Ratings, Ratings]]
 ) -> Candidate | None:
-    """The blend of the finalists for ratings, with its validation RMSE; None where there is nothing to blend.
+    """The blend of an objective's finalists, with its validation figure; None where there is nothing to blend.
 
     Members are trained without the validation ratings, as in tuning. The weights are fitted on one
-    half of these and scored on the other half, then the other way round, so that the figure is as
+    half of the users and scored on the other half, then the other way round, so that the figure is as
     honest as a single finalist's. The candidate's own weights are fitted by `Blend`, again on ratings
     that its members did not see and that are not test's.
 
@@ -32,41 +34,80 @@ def blend_of(
     finalist.
 
     Args:
-        finalists: of the objective rating.
+        yardstick: of the objective, as in tuning.
+        finalists: of any objective.
         parts: (train, validation) as in tuning, one or several folds.
-        seed: of the halves, and of the blend.
     """
-    able = [one for one in finalists if Objective.RATING in one.objectives]
-    able.sort(key=lambda one: (one.validation["validation_rmse"], one.name))
+    objective, metric = yardstick.objective, f"validation_{yardstick.metric}"
+    able = [one for one in finalists if objective in one.objectives and metric in one.validation]
+    able.sort(key=lambda one: (objective.loss(one.validation[metric]), one.name))
     if len(able) < _FEWEST:
         return None
     try:
-        fits = [([one.recipe.build().fit(train) for one in able], held_out) for train, held_out in parts]
-    except TrainingDiverged:  # on this part alone, or it would be no finalist
+        fits = [[one.recipe.build().fit(train) for one in able] for train, _ in parts]
+    except TrainingDiverged:  # on these ratings alone, or it would be no finalist
         return None
-    chosen = [place for place, member in enumerate(fits[0][0]) if member.link == fits[0][0][0].link]
-    if len(chosen) < _FEWEST:
-        return None
-    errors = [
-        _cross_fitted([members[place] for place in chosen], held_out, mean_rating(train), seed)
-        for (members, held_out), (train, _) in zip(fits, parts, strict=True)
+    chosen = [place for place, member in enumerate(fits[0]) if member.link == fits[0][0].link]
+    values = [
+        _cross_fitted(yardstick, [members[place] for place in chosen], train, held_out)
+        for members, (train, held_out) in zip(fits, parts, strict=True)
     ]
+    known = [value for value in values if value is not None]
+    if len(chosen) < _FEWEST or not known:
+        return None
     members = [able[place].recipe.model_dump() for place in chosen]
+    params = {"members": members, "objective": objective.value, "seed": yardstick.seed}
     return Candidate(
-        name="rating-blend",
+        name=f"{objective}-blend",
         role="blend",
-        objectives=(Objective.RATING,),
-        recipe=Recipe(algorithm="blend", params={"members": members, "seed": seed}),
-        validation={"validation_rmse": float(np.mean(errors))},
+        objectives=(objective,),
+        recipe=Recipe(algorithm="blend", params=params),
+        validation={metric: float(np.mean(known))},
     )
 
 
-def _cross_fitted(members: Sequence[Factors], held_out: Ratings, mean: float, seed: int) -> float:
-    """RMSE of the weighted members on each half, by weights of the other."""
-    order = np.random.default_rng(seed).permutation(len(held_out))
-    halves = [held_out.take(np.sort(half)) for half in np.array_split(order, 2)]
-    predicted = []
+def _cross_fitted(
+    yardstick: Yardstick, members: Sequence[Factors], train: Ratings, held_out: Ratings
+) -> float | None:
+    """The figure of each half of the users, by weights of the other; None where neither half has one."""
+    order = np.random.default_rng(yardstick.seed).permutation(held_out.n_users)
+    is_first = np.zeros(held_out.n_users, np.bool_)
+    is_first[order[: len(order) // 2]] = True
+    halves = [held_out.take(np.flatnonzero(is_first[held_out.users] == which)) for which in (True, False)]
+    values, counts = [], []
     for own, other in (halves, halves[::-1]):
-        blend = combined(members, blend_weights(members, other), mean)
-        predicted.append(blend.predict(own.users, own.items))
-    return rmse(np.concatenate(predicted), np.concatenate([half.values for half in halves]))
+        try:
+            measure = yardstick.on(train, own)
+        except NothingRelevant:
+            continue
+        if not len(own):
+            continue
+        blend = _blended(yardstick.objective, members, _weights(yardstick, members, train, other), train)
+        values.append(measure(blend))
+        counts.append(_weight_of(yardstick, own))
+    if not values:
+        return None
+    if yardstick.objective is Objective.RATING:
+        return math.sqrt(np.average(np.square(values), weights=counts))
+    return float(np.average(values, weights=counts))
+
+
+def _weight_of(yardstick: Yardstick, part: Ratings) -> int:
+    """Ratings, or users with a relevant item: what the figure is a mean over."""
+    return len(part) if yardstick.objective is Objective.RATING else len(yardstick.users(part))
+
+
+def _weights(
+    yardstick: Yardstick, members: Sequence[Factors], train: Ratings, held_out: Ratings
+) -> NDArray[np.float64]:
+    if yardstick.objective is Objective.RATING:
+        return blend_weights(members, held_out)
+    return ranking_weights(members, held_out, train, yardstick.k)
+
+
+def _blended(
+    objective: Objective, members: Sequence[Factors], weights: NDArray[np.float64], train: Ratings
+) -> Factors:
+    if objective is Objective.RATING:
+        return combined(members, weights, mean_rating(train))
+    return combined_for_lists(members, weights, train)

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 
 import numpy as np
+from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
 
 from mfcore.config import EvaluationConfig, TuningConfig
@@ -79,16 +80,13 @@ class Yardstick(BaseModel):
             return lambda factors: rmse(factors.predict(held_out.users, held_out.items), held_out.values)
         from threadpoolctl import ThreadpoolController
 
-        threshold = relevant_threshold(held_out.scale) if self.relevant_from is None else self.relevant_from
-        relevant = RelevantItems.of(held_out, threshold)
-        users = np.unique(relevant.keys // max(1, held_out.n_items)).astype(np.int32)
+        relevant, users = RelevantItems.of(held_out, self.relevant_from), self.users(held_out)
         if not len(users):
+            threshold = relevant_threshold(held_out.scale) if self.relevant_from is None else self.relevant_from
             raise NothingRelevant(
                 f"ranking: nobody has a validation rating of {threshold:g} or more, so that lists can't be measured. "
                 "Lower evaluation.relevant_from, or tune for ratings alone with tuning.ranking = []."
             )
-        if len(users) > self.max_users:
-            users = np.sort(np.random.default_rng(self.seed).choice(users, self.max_users, replace=False))
         rated, n_relevant, threads = RatedItems.of(train), relevant.counts(users), ThreadpoolController()
 
         def ndcg(factors: Factors) -> float:
@@ -97,3 +95,11 @@ class Yardstick(BaseModel):
             return float(rank_metrics(relevant.hits(users, items), n_relevant, self.k)["ndcg"].mean())
 
         return ndcg
+
+    def users(self, held_out: Ratings) -> NDArray[np.int32]:
+        """Whose lists are measured: those who liked something, `max_users` of them at most, ascending."""
+        relevant = RelevantItems.of(held_out, self.relevant_from)
+        users = np.unique(relevant.keys // max(1, held_out.n_items)).astype(np.int32)
+        if len(users) > self.max_users:
+            users = np.sort(np.random.default_rng(self.seed).choice(users, self.max_users, replace=False))
+        return users

@@ -1,6 +1,6 @@
 """Alternating least squares with biases."""
 
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 from pydantic import Field
@@ -81,6 +81,25 @@ class ALS(Recommender):
         "reg_user_bias": Range(0.03, 10, log=True),
         "reg_item_bias": Range(0.03, 10, log=True),
         "reg_exponent": Range(0.3, 1),
+    }
+    ranking_space: ClassVar[dict[str, Range]] = {
+        "n_factors": Range(12, 128, log=True),
+        "reg_user": Range(0.05, 10, log=True),
+        "reg_item": Range(0.05, 10, log=True),
+        "reg_exponent": Range(0.3, 1),
+        "missing_weight": Range(0.05, 1, log=True),
+        "missing_rating": Range(-0.75, 0.25, unit="rating"),
+        "popularity_weight": Range(0, 0.15, unit="width"),
+    }
+    ranking_defaults: ClassVar[dict[str, Any]] = {
+        "n_factors": 32,
+        "n_epochs": 8,
+        "reg_user": 0.55,
+        "reg_item": 1.1,
+        "reg_exponent": 0.77,
+        "missing_weight": 0.32,
+        "missing_rating": -0.34,
+        "popularity_weight": 0.02,
     }
 
     n_factors: int = Field(64, ge=1)

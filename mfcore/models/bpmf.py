@@ -1,6 +1,6 @@
 """Bayesian probabilistic matrix factorization by Gibbs sampling."""
 
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -55,6 +55,20 @@ class BPMF(Recommender):
 
     algorithm: ClassVar[str] = "bpmf"
     space: ClassVar[dict[str, Range]] = {"n_factors": Range(8, 64, log=True)}
+    ranking_space: ClassVar[dict[str, Range]] = {
+        "n_factors": Range(8, 48, log=True),
+        "missing_weight": Range(0.05, 1, log=True),
+        "missing_rating": Range(-0.75, 0.25, unit="rating"),
+        "popularity_weight": Range(0, 0.15, unit="width"),
+    }
+    ranking_defaults: ClassVar[dict[str, Any]] = {
+        "n_factors": 24,
+        "missing_weight": 0.2,
+        "missing_rating": -0.2,
+        "popularity_weight": 0.035,
+    }
+    max_epochs: ClassVar[int | None] = 120
+    patience: ClassVar[int | None] = 30
 
     n_factors: int = Field(32, ge=1)
     n_epochs: int = Field(120, ge=0)

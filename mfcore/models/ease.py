@@ -1,6 +1,6 @@
 """EASE: each item from all others by ridge regression, compressed to factors."""
 
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 import scipy.sparse as sp
@@ -57,10 +57,16 @@ class EASE(Recommender):
     """
 
     algorithm: ClassVar[str] = "ease"
-
+    ranking_space: ClassVar[dict[str, Range]] = {
+        "n_factors": Range(16, 512, log=True),
+        "reg": Range(100, 30_000, log=True),
+        "missing_rating": Range(-0.75, 0.25, unit="rating"),
+        "popularity_weight": Range(0, 0.15, unit="width"),
+    }
+    ranking_defaults: ClassVar[dict[str, Any]] = {"missing_rating": -0.1, "popularity_weight": 0.0}
     n_epochs: int = Field(1, ge=0)
     n_factors: int = Field(64, ge=1)
-    reg: float = Field(4000.0, gt=0)
+    reg: float = Field(3000.0, gt=0)
     missing_rating: float = Field(0.0, allow_inf_nan=False)
     popularity_weight: float = Field(0.0, ge=0, allow_inf_nan=False)
 

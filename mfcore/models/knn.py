@@ -1,6 +1,6 @@
 """Item-based neighborhoods, compressed to factors."""
 
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 import scipy.sparse as sp
@@ -58,6 +58,18 @@ class ItemKNN(Recommender):
         "n_factors": Range(32, 256, log=True),
         "n_neighbors": Range(30, 1000, log=True),
         "shrink": Range(3, 300, log=True),
+    }
+    ranking_space: ClassVar[dict[str, Range]] = {
+        "n_factors": Range(16, 512, log=True),
+        "n_neighbors": Range(30, 1000, log=True),
+        "shrink": Range(3, 300, log=True),
+        "popularity_weight": Range(0, 0.5, unit="width"),
+    }
+    ranking_defaults: ClassVar[dict[str, Any]] = {
+        "n_factors": 256,
+        "n_neighbors": 250,
+        "shrink": 150.0,
+        "popularity_weight": 0.15,
     }
 
     n_epochs: int = Field(1, ge=0)

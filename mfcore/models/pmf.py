@@ -1,6 +1,6 @@
 """Probabilistic matrix factorization, with fixed or adaptive priors."""
 
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 from pydantic import Field, ValidationInfo, field_validator
@@ -81,6 +81,19 @@ class PMF(Recommender):
         "reg_item": Range(1, 100, log=True),
         "reg_user_bias": Range(0.3, 10, log=True),
         "reg_item_bias": Range(0.3, 10, log=True),
+    }
+    ranking_space: ClassVar[dict[str, Range]] = {
+        "n_factors": Range(12, 96, log=True),
+        "missing_weight": Range(0.05, 1, log=True),
+        "missing_rating": Range(-0.75, 0.25, unit="rating"),
+        "popularity_weight": Range(0, 0.15, unit="width"),
+    }
+    ranking_defaults: ClassVar[dict[str, Any]] = {
+        "n_factors": 40,
+        "n_epochs": 8,
+        "missing_weight": 0.2,
+        "missing_rating": -0.2,
+        "popularity_weight": 0.035,
     }
 
     n_factors: int = Field(16, ge=1)

@@ -1,6 +1,6 @@
 """Stochastic gradient descent with biases."""
 
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +20,8 @@ Codes = NDArray[np.int32]
 
 _START = 0.01
 """Standard deviation of factors before the first epoch."""
+_PULLS = 16
+"""Times per epoch that all pairs pull."""
 
 
 class SGD(Recommender):
@@ -83,6 +85,27 @@ class SGD(Recommender):
         "reg_item": Range(0.01, 0.3, log=True),
         "reg_user_bias": Range(0.001, 0.1, log=True),
         "reg_item_bias": Range(0.001, 0.1, log=True),
+    }
+    ranking_space: ClassVar[dict[str, Range]] = {
+        "n_factors": Range(12, 128, log=True),
+        "learning_rate": Range(0.004, 0.03, log=True),
+        "decay": Range(0.92, 1),
+        "reg_user": Range(0.01, 0.5, log=True),
+        "reg_item": Range(0.01, 0.5, log=True),
+        "missing_weight": Range(0.05, 1, log=True),
+        "missing_rating": Range(-0.75, 0.25, unit="rating"),
+        "popularity_weight": Range(0, 0.15, unit="width"),
+    }
+    ranking_defaults: ClassVar[dict[str, Any]] = {
+        "n_factors": 80,
+        "n_epochs": 25,
+        "learning_rate": 0.012,
+        "decay": 0.97,
+        "reg_user": 0.14,
+        "reg_item": 0.09,
+        "missing_weight": 0.45,
+        "missing_rating": -0.08,
+        "popularity_weight": 0.04,
     }
 
     n_factors: int = Field(32, ge=1)
@@ -153,14 +176,14 @@ class _Descent(Training):
         rounds, seed = self.random.permutation(GRID), int(self.random.integers(2**62))
         rate, loss = r.learning_rate * r.decay**self.epoch, 0.0
         with self.threads.limit(limits=1, user_api="blas"):  # another number of threads would be other bits
-            for some in np.split(rounds, GRID if r.missing_weight else 1):
+            for some in np.split(rounds, _PULLS if r.missing_weight else 1):
                 loss += sgd_epoch(
                     *self.blocks, some, seed, self.users, self.items, rate,
                     r.reg_user, r.reg_item, r.reg_user_bias, r.reg_item_bias, float(r.missing_weight),
                 )  # fmt: skip
                 if r.missing_weight:
-                    self._pull(self.users.factors, self.items.factors, rate / GRID)
-                    self._pull(self.items.factors, self.users.factors, rate / GRID)
+                    self._pull(self.users.factors, self.items.factors, rate / _PULLS)
+                    self._pull(self.items.factors, self.users.factors, rate / _PULLS)
         self._count(loss)
 
     def _pull(self, own: NDArray[np.float32], other: NDArray[np.float32], rate: float) -> None:

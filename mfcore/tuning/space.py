@@ -9,6 +9,7 @@ from typing import Any, Literal
 from pydantic import ValidationError
 
 from mfcore.config import OBJECTIVES, TUNABLE, ObjectiveName, SearchRange, TuningConfig, Value
+from mfcore.data.ratings import Scale
 from mfcore.errors import UsageError, nearest
 from mfcore.metrics.objective import Objective
 from mfcore.models import MODELS, Range, Recommender
@@ -34,6 +35,7 @@ class Space:
 
     Attributes:
         objective: what for.
+        defaults: hyper-parameters that the objective's defaults change.
         searched: hyper-parameter → where it is searched.
         fixed: hyper-parameter → its value in all trials.
         tied: hyper-parameter → the other one that it is equal to.
@@ -43,6 +45,7 @@ class Space:
 
     objective: Objective
     algorithm: str
+    defaults: dict[str, Value]
     searched: dict[str, Range | Choice]
     fixed: dict[str, Value]
     tied: dict[str, str]
@@ -70,9 +73,8 @@ class Space:
 
     def complete(self, params: Params, seed: int) -> Params:
         """All hyper-parameters of a trial, `params` being those that were chosen."""
-        own = self.model.ranking_defaults if self.objective is Objective.RANKING else {}
-        settled: dict[str, Any] = {**own, "seed": seed, **params, **self.fixed}
-        defaults = self.model(**own)
+        settled: dict[str, Any] = {**self.defaults, "seed": seed, **params, **self.fixed}
+        defaults = self.model.model_validate(self.defaults)
         settled |= {name: settled.get(other, getattr(defaults, other)) for name, other in self.tied.items()}
         return self.model(**settled).model_dump(exclude={"n_epochs"})
 
@@ -101,22 +103,27 @@ class Space:
         return [name for name, span in self.searched.items() if _at_edge(span, params[name])]
 
 
-def search_spaces(config: TuningConfig) -> dict[str, Space]:
-    """The space of each study, by name.
+_ANY_SCALE = Scale(0, 1)
+"""On which ranges in the unit of ratings keep their own numbers: enough to refuse what can't be."""
+
+
+def search_spaces(config: TuningConfig, scale: Scale = _ANY_SCALE) -> dict[str, Space]:
+    """The space of each study, by name, for ratings on `scale`.
 
     Raises:
         UsageError: a hyper-parameter or a value that an algorithm can't have, or a grid without lists.
     """
     for objective in OBJECTIVES:  # those that are not tuned today are not to surprise on another day
         for algorithm in TUNABLE[objective]:
-            if algorithm in MODELS:
-                _read(objective, algorithm, config)
-    spaces = [search_space(objective, name, config) for objective, name in config.studies if name in MODELS]
+            _read(objective, algorithm, config, scale)
+    spaces = [search_space(objective, algorithm, config, scale) for objective, algorithm in config.studies]
     return {space.name: space for space in spaces}
 
 
-def search_space(objective: ObjectiveName, algorithm: str, config: TuningConfig) -> Space:
-    """The space of one study.
+def search_space(
+    objective: ObjectiveName, algorithm: str, config: TuningConfig, scale: Scale = _ANY_SCALE
+) -> Space:
+    """The space of one study, for ratings on `scale`.
 
     Raises:
         UsageError: a hyper-parameter or a value that it can't have, or a grid without lists.
@@ -125,7 +132,7 @@ def search_space(objective: ObjectiveName, algorithm: str, config: TuningConfig)
     >>> search_space("rating", "als", config).searched["n_factors"]
     Choice(values=(8, 16))
     """
-    space = _read(objective, algorithm, config)
+    space = _read(objective, algorithm, config, scale)
     if config.sampler != "grid":
         if not space.searched:
             raise UsageError(f"{space.name} has nothing left to search: all its hyper-parameters are fixed.")
@@ -153,9 +160,9 @@ def _entries(objective: ObjectiveName, algorithm: str, config: TuningConfig) -> 
     return {**config.space.get(algorithm, {}), **config.space.get(f"{objective}-{algorithm}", {})}
 
 
-def _read(objective: ObjectiveName, algorithm: str, config: TuningConfig) -> Space:
+def _read(objective: ObjectiveName, algorithm: str, config: TuningConfig, scale: Scale) -> Space:
     model = MODELS[algorithm]
-    own_space = model.ranking_space if objective == "ranking" and model.ranking_space else model.space
+    own_space, defaults = model.for_ranking(scale) if objective == "ranking" else (model.space, {})
     searched: dict[str, Range | Choice] = dict(own_space)
     fixed: dict[str, Value] = {}
     tied: dict[str, str] = {}
@@ -178,6 +185,7 @@ def _read(objective: ObjectiveName, algorithm: str, config: TuningConfig) -> Spa
     return Space(
         Objective(objective),
         algorithm,
+        {name: value for name, value in defaults.items() if name != "n_epochs"},
         searched,
         fixed,
         tied,

@@ -70,7 +70,7 @@ def tune(
         TrainingDiverged: no trial came to an end.
         SearchInterrupted: it was stopped before any trial had finished.
     """
-    space = search_space(objective.value, algorithm, config)
+    space = search_space(objective.value, algorithm, config, train.scale)
     yardstick = Yardstick.of(objective, config, lists or EvaluationConfig())
     beaten = champion if champion is not None and champion.algorithm == algorithm else None
     params = beaten.build().model_dump(exclude={"n_epochs"}) if beaten else None
