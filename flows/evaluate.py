@@ -1,4 +1,4 @@
-"""Evaluate: each algorithm's best recipe, the champion's recipe and the baselines on the same test ratings."""
+"""Evaluate: each search's best recipe, their blend, the champion's and the baselines on the same test ratings."""
 
 import json
 from pathlib import Path
@@ -16,10 +16,14 @@ from mfcore.config import PipelineConfig
 from mfcore.data.catalog import resolve
 from mfcore.data.snapshot import Snapshot
 from mfcore.data.splitting import Split
-from mfcore.evaluation.gate import decide
-from mfcore.evaluation.scoring import BASELINES, Candidate, Evaluation, Score, comparison, comparisons
+from mfcore.evaluation.blending import blend_of
+from mfcore.evaluation.candidates import Candidate, assemble
+from mfcore.evaluation.heads import judge
+from mfcore.evaluation.scoring import Evaluation, Score, comparison, comparisons
 from mfcore.evaluation.scoring import evaluate as score_candidates
 from mfcore.metrics import Estimate, Evaluator
+from mfcore.metrics.objective import Objective
+from mfcore.metrics.yardstick import Yardstick
 from mfcore.models import Recipe
 from mfcore.settings import Settings
 from mfcore.storage.artifacts import Artifact, fingerprint
@@ -28,10 +32,11 @@ from mfcore.tracking.notes import evaluation_note
 from mfcore.tracking.registry import Registry
 from mfcore.tracking.runs import Experiment
 from mfcore.tuning import Tuned
+from mfcore.tuning.folds import folds_of
 
 __all__ = ["evaluate", "load_evaluation"]
 
-_VERSION = 2
+_VERSION = 3
 _FILE = "evaluation.json"
 
 
@@ -49,8 +54,10 @@ def evaluate(
         found = load_evaluation(evaluation)
         experiment.note(parent, evaluation_note(found, experiment.id))
     publish(found, evaluation.dataset)
-    rmse = found.score_of(found.chosen).metrics["test_rmse"]
-    return report(evaluation, f"{found.chosen} with test RMSE {rmse:.4f}: {found.decision.reason}")
+    for head in found.heads.values():
+        if head.warning is not None:
+            logger.warning("%s: %s", head.objective, head.warning)
+    return report(evaluation, "; ".join(f"{head.chosen} for {head.objective}" for head in found.heads.values()))
 
 
 def load_evaluation(evaluation: Artifact) -> Evaluation:
@@ -63,24 +70,20 @@ def score(
 ) -> Artifact:
     """Score all candidates and decide, unless that has been done in this store."""
     tuned = load_tuned(studies)
-    candidates = _candidates(tuned, champion)
-    recipes = [candidate.recipe.fingerprint for candidate in candidates]
+    held = champion.fingerprint if champion is not None else None
     settings = [config.evaluation.model_dump(), config.registration.model_dump()]
-    key = fingerprint("evaluations", _VERSION, __version__, studies.fingerprint, recipes, settings, experiment.identity)
+    key = fingerprint("evaluations", _VERSION, __version__, studies.fingerprint, held, settings, experiment.identity)
 
     def write(folder: Path) -> dict[str, Any]:
+        candidates = _candidates(config, studies, tuned, champion)
         scores, slices, estimates, curves = train_and_score(config, studies, candidates, experiment, parent)
-        challenger = min(tuned, key=lambda name: (tuned[name].validation_rmse, name))
-        incumbent = next((one.name for one in candidates if one.recipe == champion), None)
-        against = estimates[incumbent]["rmse"] if incumbent else None
-        decision = decide(estimates[challenger]["rmse"], against, config.registration.min_improvement)
+        k, rules = config.evaluation.ks[0], config.registration
+        judged = {one: judge(one, candidates, estimates, k, champion, rules) for one in Objective}
         found = Evaluation(
             scores=scores,
             comparisons=comparisons(estimates),
             slices=slices,
-            challenger=challenger,
-            chosen=challenger if decision.promote or incumbent is None else incumbent,
-            decision=decision,
+            heads={objective: head for objective, head in judged.items() if head is not None},
         )
         (folder / _FILE).write_text(found.model_dump_json(indent=1), encoding="utf-8")
         found.measures().to_parquet(folder / "measures.parquet", index=False)
@@ -89,20 +92,33 @@ def score(
         )
         curves.to_parquet(folder / "learning_curves.parquet", index=False)
         log_comparison(experiment, scores, parent)
-        return {"chosen": found.chosen, "reason": decision.reason}
+        return {objective.value: head.model_dump(mode="json") for objective, head in found.heads.items()}
 
     return open_store().make("evaluations", studies.dataset, key, write, [studies])
 
 
-def _candidates(tuned: dict[str, Tuned], champion: Recipe | None) -> list[Candidate]:
-    """The finalists, the champion's recipe where it is none of theirs, and the baselines that were not tuned."""
-    candidates = [
-        Candidate(name=name, role="finalist", recipe=found.recipe, validation_rmse=found.validation_rmse)
+def _candidates(
+    config: PipelineConfig, studies: Artifact, tuned: dict[str, Tuned], champion: Recipe | None
+) -> list[Candidate]:
+    """The finalists and their blend, the champion's recipe where it is none of theirs, and the baselines."""
+    store = open_store()
+    ratings = Snapshot.load(store.input(studies, "ratings").path).ratings
+    parts = Split.load(store.input(studies, "splits").path)
+    finalists = [
+        Candidate(
+            name=name,
+            role="finalist",
+            objectives=(found.objective,),
+            recipe=found.recipe,
+            validation={found.metric_name: found.value},
+        )
         for name, found in tuned.items()
     ]
-    if champion is not None and all(champion != candidate.recipe for candidate in candidates):
-        candidates.append(Candidate(name="champion", role="champion", recipe=champion))
-    return [*candidates, *(one for one in BASELINES if one.name not in tuned)]
+    folds = folds_of(ratings.take(parts.train), ratings.take(parts.validation), config.tuning)
+    sticks = [Yardstick.of(objective, config.tuning, config.evaluation) for objective in Objective]
+    blends = [blend for stick in sticks if (blend := blend_of(stick, finalists, folds)) is not None]
+    heads = {} if champion is None else dict.fromkeys(Objective, champion)
+    return assemble([*finalists, *blends], heads, ratings.n_items, config.evaluation)
 
 
 @task(cache_policy=NO_CACHE)
@@ -136,5 +152,6 @@ def train_and_score(
 def publish(found: Evaluation, dataset: str) -> None:
     """Show the comparison in Prefect."""
     table = comparison(found.scores)
+    reasons = "; ".join(f"{head.objective}: {head.decision.reason}" for head in found.heads.values())
     rows: list[dict[str, Any]] = json.loads(table.to_json(orient="records"))
-    create_table_artifact(key=artifact_key("comparison", dataset), table=rows, description=found.decision.reason)
+    create_table_artifact(key=artifact_key("comparison", dataset), table=rows, description=reasons)

@@ -20,6 +20,7 @@ from flows.validate import validate
 from mfcore.config import PipelineConfig
 from mfcore.data.acceptance import PAGE
 from mfcore.data.catalog import resolve
+from mfcore.metrics.objective import Objective
 from mfcore.settings import Settings
 from mfcore.tracking.notes import pipeline_note
 from mfcore.tracking.runs import Experiment
@@ -79,7 +80,7 @@ def pipeline(config: PipelineConfig = PipelineConfig()) -> PipelineResult:
         exported = _timed(stages, "export", lambda: export(config, dataset))
         champion = registration.champion
         found = load_evaluation(evaluation)
-        metrics = found.score_of(found.chosen).headline
+        metrics = found.chosen(Objective.RATING).headline
         experiment.log_metrics(run_id, metrics)
         experiment.tag(run_id, {"champion": str(champion.version), "algorithm": champion.recipe.algorithm})
         experiment.link_model(run_id, champion.name, champion.version)

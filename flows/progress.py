@@ -20,10 +20,10 @@ _EVERY_S = 2.0
 
 
 @contextmanager
-def progress(algorithm: str, dataset: str) -> Iterator[Callable[[int, int, float], None]]:
+def progress(study: str, dataset: str) -> Iterator[Callable[[int, int, float | None], None]]:
     """Show the progress of a study while the block runs.
 
-    Yields what is told of it: `move(finished, planned, best)`, with the best validation RMSE so far.
+    Yields what is told of it: `move(finished, planned, best)`, with the best value so far.
     """
     artifact: UUID | None = None
     updated = -math.inf
@@ -33,18 +33,18 @@ def progress(algorithm: str, dataset: str) -> Iterator[Callable[[int, int, float
         if time.monotonic() - updated < _EVERY_S and finished < planned:
             return
         updated = time.monotonic()
-        share, description = 100.0 * finished / planned, f"{finished} of {planned} trials of {algorithm} {remark}"
+        share, description = 100.0 * finished / planned, f"{finished} of {planned} trials of {study} {remark}"
         if artifact is None:
-            key = artifact_key("tuning", algorithm, dataset)
+            key = artifact_key("tuning", study, dataset)
             # Typed for asynchronous callers as well.
             artifact = cast(UUID, create_progress_artifact(progress=share, key=key, description=description))
         else:
             update_progress_artifact(artifact, progress=share, description=description)
 
-    with progress_bar(algorithm) as move_bar:
+    with progress_bar(study) as move_bar:
 
-        def move(finished: int, planned: int, best: float) -> None:
-            remark = f"best {best:.4f}" if math.isfinite(best) else ""
+        def move(finished: int, planned: int, best: float | None) -> None:
+            remark = f"best {best:.4f}" if best is not None else ""
             move_bar(finished, planned, remark)
             if PREFECT_API_URL.value():  # the temporary server has nobody who would look
                 publish(finished, planned, remark)

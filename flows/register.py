@@ -11,6 +11,7 @@ from mfcore.config import PipelineConfig
 from mfcore.data.catalog import resolve
 from mfcore.data.snapshot import Snapshot
 from mfcore.evaluation.scoring import Evaluation, Score
+from mfcore.metrics.objective import Objective
 from mfcore.models.model import Model
 from mfcore.settings import Settings
 from mfcore.storage.artifacts import Artifact, fingerprint
@@ -48,8 +49,9 @@ def register(
     found = load_evaluation(evaluation)
     # Two runs at once would register the same model twice.
     with locked(open_store().home / registry.name), parent_run(experiment, "register", config, run_id) as parent:
-        version = train_on_all(evaluation, found.score_of(found.chosen), registry, experiment, parent)
-        if found.chosen != found.challenger:
+        head = found.heads[Objective.RATING]
+        version = train_on_all(evaluation, found.chosen(Objective.RATING), registry, experiment, parent)
+        if head.chosen != head.challenger:
             register_challenger(evaluation, found, registry)
     before = registry.champion()
     champion = registry.promote(version.version)
@@ -104,7 +106,8 @@ def train_on_all(
 @task(cache_policy=NO_CACHE)
 def register_challenger(evaluation: Artifact, found: Evaluation, registry: Registry) -> None:
     """Register the finalist that the gate turned down, as it was scored, under the alias challenger."""
-    score = found.score_of(found.challenger)
+    head = found.heads[Objective.RATING]
+    score = found.score_of(head.challenger)
     data = open_store().input(evaluation, "ratings")
     assert score.model_uri is not None and score.run_id is not None
     version = registry.add(
@@ -116,7 +119,7 @@ def register_challenger(evaluation: Artifact, found: Evaluation, registry: Regis
         metrics=score.headline,
         description=version_note(
             score.candidate.recipe,
-            f"Turned down: {found.decision.reason}. Trained without the test ratings.",
+            f"Turned down: {head.decision.reason}. Trained without the test ratings.",
             score.headline,
         ),
     )

@@ -1,7 +1,6 @@
-"""Tune: one study per algorithm, on validation ratings only."""
+"""Tune: one study per objective and algorithm, on validation ratings only."""
 
 import json
-import math
 from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
@@ -17,19 +16,23 @@ from mfcore.config import PipelineConfig
 from mfcore.data.catalog import resolve
 from mfcore.data.ratings import Ratings
 from mfcore.data.splitting import Split
-from mfcore.models import MODELS, Recipe
+from mfcore.errors import NothingRelevant
+from mfcore.metrics.objective import Objective
+from mfcore.metrics.yardstick import Yardstick
+from mfcore.models import Recipe
 from mfcore.settings import Settings
 from mfcore.storage.artifacts import Artifact, fingerprint
 from mfcore.tracking.finalists import log_trial_figures
 from mfcore.tracking.registry import Registry
 from mfcore.tracking.runs import Experiment
-from mfcore.tuning import SearchInterrupted, Trial, Tuned, search_space, search_spaces
+from mfcore.tuning import SearchInterrupted, Trial, Tuned, search_spaces
 from mfcore.tuning import tune as run_study
 from mfcore.tuning.interrupt import first_interrupt
+from mfcore.tuning.space import Space
 
 __all__ = ["load_tuned", "tune"]
 
-_VERSION = 2
+_VERSION = 3
 _FILE = "tuned.json"
 
 
@@ -37,7 +40,7 @@ _FILE = "tuned.json"
 def tune(
     config: PipelineConfig = PipelineConfig(), splits: Artifact | None = None, run_id: str | None = None
 ) -> Artifact:
-    """Search the hyper-parameters of each algorithm; each trial is a run in MLflow."""
+    """Search the hyper-parameters of each algorithm for each objective; each trial is a run in MLflow."""
     search_spaces(config.tuning)
     splits = input_artifact(splits, "splits", resolve(config.dataset).name)
     settings = Settings.read()
@@ -47,12 +50,12 @@ def tune(
         studies = search(config, splits, experiment, parent, champion.recipe if champion else None)
         found = load_tuned(studies)
         log_trial_figures(experiment, found, parent)
-    best = {name: f"{tuned.validation_rmse:.4f}" for name, tuned in found.items()}
-    return report(studies, "best validation RMSE " + ", ".join(f"{name} {value}" for name, value in best.items()))
+    best = [f"{name} {tuned.metric_name} {tuned.value:.4f}" for name, tuned in found.items()]
+    return report(studies, "best " + ", ".join(best))
 
 
 def load_tuned(studies: Artifact) -> dict[str, Tuned]:
-    """What each algorithm's study found."""
+    """What each study found, by names such as `ranking-als`."""
     tree = json.loads((studies.path / _FILE).read_text(encoding="utf-8"))
     return {name: Tuned.model_validate(found) for name, found in tree.items()}
 
@@ -66,7 +69,9 @@ def search(
     of the whole search, which goes on from there when it is asked for again.
     """
     store = open_store()
-    keys = {name: _study_key(name, config, splits) for name in config.tuning.algorithms}
+    scale = Ratings.load(store.input(splits, "ratings").path, mapped=True).scale
+    spaces = search_spaces(config.tuning, scale)
+    keys = {name: _study_key(space, config, splits) for name, space in spaces.items()}
     key = fingerprint("studies", list(keys.values()), config.tuning.n_trials, config.tuning.timeout)
     studies = store.find("studies", splits.dataset, key)
     if studies is not None:
@@ -77,29 +82,36 @@ def search(
         return studies
 
     found: dict[str, Tuned] = {}
+    unmeasurable: dict[Objective, NothingRelevant] = {}
     with first_interrupt("Tuning ends with what has been found; Ctrl-C again stops everything.") as is_stopped:
-        for name in keys:
-            outcome = study(name, config, splits, experiment, parent, champion, is_stopped)
+        for name, space in spaces.items():
+            if space.objective in unmeasurable:
+                continue
+            try:
+                outcome = study(name, space, config, splits, experiment, parent, champion, is_stopped)
+            except NothingRelevant as error:
+                logger.warning("%s is left out: %s", space.objective, error)
+                unmeasurable[space.objective] = error
+                continue
             if outcome is not None:
                 found[name] = outcome
     if not found:
-        raise KeyboardInterrupt
+        raise next(iter(unmeasurable.values()), KeyboardInterrupt())
     if len(found) < len(keys) or any(tuned.interrupted for tuned in found.values()):
         key = fingerprint(key, {name: [trial.number for trial in tuned.trials] for name, tuned in found.items()})
 
     def write(folder: Path) -> dict[str, Any]:
         tree = {name: tuned.model_dump(mode="json") for name, tuned in found.items()}
         (folder / _FILE).write_text(json.dumps(tree, indent=1), encoding="utf-8")
-        return {
-            name: {"validation_rmse": tuned.validation_rmse, "at_edge": tuned.at_edge} for name, tuned in found.items()
-        }
+        return {name: {tuned.metric_name: tuned.value, "at_edge": tuned.at_edge} for name, tuned in found.items()}
 
     return store.make("studies", splits.dataset, key, write, [splits])
 
 
-@task(cache_policy=NO_CACHE, task_run_name="tune-{algorithm}")
+@task(cache_policy=NO_CACHE, task_run_name="tune-{name}")
 def study(
-    algorithm: str,
+    name: str,
+    space: Space,
     config: PipelineConfig,
     splits: Artifact,
     experiment: Experiment,
@@ -107,52 +119,54 @@ def study(
     champion: Recipe | None,
     is_stopped: Callable[[], bool],
 ) -> Tuned | None:
-    """Run or resume the study of one algorithm; None if it was stopped before its first trial was finished."""
+    """Run or resume one study; None if it was stopped before its first trial was finished."""
     store = open_store()
     ratings = Ratings.load(store.input(splits, "ratings").path)
     parts = Split.load(splits.path)
-    key = _study_key(algorithm, config, splits)
-    journal = store.home / "studies" / "journals" / f"{splits.dataset}-{algorithm}-{key}.log"
+    key = _study_key(space, config, splits)
+    journal = store.home / "studies" / "journals" / f"{splits.dataset}-{name}-{key}.log"
     log = _trial_log(experiment, key, config, splits, parent)
     train, validation = ratings.take(parts.train), ratings.take(parts.validation)
-    with progress(algorithm, splits.dataset) as move:
-        best = math.inf
+    with progress(name, splits.dataset) as move:
+        best: float | None = None
 
         def on_trial(trial: Trial) -> None:
             nonlocal best
             log(trial)
-            best = min(best, math.inf if trial.validation_rmse is None else trial.validation_rmse)
+            if space.objective.better(trial.value, best):
+                best = trial.value
 
         try:
             tuned = run_study(
-                algorithm,
+                space.algorithm,
                 train,
                 validation,
                 config.tuning,
                 journal,
                 on_trial,
+                objective=space.objective,
+                lists=config.evaluation,
                 champion=champion,
                 on_progress=lambda finished, planned: move(finished, planned, best),
                 is_stopped=is_stopped,
             )
         except SearchInterrupted:
-            logger.warning("%s: no trial was finished; it is left out", algorithm)
+            logger.warning("%s: no trial was finished; it is left out", name)
             return None
-    for name in tuned.at_edge:
-        logger.warning("%s: the best %s, %s, lies at the edge of its range", algorithm, name, tuned.recipe.params[name])
+    for edge in tuned.at_edge:
+        logger.warning("%s: the best %s, %s, lies at the edge of its range", name, edge, tuned.recipe.params[edge])
     return tuned
 
 
-def _study_key(algorithm: str, config: PipelineConfig, splits: Artifact) -> str:
+def _study_key(space: Space, config: PipelineConfig, splits: Artifact) -> str:
     """Fingerprint of what decides a trial; how many are run, and by whom, is not part of it.
 
     So more can be added. Nor is the champion: a study keeps to the one it began with.
     """
-    decisive = config.tuning.model_dump(
-        include={"sampler", "pruner", "max_epochs", "patience", "validation", "n_folds", "seed"}
-    )
-    searched = [MODELS[algorithm]().model_dump(), asdict(search_space(algorithm, config.tuning))]
-    return fingerprint("study", _VERSION, __version__, splits.fingerprint, algorithm, decisive, searched)
+    decisive = config.tuning.model_dump(include={"sampler", "pruner", "validation", "n_folds"})
+    yardstick = Yardstick.of(space.objective, config.tuning, config.evaluation).model_dump(mode="json")
+    searched = [space.model().model_dump(), asdict(space)]
+    return fingerprint("study", _VERSION, __version__, splits.fingerprint, decisive, yardstick, searched)
 
 
 def _trial_log(
@@ -168,7 +182,7 @@ def _trial_log(
         if trial.number not in logged:
             experiment.log_trial(trial, key, parent, tags)
             logged.add(trial.number)
-            outcome = "diverged" if trial.validation_rmse is None else f"validation RMSE {trial.validation_rmse:.4f}"
+            outcome = "diverged" if trial.value is None else f"{trial.metric_name} {trial.value:.4f}"
             logger.info(
                 "%s: %s in %d epochs, %.1f s (%s)", trial.name, outcome, len(trial.curve), trial.seconds, trial.outcome
             )

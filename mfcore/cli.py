@@ -143,7 +143,7 @@ def _stage(name: str, kind: str, what: str) -> None:
 
 _stage("validate", "raw", "Check the raw files; rows that fail go to quarantine.")
 _stage("split", "ratings", "Split ratings into train, validation and test.")
-_stage("tune", "splits", "Search hyper-parameters: one study per algorithm, on validation only.")
+_stage("tune", "splits", "Search hyper-parameters: one study per objective and algorithm, on validation only.")
 
 
 @app.command(rich_help_panel=_STAGES)
@@ -170,7 +170,10 @@ def evaluate(
     for title, rows in scoreboard(evaluation):
         print_table(title, rows)
         print()
-    print(f"chosen    {evaluation.chosen}: {evaluation.decision.reason}")
+    for head in evaluation.heads.values():
+        print(f"{head.objective:<9} {head.chosen}, {head.status}: {head.decision.reason}")
+        if head.warning is not None:
+            print(f"          {head.warning}")
     print(f"all of it {found.path}")
 
 

@@ -6,21 +6,23 @@ import tomllib
 from collections.abc import Iterable
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated, Any, Literal, get_args
+from typing import Annotated, Any, Literal, cast, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator, model_validator
 
 from mfcore.errors import UsageError, nearest
 from mfcore.storage.urls import refuse_secrets
 
 __all__ = [
-    "ALGORITHMS",
     "DRIFT_MEASURES",
+    "OBJECTIVES",
+    "TUNABLE",
     "DatasetConfig",
     "DateOrder",
     "DriftConfig",
     "EvaluationConfig",
     "ExportConfig",
+    "ObjectiveName",
     "PipelineConfig",
     "RegistrationConfig",
     "SearchRange",
@@ -30,11 +32,15 @@ __all__ = [
     "Value",
 ]
 
-ALGORITHMS = ("als", "sgd", "pmf")
-"""The algorithms that are tuned when none are named."""
+ObjectiveName = Literal["rating", "ranking"]
+OBJECTIVES: tuple[ObjectiveName, ...] = get_args(ObjectiveName)
+"""What models are made for: predicting ratings, and lists."""
 
-TUNABLE = (*ALGORITHMS, "bpmf", "knn", "bias")
-"""The algorithms that have something to tune."""
+TUNABLE: dict[ObjectiveName, tuple[str, ...]] = {
+    "rating": ("als", "sgd", "pmf", "bpmf", "knn", "bias"),
+    "ranking": ("als", "sgd", "pmf", "ease", "bpmf", "knn"),
+}
+"""The algorithms that have something to tune for an objective."""
 
 
 class _Section(BaseModel):
@@ -250,9 +256,10 @@ class SearchRange(_Section):
 
 
 class TuningConfig(_Section):
-    """How hyper-parameters are searched: one study per algorithm, never on test ratings.
+    """How hyper-parameters are searched: one study per objective and algorithm, never on test ratings.
 
-    `space` changes what is searched, one table an algorithm. A hyper-parameter is given a range,
+    `space` changes what is searched, one table per algorithm, or per objective and algorithm as in
+    [tuning.space.ranking-als], which goes before [tuning.space.als]. A hyper-parameter is given a range,
     a list of values, one value that it keeps in all trials, or another one that it is equal to:
 
         [tuning.space.als]
@@ -264,19 +271,34 @@ class TuningConfig(_Section):
     The rest is searched as the model says; by a grid, which takes lists alone, it isn't.
     """
 
-    algorithms: tuple[str, ...] = Field(ALGORITHMS, min_length=1, description="Algorithms to tune")
+    rating: tuple[str, ...] = Field(
+        ("als", "sgd", "pmf"), description="Algorithms to tune for predicting ratings, by validation RMSE"
+    )
+    ranking: tuple[str, ...] = Field(
+        ("als", "sgd", "pmf", "ease"), description="Algorithms to tune for lists, by validation NDCG@k"
+    )
+    algorithms: tuple[str, ...] | None = Field(
+        None, min_length=1, description="Algorithms to tune for both, as far as they can be, instead of those two"
+    )
     n_trials: int | None = Field(
-        None, ge=1, description="Trials per algorithm, trial 0 being its defaults; none: 20, or all points of a grid"
+        None, ge=1, description="Trials per study, trial 0 being the defaults; none: 20, or all points of a grid"
     )
     timeout: float | None = Field(None, gt=0, description="Seconds for each study, after which no trial starts")
     sampler: Literal["tpe", "random", "grid"] = Field(
         "tpe", description="How trials are chosen: by a model of those before, at random, or all points of a grid"
     )
     pruner: Literal["median", "hyperband", "none"] = Field("median", description="What gives poor trials up early")
-    max_epochs: int = Field(40, ge=1, description="Epochs of a trial at most")
-    patience: int = Field(3, ge=1, description="Epochs without a better validation RMSE that end a trial")
-    validation: Literal["single", "k-fold"] = Field(
-        "single", description="Score on the validation part, or on folds drawn from train and validation"
+    max_epochs: int | None = Field(
+        None, ge=1, description="Epochs of a trial at most; none: 40, or what the algorithm needs"
+    )
+    patience: int | None = Field(
+        None, ge=1, description="Epochs without a better figure that end a trial; none: 3, or what the algorithm needs"
+    )
+    max_ranking_users: int = Field(5000, ge=1, description="Users whose lists are measured after each epoch, at most")
+    validation: Literal["auto", "single", "k-fold"] = Field(
+        "auto",
+        description="Score on the validation part, or on folds drawn from train and validation; "
+        "auto: on folds where the part has fewer than 1,000 ratings",
     )
     n_folds: int = Field(5, ge=2, description="k-fold: number of folds")
     n_workers: int = Field(1, ge=1, description="Trials at a time, each in a process of its own if more than one")
@@ -288,17 +310,45 @@ class TuningConfig(_Section):
         {}, description="By algorithm and hyper-parameter: a range, a list of values, or a value"
     )
 
-    @field_validator("algorithms", mode="before")
+    @field_validator("rating", "ranking", "algorithms", mode="before")
     @classmethod
     def _split(cls, value: Any) -> Any:
-        return tuple(part.strip() for part in value.split(",")) if isinstance(value, str) else value
+        if not isinstance(value, str):
+            return value
+        return tuple(part.strip() for part in value.split(",")) if value.strip() else ()
 
-    @field_validator("algorithms")
+    @field_validator("rating", "ranking", "algorithms")
     @classmethod
-    def _known(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+    def _known(cls, value: tuple[str, ...] | None, info: ValidationInfo) -> tuple[str, ...] | None:
+        if value is None:
+            return None
         for name in value:
-            _refuse_unknown_algorithm(name)
+            if info.field_name == "algorithms":
+                _refuse_unknown_algorithm(name, {one for some in TUNABLE.values() for one in some})
+            else:
+                _refuse_unknown_algorithm(name, TUNABLE[cast(ObjectiveName, info.field_name)])
         return tuple(dict.fromkeys(value))
+
+    @model_validator(mode="after")
+    def _something(self) -> "TuningConfig":
+        if not self.studies:
+            raise ValueError("nothing to tune: name algorithms for rating, for ranking or for both")
+        return self
+
+    @property
+    def studies(self) -> tuple[tuple[ObjectiveName, str], ...]:
+        """What is searched: pairs of an objective and an algorithm.
+
+        >>> TuningConfig(algorithms="als, ease").studies
+        (('rating', 'als'), ('ranking', 'als'), ('ranking', 'ease'))
+        """
+        named = {"rating": self.rating, "ranking": self.ranking}
+        return tuple(
+            (objective, algorithm)
+            for objective in OBJECTIVES
+            for algorithm in (named[objective] if self.algorithms is None else self.algorithms)
+            if algorithm in TUNABLE[objective]
+        )
 
     @field_validator("storage")
     @classmethod
@@ -317,8 +367,9 @@ class TuningConfig(_Section):
         """Say what is wrong in one place, where a union's own message tells of all its members."""
         if not isinstance(value, dict):
             return value
+        known = {name for objective in OBJECTIVES for one in TUNABLE[objective] for name in (one, f"{objective}-{one}")}
         for algorithm, entries in value.items():
-            _refuse_unknown_algorithm(algorithm)
+            _refuse_unknown_algorithm(algorithm, known)
             if not isinstance(entries, dict):
                 raise ValueError(f"{algorithm} needs a table of hyper-parameters, as in [tuning.space.{algorithm}]")
             for name, entry in entries.items():
@@ -330,9 +381,10 @@ class TuningConfig(_Section):
         return value
 
 
-def _refuse_unknown_algorithm(name: str) -> None:
-    if name not in TUNABLE:
-        raise ValueError(f"unknown algorithm {name!r}{nearest(name, TUNABLE)}; known: {', '.join(TUNABLE)}")
+def _refuse_unknown_algorithm(name: str, known: Iterable[str]) -> None:
+    if name not in known:
+        plain = sorted(one for one in known if "-" not in one)
+        raise ValueError(f"unknown algorithm {name!r}{nearest(name, plain)}; known: {', '.join(plain)}")
 
 
 def _check_entry(entry: Any) -> None:
@@ -359,6 +411,17 @@ class EvaluationConfig(_Section):
     relevant_from: float | None = Field(
         None, description="A test rating from here on is relevant; none: the upper 40 % of the scale, 4 of 1 to 5"
     )
+    stratified_by: float = Field(
+        0.5,
+        ge=0,
+        le=1,
+        description="Stratified metrics count a liked item by 1 / popularity to this power; 0: as the plain ones do",
+    )
+    max_baseline_items: int = Field(
+        8000,
+        ge=0,
+        description="Items up to which item kNN and EASE are scored as baselines; beyond, they take gigabytes",
+    )
     seed: int = Field(0, ge=0, description="Seed of the bootstrap, and of who plays the new user")
 
     @field_validator("ks", mode="before")
@@ -379,6 +442,9 @@ class RegistrationConfig(_Section):
 
     min_improvement: float = Field(
         0.0, ge=0, description="Test RMSE by which a recipe must beat the champion's, retrained on the same data"
+    )
+    min_ranking_improvement: float = Field(
+        0.0, ge=0, description="Test NDCG@k by which a recipe for lists must beat the champion's, likewise"
     )
 
 

@@ -9,6 +9,7 @@ from collections.abc import Iterable
 __all__ = [
     "DataInvalid",
     "MfcoreError",
+    "NothingRelevant",
     "NothingToWorkFrom",
     "SourceUnavailable",
     "TrainingDiverged",
@@ -37,6 +38,10 @@ class DataInvalid(MfcoreError):
     """The data failed validation."""
 
     exit_code = 3
+
+
+class NothingRelevant(DataInvalid):
+    """Nobody liked anything among the ratings that lists are measured on."""
 
 
 class SourceUnavailable(MfcoreError):

@@ -33,7 +33,9 @@ class Decision(BaseModel):
     reason: str
 
 
-def decide(challenger: Estimate, champion: Estimate | None, min_improvement: float = 0.0) -> Decision:
+def decide(
+    challenger: Estimate, champion: Estimate | None, min_improvement: float = 0.0, *, higher_is_better: bool = False
+) -> Decision:
     r"""Compare two recipes, trained on the same ratings, by their RMSE on the same test ratings.
 
     The challenger is promoted when its RMSE A is at most the champion's B less `min_improvement`;
@@ -45,6 +47,7 @@ def decide(challenger: Estimate, champion: Estimate | None, min_improvement: flo
         challenger: RMSE of the challenger's recipe.
         champion: RMSE of the champion's recipe, of the same draws of users; None when there is no champion.
         min_improvement: RMSE by which the challenger has to be better.
+        higher_is_better: the figures are NDCG, not RMSE.
 
     >>> import numpy as np
     >>> from mfcore.metrics.intervals import Bootstrap, mean
@@ -59,14 +62,16 @@ def decide(challenger: Estimate, champion: Estimate | None, min_improvement: flo
         return Decision(promote=True, challenger_rmse=challenger.value, reason="there was no champion to compare with")
     found = compare("challenger", challenger, "champion", champion, "rmse")
     assert found is not None  # there are test ratings, or the split would have refused
-    promote = challenger.value <= champion.value - min_improvement
+    gain = champion.value - challenger.value
+    promote = (-gain if higher_is_better else gain) >= min_improvement
+    metric = "NDCG" if higher_is_better else "RMSE"
     ours, theirs = f"{challenger.value:.4f}", f"{champion.value:.4f}"
     if promote:
         better = "a tie, which goes to the challenger" if found.tie else "a better recipe"
-        reason = f"{better}: test RMSE {ours}, the champion's {theirs}"
+        reason = f"{better}: test {metric} {ours}, the champion's {theirs}"
     else:
         reason = "a tie, and " if found.tie else ""
-        reason += f"the recipe of the champion stays: test RMSE {theirs}, the challenger {ours}"
+        reason += f"the recipe of the champion stays: test {metric} {theirs}, the challenger {ours}"
     if found.low is None or found.high is None:
         reason += f" ({found.reason})"
     else:

@@ -5,6 +5,7 @@ from typing import Any, Literal
 
 from mfcore.evaluation.scoring import Evaluation, Score
 from mfcore.metrics import Measure
+from mfcore.metrics.objective import Objective
 
 __all__ = ["scoreboard"]
 
@@ -18,11 +19,12 @@ def scoreboard(found: Evaluation) -> Iterator[Table]:
     """Titles and rows of tables, what matters most first."""
     k = found.scores[0].measure("ndcg").metric.rpartition("_")[2]
     yield (
-        "Ratings: RMSE with its 95 % interval over users, and what the difference from the least is",
+        f"{Objective.RATING.purpose}\nRatings: RMSE with its 95 % interval over users, and what the difference from "
+        "the least is",
         [
             {
                 "model": score.candidate.name,
-                "role": score.candidate.role,
+                "role": _role(found, score, Objective.RATING),
                 "RMSE": _with_interval(score.measure("rmse")),
                 "beside the least": _standing(found, score, "rmse", "least"),
                 "MAE": score.measure("mae").value,
@@ -36,12 +38,14 @@ def scoreboard(found: Evaluation) -> Iterator[Table]:
         ],
     )
     yield (
-        f"Lists of {k}: whole catalog, what users had rated before left out",
+        f"{Objective.RANKING.purpose}\nLists of {k}: whole catalog, what users had rated before left out",
         [
             {
                 "model": score.candidate.name,
+                "role": _role(found, score, Objective.RANKING),
                 "NDCG": _with_interval(score.measure("ndcg")),
                 "beside the greatest": _standing(found, score, "ndcg", "greatest"),
+                "stratified": score.measure("stratified_ndcg").value,
                 "recall": score.measure("recall").value,
                 "MAP": score.measure("map").value,
                 "hit rate": score.measure("hit_rate").value,
@@ -66,6 +70,14 @@ def scoreboard(found: Evaluation) -> Iterator[Table]:
     missing = list(_missing(found))
     if missing:
         yield "No figure", missing
+
+
+def _role(found: Evaluation, score: Score, objective: Objective) -> str:
+    """What a model is here: nothing where it competes for the other objective alone."""
+    head = found.heads.get(objective)
+    if head is not None and head.chosen == score.candidate.name:
+        return f"head ({head.status})"
+    return score.candidate.role if objective in score.candidate.objectives else ""
 
 
 def _with_interval(measure: Measure) -> str | None:

@@ -4,23 +4,22 @@ import time
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import combinations
-from typing import Literal
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
 
+from mfcore.evaluation.candidates import Candidate
 from mfcore.evaluation.curves import LearningCurve, learning_curve
-from mfcore.evaluation.gate import Decision
+from mfcore.evaluation.heads import HeadResult
 from mfcore.metrics import Comparison, Estimate, Evaluator, Measure, compare
+from mfcore.metrics.objective import Objective
 from mfcore.metrics.slices import ALL
-from mfcore.models import Factors, Recipe
+from mfcore.models import Factors
 
 __all__ = [
-    "BASELINES",
     "HEADLINE",
-    "Candidate",
     "Evaluation",
     "Score",
     "Scored",
@@ -31,35 +30,6 @@ __all__ = [
 
 HEADLINE = ("rmse", "mae", "ndcg", "recall", "coverage", "popularity_lift")
 """Metrics that are shown where there is no room for all; those of lists at the first k."""
-
-
-class Candidate(BaseModel):
-    """A recipe to be scored.
-
-    Attributes:
-        name: the row's name in tables.
-        role: a finalist of tuning, the champion's recipe, or a baseline.
-        validation_rmse: what tuning measured, where there was tuning.
-    """
-
-    model_config = ConfigDict(frozen=True)
-
-    name: str
-    role: Literal["finalist", "champion", "baseline"]
-    recipe: Recipe
-    validation_rmse: float | None = None
-
-
-BASELINES = tuple(
-    Candidate(name=name, role="baseline", recipe=Recipe(algorithm=algorithm))
-    for name, algorithm in {
-        "global_mean": "global_mean",
-        "bias": "bias",
-        "most_popular": "most_popular",
-        "item_knn": "knn",
-    }.items()
-)
-"""What a recommender has to beat: the mean, biases only, the most rated items, and neighborhoods."""
 
 
 class Score(BaseModel):
@@ -110,15 +80,14 @@ class Score(BaseModel):
 
 
 class Evaluation(BaseModel):
-    """What an evaluation found, and which recipe the next champion is made by.
+    """What an evaluation found, and which recipes the heads of the next champion are made by.
 
     Attributes:
-        scores: finalists, then the champion's recipe where it is none of theirs, then baselines.
+        scores: finalists and blends, then the champion's recipes where they are none of theirs, then baselines.
         comparisons: every two of them, paired, in every metric of all test ratings.
         slices: what the slices are: name → meaning.
-        challenger: name of the finalist with the least validation RMSE; test ratings don't choose it.
-        chosen: name of the candidate that the gate let through.
-        decision: the gate's.
+        heads: what became of each objective that was tuned for.
+        left_out: objective → why it has no head.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -126,9 +95,12 @@ class Evaluation(BaseModel):
     scores: list[Score]
     comparisons: list[Comparison]
     slices: dict[str, str]
-    challenger: str
-    chosen: str
-    decision: Decision
+    heads: dict[Objective, HeadResult]
+    left_out: dict[Objective, str] = {}
+
+    def chosen(self, objective: Objective) -> Score:
+        """The score of the candidate that an objective's head is made by."""
+        return self.score_of(self.heads[objective].chosen)
 
     def score_of(self, name: str) -> Score:
         """The score of the candidate `name`."""
@@ -156,7 +128,7 @@ class Scored:
         factors: trained on train and validation.
         predictions: float32, (n_test,); predicted ratings of the test pairs.
         estimates: of all test ratings, by metric, for comparisons.
-        curve: both errors by epoch; empty for baselines.
+        curve: both errors by epoch; empty but for finalists of the objective rating.
     """
 
     score: Score
@@ -179,8 +151,9 @@ class Scored:
 def evaluate(candidates: Iterable[Candidate], evaluator: Evaluator) -> Iterator[Scored]:
     """Train each candidate's recipe and score it on test, one at a time.
 
-    A recipe is trained on train and validation ratings; on those again without the users that
-    play cold-start users; and, if it is no baseline, on train alone, for its learning curve.
+    A recipe is trained on train and validation ratings; if it competes for rating, on those again
+    without the users that play cold-start users; and, if it is a finalist there, on train alone, for its
+    learning curve. So what is only to make lists costs one fit.
 
     Raises:
         TrainingDiverged: a recipe leaves the range of numbers.
@@ -190,7 +163,8 @@ def evaluate(candidates: Iterable[Candidate], evaluator: Evaluator) -> Iterator[
     >>> from mfcore.data.splitting import split
     >>> from mfcore.data.synthetic import synthesize
     >>> ratings = Ratings.from_frame(synthesize(60, 40, 1200).frame, Scale(1, 5, 1))
-    >>> (bias,) = evaluate(BASELINES[1:2], Evaluator(ratings, split(ratings, SplitConfig())))
+    >>> bias = Candidate(name="bias", role="baseline", objectives=["rating"], recipe={"algorithm": "bias"})
+    >>> (bias,) = evaluate([bias], Evaluator(ratings, split(ratings, SplitConfig())))
     >>> measure = bias.score.measure("rmse")
     >>> measure.low < measure.value < measure.high, measure.n
     (True, 120)
@@ -200,11 +174,11 @@ def evaluate(candidates: Iterable[Candidate], evaluator: Evaluator) -> Iterator[
         started = time.perf_counter()
         factors = recommender.fit(evaluator.known)
         seconds = time.perf_counter() - started
-        is_baseline = candidate.role == "baseline"
-        curve = (
-            LearningCurve() if is_baseline else learning_curve(candidate.recipe, evaluator.train, evaluator.validation)
-        )
-        measured = evaluator.measure(factors, recommender.fit(evaluator.cold_start.others))
+        predicts, curve = Objective.RATING in candidate.objectives, LearningCurve()
+        if predicts and candidate.role == "finalist":
+            curve = learning_curve(candidate.recipe, evaluator.train, evaluator.validation)
+        without = recommender.fit(evaluator.cold_start.others) if predicts else None
+        measured = evaluator.measure(factors, without)
         score = Score(candidate=candidate, measures=measured.measures, seconds=seconds)
         yield Scored(score, factors, measured.predictions, measured.estimates, curve)
 
@@ -224,18 +198,24 @@ def comparisons(estimates: Mapping[str, Mapping[str, Estimate]]) -> list[Compari
 
 
 def comparison(scores: Iterable[Score]) -> pd.DataFrame:
-    """The scores as one table, finalists first, a row each: headline metrics and the interval of RMSE."""
+    """The scores as one table, a row each: what it competes for, headline metrics, intervals of RMSE and NDCG."""
+    scores = list(scores)
+    validated = list(dict.fromkeys(name for score in scores for name in score.candidate.validation))
     rows = []
     for score in scores:
-        rmse = score.measure("rmse")
+        ends = {
+            f"test_{one.metric}_{end}": value
+            for one in (score.measure("rmse"), score.measure("ndcg"))
+            for end, value in (("low", one.low), ("high", one.high))
+        }
         rows.append(
             {
                 "model": score.candidate.name,
                 "role": score.candidate.role,
-                "validation_rmse": score.candidate.validation_rmse,
+                "for": " and ".join(score.candidate.objectives),
+                **{name: score.candidate.validation.get(name) for name in validated},
                 **{f"test_{one.metric}": one.value for one in map(score.measure, HEADLINE)},
-                "test_rmse_low": rmse.low,
-                "test_rmse_high": rmse.high,
+                **ends,
                 "seconds": round(score.seconds, 2),
             }
         )

@@ -18,6 +18,7 @@ from mfcore.metrics.measure import Measure
 from mfcore.metrics.ranking import RelevantItems, rank_statistics, relevant_threshold
 from mfcore.metrics.rating import calibration_bins, calibration_edges, rating_statistics
 from mfcore.metrics.slices import ALL, Slice, genres, head_and_tail, users_by_activity
+from mfcore.metrics.stratified import Stratified
 from mfcore.models.factors import Factors
 from mfcore.models.lists import top_items
 from mfcore.models.rated import RatedItems
@@ -93,6 +94,7 @@ class Evaluator:
         self.users, self.position = users.astype(np.int32), position
         self.bootstrap = Bootstrap(len(self.users), config.seed)
         self.rated, self.profiles = RatedItems.of(train), Profiles.of(train, config.seed)
+        self.stratified = Stratified.of(train, config.stratified_by)
         self.cold_start = ColdStartUsers.draw(train, test, config.seed)
         threshold = relevant_threshold(test.scale) if config.relevant_from is None else config.relevant_from
         self.relevant = RelevantItems.of(test, threshold)
@@ -115,18 +117,21 @@ class Evaluator:
         folded = f"{len(self.cold_start.users):,} users whom training did not see"
         return found | {_cold_start_name(number): folded for number in NUMBERS_KNOWN}
 
-    def measure(self, factors: Factors, without_cold_start: Factors) -> Measured:
+    def measure(self, factors: Factors, without_cold_start: Factors | None) -> Measured:
         """Measure a model.
 
         Args:
             factors: trained on the training ratings.
-            without_cold_start: by the same recipe, on those of `cold_start.others`.
+            without_cold_start: by the same recipe, on those of `cold_start.others`; None: what is predicted
+                for new users is left out, as for models that are not to predict ratings.
         """
         scores = factors.pair_scores(self.test.users, self.test.items)
         predicted = factors.to_ratings(scores)
         items = self._lists(factors)
         named = [*self._ratings(factors, scores, predicted), *self._ranks(items), *self._beyond(items)]
-        named += [*self._calibration(predicted), *self._cold_start_metrics(without_cold_start)]
+        named += self._calibration(predicted)
+        if without_cold_start is not None:
+            named += self._cold_start_metrics(without_cold_start)
         estimates = self.bootstrap.estimate(statistic for _, _, statistic in named)
         measures = [Measure.of(name, part, one) for (name, part, _), one in zip(named, estimates, strict=True)]
         measures += self._of_all_lists(items)
@@ -189,6 +194,11 @@ class Evaluator:
             for k in self.ks if one.name == ALL else self.ks[:1]:
                 found = rank_statistics(hits, n_relevant, k, unknown)
                 yield from ((name, one.name, statistic) for name, statistic in found.items())
+        shown = np.full((len(self.users), max(self.ks)), -1, np.int32) if items is None else items
+        relevant = self.relevant if items is not None else RelevantItems(self.relevant.keys[:0], self.relevant.n_items)
+        unknown = self.no_relevant if items is not None else _NO_ORDER
+        found = self.stratified.statistics(relevant, self.users, shown, self.ks[0], unknown)
+        yield from ((name, ALL, statistic) for name, statistic in found.items())
 
     def _beyond(self, items: NDArray[np.int32] | None) -> Iterator[Named]:
         for one in self.slices:

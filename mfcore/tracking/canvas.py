@@ -20,16 +20,17 @@ _COLORS = {
     "bpmf": "#CC79A7",
     "knn": "#E69F00",
     "blend": "#56B4E9",
+    "ease": "#000000",
 }
 
 
-def color_of(algorithm: str) -> str:
-    """The algorithm's color in every figure; baselines are grey.
+def color_of(name: str) -> str:
+    """The color, in every figure, of an algorithm or of its study or finalist; baselines are grey.
 
-    >>> color_of("als"), color_of("global_mean")
-    ('#0072B2', '#8c8c8c')
+    >>> color_of("als"), color_of("ranking-als"), color_of("global_mean")
+    ('#0072B2', '#0072B2', '#8c8c8c')
     """
-    return _COLORS.get(algorithm, MUTED)
+    return _COLORS.get(name.rpartition("-")[2], MUTED)
 
 
 def canvas(

@@ -1,5 +1,6 @@
 """Figures of finalists, as they are looked at in MLflow."""
 
+from collections.abc import Mapping
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
@@ -9,6 +10,7 @@ from numpy.typing import NDArray
 
 from mfcore.data.ratings import Ratings, Scale
 from mfcore.evaluation.curves import CHECKPOINTS
+from mfcore.metrics.objective import Objective
 from mfcore.models import Factors
 from mfcore.models.lists import top_items
 from mfcore.models.rated import RatedItems
@@ -172,24 +174,37 @@ def popularity(factors: Factors, train: Ratings, k: int) -> "Figure":
     return figure
 
 
-def compared(table: pd.DataFrame, metric: str = "test_rmse") -> "Figure":
-    """One bar per model, best on top, with intervals where the table has columns for them."""
-    rows = table.dropna(subset=[metric]).sort_values(metric, ascending=False)
-    figure, (axes,) = canvas()
-    hatches = ["//" if role == "baseline" else "" for role in rows["role"]]
+def compared(table: pd.DataFrame, metrics: Mapping[str, str]) -> "Figure":
+    """One bar per model and objective, best on top, with intervals where the table has columns for them.
+
+    Args:
+        table: a row per model: model, role, for, and the metrics.
+        metrics: objective → its metric, each a panel.
+    """
+    figure, panels = canvas(1, len(metrics), size=(1.5 + 5.5 * len(metrics), 1.2 + 0.3 * max(8, len(table))))
+    for axes, (objective, metric) in zip(panels, metrics.items(), strict=True):
+        _bars(axes, table, Objective(objective), metric)
+    figure.suptitle("Models on the same test ratings (hatched: baselines; pale: made for the other objective)")
+    return figure
+
+
+def _bars(axes: "Axes", table: pd.DataFrame, objective: Objective, metric: str) -> None:
+    rows = table.dropna(subset=[metric]).sort_values(metric, ascending=objective.higher_is_better)
     intervals: dict[str, Any] = {}
     low, high = rows[metric], rows[metric]
     if f"{metric}_low" in rows:
         low, high = rows[f"{metric}_low"].fillna(low), rows[f"{metric}_high"].fillna(high)
         intervals = {"xerr": [rows[metric] - low, high - rows[metric]], "capsize": 3}
-    bars = axes.barh(
-        rows["model"], rows[metric], color=[color_of(name) for name in rows["model"]], hatch=hatches, **intervals
-    )
-    for bar in bars:
+    hatches = ["//" if role == "baseline" else "" for role in rows["role"]]
+    colors = [color_of(name) for name in rows["model"]]
+    bars = axes.barh(rows["model"], rows[metric], color=colors, hatch=hatches, **intervals)
+    for bar, made_for in zip(bars, rows["for"], strict=True):
         bar.set_edgecolor("white")
-    span = max(high.max() - low.min(), 1e-3)
+        bar.set_alpha(1.0 if objective in made_for.split(" and ") else 0.35)
+    span = max(high.max() - low.min(), 1e-3) if len(rows) else 1.0
     for place, (value, end) in enumerate(zip(rows[metric], high, strict=True)):
         axes.text(end + 0.02 * span, place, f"{value:.4f}", va="center")
-    axes.set_xlim(low.min() - 0.4 * span, high.max() + 0.25 * span)
-    axes.set(title="Models on the same test ratings (hatched: baselines)", xlabel=metric)
-    return figure
+    if len(rows):
+        axes.set_xlim(max(0.0, low.min() - 0.4 * span), high.max() + 0.25 * span)
+    direction = "higher" if objective.higher_is_better else "lower"
+    axes.set(title=f"{objective}: {metric}, {direction} is better", xlabel=metric)

@@ -9,6 +9,7 @@ import pandas as pd
 
 from mfcore.data.ratings import Ratings
 from mfcore.evaluation.scoring import Score, Scored, comparison
+from mfcore.metrics.objective import Objective
 from mfcore.models.model import Model
 from mfcore.tracking import figures
 from mfcore.tracking.canvas import save
@@ -39,7 +40,8 @@ def log_scored(
 ) -> Score:
     """Log a candidate as a run of its own; returns its score with the ids of the run and the model.
 
-    A baseline's run holds its metrics alone; any other one has curves, figures and the model as well.
+    A baseline's run holds its metrics alone; any other one has the model as well, and figures of what it
+    competes for: of predicted ratings, of lists, or of both.
 
     Args:
         experiment: where to.
@@ -55,9 +57,8 @@ def log_scored(
     candidate = score.candidate
     params = candidate.recipe.settings
     own = {**tags, "algorithm": candidate.recipe.algorithm, "role": candidate.role}
-    metrics = {**score.headline, "training_seconds": score.seconds}
-    if candidate.validation_rmse is not None:
-        metrics["validation_rmse"] = candidate.validation_rmse
+    own["objective"] = " and ".join(candidate.objectives)
+    metrics = {**score.headline, "training_seconds": score.seconds, **candidate.validation}
     with experiment.run(f"{candidate.role}-{candidate.name}", parent=parent, tags=own, params=params) as run_id:
         is_baseline = candidate.role == "baseline"
         model_uri = None
@@ -72,36 +73,39 @@ def log_scored(
         experiment.log_dataset(run_id, split, source, len(test), "evaluation", "test")
         experiment.note(run_id, finalist_note(candidate, score, len(train), len(test)))
         if not is_baseline:
-            experiment.log_curve(run_id, "train_rmse_by_epoch", scored.train_curve)
-            experiment.log_curve(run_id, "validation_rmse_by_epoch", scored.validation_curve)
-            pictures = {
-                "learning_curve": figures.learning_curves(
+            pictures = {"popularity": figures.popularity(scored.factors, train, _K)}
+            if Objective.RATING in candidate.objectives:
+                pictures |= {
+                    "calibration": figures.calibration(scored.predictions, test.values, test.scale),
+                    "errors_by_rating": figures.errors_by_rating(scored.predictions, test.values, test.scale),
+                    "errors_by_activity": figures.errors_by_activity(scored.predictions, test, train),
+                }
+            if scored.train_curve:
+                experiment.log_curve(run_id, "train_rmse_by_epoch", scored.train_curve)
+                experiment.log_curve(run_id, "validation_rmse_by_epoch", scored.validation_curve)
+                pictures["learning_curve"] = figures.learning_curves(
                     scored.train_curve, scored.validation_curve, scored.curve.chosen
-                ),
-                "calibration": figures.calibration(scored.predictions, test.values, test.scale),
-                "errors_by_rating": figures.errors_by_rating(scored.predictions, test.values, test.scale),
-                "errors_by_activity": figures.errors_by_activity(scored.predictions, test, train),
-                "popularity": figures.popularity(scored.factors, train, _K),
-            }
+                )
             _log_figures(experiment, run_id, pictures)
     return score.model_copy(update={"run_id": run_id, "model_uri": model_uri})
 
 
 def log_comparison(experiment: Experiment, scores: list[Score], run_id: str) -> pd.DataFrame:
-    """Log the scores as a table and a figure of the run; returns the table."""
+    """Log the scores as a table and a figure of the run, both objectives side by side; returns the table."""
     table = comparison(scores)
     experiment.log_table(run_id, table, "comparison.json")
-    _log_figures(experiment, run_id, {"comparison": figures.compared(table)})
+    ndcg = f"test_{scores[0].measure('ndcg').metric}"
+    _log_figures(experiment, run_id, {"comparison": figures.compared(table, {"rating": "test_rmse", "ranking": ndcg})})
     return table
 
 
 def log_trial_figures(experiment: Experiment, tuned: Mapping[str, Tuned], run_id: str) -> None:
-    """Draw the searches of all algorithms: history, importances, parallel coordinates, learning curves.
+    """Draw all searches, by objective: history, importances, parallel coordinates, learning curves.
 
     Nothing is drawn where no trial is a child of this run: the run that has them has the figures.
     """
     if experiment.has_trials(run_id):
-        _log_figures(experiment, run_id, figures_of({name: found.trials for name, found in tuned.items()}))
+        _log_figures(experiment, run_id, figures_of([found.trials for found in tuned.values()]))
 
 
 def _log_figures(experiment: Experiment, run_id: str, pictures: "Mapping[str, Figure]") -> None:

@@ -9,7 +9,9 @@ from urllib.parse import quote
 import pandas as pd
 
 from mfcore.config import SplitConfig
-from mfcore.evaluation.scoring import Candidate, Evaluation, Score, comparison
+from mfcore.evaluation.candidates import Candidate
+from mfcore.evaluation.scoring import Evaluation, Score, comparison
+from mfcore.metrics.objective import Objective
 from mfcore.models import Recipe
 from mfcore.tracking.names import model_name
 
@@ -21,17 +23,21 @@ _CAPITALS = {"rmse", "mae", "ndcg", "map", "mrr"}
 def experiment_note(dataset: str, experiment_id: str) -> str:
     """What the experiment holds and where to begin; its first line is all that the list of experiments shows."""
     name = model_name(dataset)
-    compared = _runs(experiment_id, "models beside each other", "stage = 'evaluate'", "test_rmse")
-    trials = _runs(experiment_id, "trials, the best first", "stage = 'tune'", "validation_rmse")
+    compared = _runs(experiment_id, "models beside each other", "tags.stage = 'evaluate'", "test_rmse")
+    rating = _runs(experiment_id, "trials for ratings", _trials("rating"), "validation_rmse")
+    ranking = _runs(experiment_id, "trials for lists", _trials("ranking"), "validation_ndcg_at_10", ascending=False)
     return f"""Matrix factorization of {dataset}: each night's search, the finalists on test ratings, and the champion.
 
 - What a night did and what came of it: the description of a run named `pipeline-…`, and its Artifacts → figures.
 - The {compared}: finalists and baselines of all nights, with their learning curves.
-- The {trials}, named `als-007` and so on.
+- The {rating}, named `rating-als-007` and so on, and the {ranking}, `ranking-als-007`, the best first.
 - The model in use: [{name}](#/models/{name}), alias `champion`.
 
-Parameters and metrics have the same names for all algorithms. `validation_rmse` chooses hyper-parameters; metrics
-named `test_…` were measured once, on ratings that nothing was chosen by; those named `…_by_epoch` are learning curves.
+There are two objectives. {Objective.RATING.purpose} {Objective.RANKING.purpose}
+
+Parameters and metrics have the same names for all algorithms. `validation_rmse` chooses hyper-parameters for ratings,
+`validation_ndcg_at_10` for lists; metrics named `test_…` were measured once, on ratings that nothing was chosen by;
+those named `…_by_epoch` are learning curves.
 """
 
 
@@ -77,36 +83,53 @@ def pipeline_note(
 
 
 def evaluation_note(found: Evaluation, experiment_id: str) -> str:
-    """Which model was chosen and why, and all of them in a table."""
-    chosen = found.score_of(found.chosen)
+    """Which models were chosen for which objective and why, and all of them in a table."""
+    chosen = {head.chosen for head in found.heads.values()}
     runs = {score.candidate.name: score.run_id for score in found.scores}
-    table = comparison(sorted(found.scores, key=lambda score: score is not chosen)).drop(columns="seconds")
+    table = comparison(sorted(found.scores, key=lambda score: score.candidate.name not in chosen))
+    table = table.drop(columns=["seconds", "test_mae"])
     table["model"] = [
-        _strong(_run(experiment_id, name, runs[name]), name == found.chosen) for name in table["model"].astype(str)
+        _strong(_run(experiment_id, name, runs[name]), name in chosen) for name in table["model"].astype(str)
     ]
-    algorithm = "" if chosen.candidate.recipe.algorithm == found.chosen else f" ({chosen.candidate.recipe.algorithm})"
-    reason = found.decision.reason
-    return f"""Chosen: **{found.chosen}**{algorithm}, test RMSE {chosen.metrics["test_rmse"]:.4f}. \
-{reason[:1].upper()}{reason[1:]}.
+    heads = "\n".join(_head(found, objective) for objective in Objective)
+    purposes = "\n".join(f"- {objective.purpose}" for objective in found.heads)
+    return f"""Chosen:
+
+{heads}
 
 {_table(table)}
 
-Each algorithm's best hyper-parameters on validation ratings were trained again on train and validation ratings and \
-scored once on test ratings. The challenger is `{found.challenger}`, the best on validation. Ranking metrics are over \
-all items a user has not rated.
+{purposes}
+
+The best hyper-parameters of each search were trained again on train and validation ratings and scored once on test \
+ratings; validation alone named the challengers. Ranking metrics are over all items a user has not rated.
 """
+
+
+def _head(found: Evaluation, objective: Objective) -> str:
+    """What an objective's head is made by, in a line."""
+    head = found.heads.get(objective)
+    if head is None:
+        return f"- {objective}: left out, {found.left_out.get(objective, 'it was not tuned')}"
+    chosen = found.score_of(head.chosen)
+    algorithm = chosen.candidate.recipe.algorithm
+    named = f"**{head.chosen}**" + ("" if head.chosen.rpartition("-")[2] == algorithm else f" ({algorithm})")
+    text = f"- {objective}: {named}, {_title('test_' + head.metric)} {chosen.metrics['test_' + head.metric]:.4f}, "
+    text += f"{head.status}. {_sentence(head.decision.reason)}"
+    return text if head.warning is None else f"{text} **{_sentence(head.warning)}**"
 
 
 def finalist_note(candidate: Candidate, score: Score, n_train: int, n_test: int) -> str:
     """What the run of a scored candidate shows."""
     what = {
         "finalist": f"The best hyper-parameters found for `{candidate.recipe.algorithm}`",
+        "blend": "The finalists' scores added up, by weights fitted on ratings that none of them saw",
         "champion": f"The present champion's hyper-parameters (`{candidate.recipe.algorithm}`)",
         "baseline": "A baseline, which a recommender has to beat",
     }[candidate.role]
-    validation = {} if candidate.validation_rmse is None else {"validation_rmse": candidate.validation_rmse}
-    metrics = {**validation, **score.headline}
+    metrics = {**candidate.validation, **score.headline}
     pictures = "" if candidate.role == "baseline" else _PICTURES
+    what = f"{what}, for {' and '.join(candidate.objectives)}"
     return f"""{what}, trained on {n_train:,} ratings in {score.seconds:.2g} s and scored on {n_test:,} test ratings.
 
 {_metrics(metrics)}
@@ -114,8 +137,9 @@ def finalist_note(candidate: Candidate, score: Score, n_train: int, n_test: int)
 
 
 _PICTURES = """
-Artifacts → figures: learning curves, calibration, error by actual rating, error by activity of users and popularity \
-of items, popularity of recommendations. Every metric on every slice of users and items: Artifacts → evaluation.json.
+Artifacts → figures: popularity of recommendations and, of models for ratings, calibration, error by actual rating, by \
+activity of users and popularity of items, and learning curves. Every metric on every slice of users and items: \
+Artifacts → evaluation.json.
 """
 
 
@@ -193,6 +217,10 @@ def _number(value: Any) -> str:
     return f"{value:.4f}" if abs(value) >= 0.01 else f"{value:.3g}"
 
 
+def _sentence(text: str) -> str:
+    return f"{text[:1].upper()}{text[1:]}."
+
+
 def _strong(text: str, is_strong: bool) -> str:
     return f"**{text}**" if is_strong else text
 
@@ -201,12 +229,16 @@ def _run(experiment_id: str, text: str, run_id: str | None) -> str:
     return text if run_id is None else f"[{text}](#/experiments/{experiment_id}/runs/{run_id})"
 
 
-def _runs(experiment_id: str, text: str, tag: str, metric: str) -> str:
-    """A link to the charts of the runs with a tag, those with the least `metric` first.
+def _trials(objective: str) -> str:
+    return f"tags.stage = 'tune' and tags.objective = '{objective}'"
+
+
+def _runs(experiment_id: str, text: str, query: str, metric: str, ascending: bool = True) -> str:
+    """A link to the charts of the runs that a filter lets through, by `metric`.
 
     In any order but that of time MLflow shows child runs beside each other, not folded into their
     parents. The workflow is that of training models; the other one is about language models.
     """
-    order = f"orderByKey={quote(f'metrics.`{metric}`')}&orderByAsc=true"
-    query = f"searchFilter={quote(f'tags.{tag}')}&{order}&compareRunsMode=CHART&workflowType=machine_learning"
+    order = f"orderByKey={quote(f'metrics.`{metric}`')}&orderByAsc={str(ascending).lower()}"
+    query = f"searchFilter={quote(query)}&{order}&compareRunsMode=CHART&workflowType=machine_learning"
     return f"[{text}](#/experiments/{experiment_id}/runs?{query})"

@@ -205,14 +205,21 @@ class Experiment:
             MfcoreError: an earlier one could not be logged.
         """
         now = _now()
-        own = {"stage": "tune", "algorithm": trial.algorithm, "study": study, "outcome": trial.outcome}
+        own = {"stage": "tune", "objective": trial.objective.value, "algorithm": trial.algorithm}
+        own |= {"study": study, "outcome": trial.outcome}
+        name = trial.metric_name
         metrics = [Metric("training_seconds", trial.seconds, now, 0)]
-        if trial.validation_rmse is not None:
-            metrics.insert(0, Metric("validation_rmse", trial.validation_rmse, now, 0))
+        if trial.value is not None:
+            metrics.insert(0, Metric(name, trial.value, now, 0))
         if trial.spread is not None:
-            metrics.append(Metric("validation_rmse_spread", trial.spread, now, 0))
-        metrics += [Metric("validation_rmse_by_epoch", value, now, epoch) for epoch, value in enumerate(trial.curve, 1)]
-        params = {"algorithm": trial.algorithm, "n_epochs": len(trial.curve), **trial.params}
+            metrics.append(Metric(f"{name}_spread", trial.spread, now, 0))
+        metrics += [Metric(f"{name}_by_epoch", value, now, epoch) for epoch, value in enumerate(trial.curve, 1)]
+        params = {
+            "objective": trial.objective.value,
+            "algorithm": trial.algorithm,
+            "n_epochs": len(trial.curve),
+            **trial.params,
+        }
         self._log.add(
             FinishedRun(
                 experiment_id=self.id,

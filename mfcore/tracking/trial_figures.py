@@ -1,14 +1,17 @@
-"""Figures of a search: what was tried, what mattered, and how trials learned."""
+"""Figures of searches, by objective: what was tried, what mattered, and how trials learned."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from mfcore.metrics.objective import Objective
 from mfcore.tracking.canvas import MUTED, canvas, color_of, epoch_axis
 from mfcore.tuning import Trial
 from mfcore.tuning.importances import importances, is_wide, varied
+from mfcore.tuning.trials import best_of
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -18,14 +21,24 @@ __all__ = ["figures_of"]
 
 Trials = Mapping[str, Sequence[Trial]]
 
-_WITHIN = 0.1
-"""Share above the best RMSE up to which trials are told apart; worse ones lie on the upper edge."""
+_WITHIN = {Objective.RATING: 0.1, Objective.RANKING: 0.6}
+"""Share of the best value by which trials may be worse to be told apart; those beyond lie on the edge."""
 
 
-def figures_of(trials: Trials) -> "dict[str, Figure]":
-    """Name → figure, of the trials of each algorithm; those that nothing can be shown in are left out."""
-    scored = {name: [one for one in some if one.validation_rmse is not None] for name, some in trials.items()}
-    scored = {name: some for name, some in scored.items() if some}
+def figures_of(studies: Iterable[Sequence[Trial]]) -> "dict[str, Figure]":
+    """Name → figure, as in `ranking_learning_curves`, of the trials of each study.
+
+    Those that nothing can be shown in are left out.
+    """
+    scored = [[one for one in some if one.value is not None] for some in studies]
+    found: dict[str, Figure] = {}
+    for objective in Objective:
+        own = {some[0].algorithm: some for some in scored if some and some[0].objective is objective}
+        found |= {f"{objective}_{name}": figure for name, figure in _figures_of(own).items()}
+    return found
+
+
+def _figures_of(scored: Trials) -> "dict[str, Figure]":
     if not scored:
         return {}
     found = {"optimization_history": history(scored), "learning_curves": learning_curves(scored)}
@@ -40,43 +53,46 @@ def figures_of(trials: Trials) -> "dict[str, Figure]":
 
 
 def history(trials: Trials) -> "Figure":
-    """Validation RMSE of every trial, and the best so far, by algorithm."""
+    """The metric of every trial, and the best so far, by algorithm."""
     from matplotlib.ticker import MaxNLocator
 
     figure, (axes,) = canvas(size=(8, 4.6))
-    ceiling = _ceiling(trials)
+    sight = _Sight.of(trials)
+    best_so_far = np.maximum if sight.objective.higher_is_better else np.minimum
     for algorithm, some in trials.items():
         numbers = [trial.number for trial in some]
-        values = _rmse(some)
-        shown = np.minimum(values, ceiling)
+        values = _values(some)
+        shown, visible = sight.shown(values), sight.holds(values)
         color = color_of(algorithm)
-        axes.plot(numbers, np.minimum.accumulate(shown), color=color, drawstyle="steps-post", label=algorithm)
+        axes.plot(numbers, best_so_far.accumulate(shown), color=color, drawstyle="steps-post", label=algorithm)
         for outcome, face in (("complete", color), ("pruned", "none")):
             chosen = np.array([trial.outcome == outcome for trial in some])
-            for inside, marker in ((values <= ceiling, "o"), (values > ceiling, "^")):
+            for inside, marker in ((visible, "o"), (~visible, sight.beyond)):
                 points = chosen & inside
                 axes.scatter(
                     np.array(numbers)[points], shown[points], s=22, marker=marker, facecolors=face, edgecolors=color
                 )
-    axes.set(title="Trials and the best so far", xlabel="trial", ylabel="validation RMSE")
+    axes.set(title=f"Trials for {sight.objective} and the best so far", xlabel="trial", ylabel=sight.label)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     handles, _ = axes.get_legend_handles_labels()
     handles += [axes.scatter([], [], s=22, facecolors=MUTED, edgecolors=MUTED, label="complete")]
     handles += [axes.scatter([], [], s=22, facecolors="none", edgecolors=MUTED, label="pruned")]
-    if any((_rmse(some) > ceiling).any() for some in trials.values()):
+    if not all(sight.holds(_values(some)).all() for some in trials.values()):
         handles += [
-            axes.scatter([], [], s=22, marker="^", facecolors="none", edgecolors=MUTED, label="worse than shown")
+            axes.scatter(
+                [], [], s=22, marker=sight.beyond, facecolors="none", edgecolors=MUTED, label="worse than shown"
+            )
         ]
     figure.legend(handles=handles, frameon=False, loc="outside right upper")
     return figure
 
 
 def learning_curves(trials: Trials) -> "Figure":
-    """Validation RMSE after each epoch: all trials of an algorithm, the best one bold."""
+    """The metric after each epoch: all trials of an algorithm, the best one bold."""
     figure, panels = canvas(1, len(trials), size=(max(6, 3.4 * len(trials)), 4.2), sharey=True)
-    ceiling = _ceiling(trials)
+    sight = _Sight.of(trials)
     for axes, (algorithm, some) in zip(panels, trials.items(), strict=True):
-        best = min(some, key=_key)
+        best = best_of(some)
         for trial in some:
             bold: dict[str, Any] = (
                 {"linewidth": 2.5, "zorder": 3} if trial is best else {"linewidth": 0.8, "alpha": 0.45}
@@ -85,10 +101,9 @@ def learning_curves(trials: Trials) -> "Figure":
             if len(trial.curve) == 1:
                 line[0].set_marker("o")
         epoch_axis(axes, max(len(trial.curve) for trial in some))
-        axes.set_title(f"{algorithm}: best {_key(best)[0]:.4f} ({best.name})")
-    low = min(_rmse(some).min() for some in trials.values())
-    panels[0].set_ylim(low - 0.05 * (ceiling - low), ceiling)
-    panels[0].set_ylabel("validation RMSE")
+        axes.set_title(f"{algorithm}: best {best.value:.4f}\n({best.name})")
+    panels[0].set_ylim(*sight.ends)
+    panels[0].set_ylabel(sight.label)
     return figure
 
 
@@ -106,7 +121,7 @@ def parameter_importances(shares: Mapping[str, Mapping[str, float]]) -> "Figure"
 
 
 def parallel_coordinates(trials: Trials) -> "Figure":
-    """Every trial as a line through its hyper-parameters to its validation RMSE, a panel per algorithm.
+    """Every trial as a line through its hyper-parameters to its metric, a panel per algorithm.
 
     Wide ranges are logarithmic; the best trial is bold, and the darker a line the better.
     """
@@ -117,20 +132,22 @@ def parallel_coordinates(trials: Trials) -> "Figure":
 
 
 def _parallel(axes: "Axes", algorithm: str, trials: Sequence[Trial]) -> None:
-    values = _rmse(trials)
-    ceiling = min(values.max(), values.min() * (1 + _WITHIN))
+    values, sight = _values(trials), _Sight.of({algorithm: trials})
     columns = [(name, *_column([trial.params[name] for trial in trials])) for name in varied(trials)]
-    span = max(ceiling - values.min(), 1e-12)
-    rmse = np.minimum((values - values.min()) / span, 1)
-    over = "≥ " if values.max() > ceiling else ""
-    columns.append(("validation RMSE", rmse, f"{values.min():.4g}", f"{over}{ceiling:.4g}"))
+    least, most = sorted((sight.best, sight.limit))
+    heights = (sight.shown(values) - least) / max(most - least, 1e-12)
+    over = "" if sight.holds(values).all() else "≤ " if sight.objective.higher_is_better else "≥ "
+    ends = {value: f"{over if value == sight.limit else ''}{value:.4g}" for value in (least, most)}
+    columns.append((sight.label, heights, ends[least], ends[most]))
+    goodness = np.abs(sight.shown(values) - sight.limit) / max(most - least, 1e-12)
     places = np.array([column[1] for column in columns]).T
-    for rank in np.argsort(-values):
-        best = rank == np.argmin(values)
+    first = sight.objective.best(list(values))
+    for rank in np.argsort(goodness, kind="stable"):
+        best = rank == first
         axes.plot(
             places[rank],
             color=color_of(algorithm),
-            alpha=1.0 if best else 0.15 + 0.5 * (1 - rmse[rank]),
+            alpha=1.0 if best else 0.15 + 0.5 * goodness[rank],
             linewidth=2.8 if best else 1.1,
         )
     for place, (_, _, low, high) in enumerate(columns):
@@ -159,16 +176,46 @@ def _column(values: Sequence[float | int | bool | str]) -> tuple[NDArray[np.floa
     return heights, f"{numbers.min():.3g}", f"{numbers.max():.3g}"
 
 
-def _rmse(trials: Sequence[Trial]) -> NDArray[np.float64]:
-    return np.array([_key(trial)[0] for trial in trials])
+def _values(trials: Sequence[Trial]) -> NDArray[np.float64]:
+    return np.array([trial.value for trial in trials], np.float64)
 
 
-def _key(trial: Trial) -> tuple[float, int]:
-    assert trial.validation_rmse is not None
-    return trial.validation_rmse, trial.number
+@dataclass(frozen=True)
+class _Sight:
+    """What of a metric is shown: from the best value to a limit, on which all worse ones lie."""
 
+    objective: Objective
+    label: str
+    best: float
+    limit: float
 
-def _ceiling(trials: Trials) -> float:
-    """The largest RMSE that is shown where it is."""
-    values = np.concatenate([_rmse(some) for some in trials.values()])
-    return float(min(values.max() * 1.001, values.min() * (1 + _WITHIN)))
+    @classmethod
+    def of(cls, trials: Trials) -> "_Sight":
+        one = next(iter(trials.values()))[0]
+        values = np.concatenate([_values(some) for some in trials.values()])
+        best = float(values[one.objective.best(list(values))])
+        if one.objective.higher_is_better:
+            limit = max(float(values.min()), best * (1 - _WITHIN[one.objective]))
+        else:
+            limit = min(float(values.max()), best * (1 + _WITHIN[one.objective]))
+        return cls(one.objective, one.metric_name, best, limit)
+
+    @property
+    def beyond(self) -> str:
+        """The marker of what is worse than the limit."""
+        return "v" if self.objective.higher_is_better else "^"
+
+    @property
+    def ends(self) -> tuple[float, float]:
+        """Of an axis, from below to above."""
+        low, high = sorted((self.best, self.limit))
+        margin = 0.05 * max(high - low, 1e-3 * abs(high))
+        return low - margin, high + margin
+
+    def holds(self, values: NDArray[np.float64]) -> NDArray[np.bool_]:
+        """Which values are no worse than the limit."""
+        return values >= self.limit if self.objective.higher_is_better else values <= self.limit
+
+    def shown(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Where values are drawn."""
+        return np.where(self.holds(values), values, self.limit)

@@ -1,4 +1,4 @@
-"""The search for hyper-parameters: one Optuna study per algorithm, never on test ratings."""
+"""The search for hyper-parameters: one Optuna study per objective and algorithm, never on test ratings."""
 
 from mfcore.tuning.search import SearchInterrupted
 from mfcore.tuning.space import search_space, search_spaces

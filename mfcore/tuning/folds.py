@@ -1,5 +1,6 @@
 """What trials are trained on and scored on: one part held out or folds, as workers share them."""
 
+import logging
 from dataclasses import replace
 from pathlib import Path
 
@@ -7,8 +8,16 @@ import numpy as np
 
 from mfcore.config import TuningConfig
 from mfcore.data.ratings import Ratings
+from mfcore.errors import NothingRelevant
+from mfcore.metrics.yardstick import Yardstick
 
-__all__ = ["Fold", "folds_of", "share", "shared"]
+__all__ = ["Fold", "folds_of", "measurable", "share", "shared"]
+
+logger = logging.getLogger(__name__)
+
+_FEW = 1000
+"""Validation ratings; with fewer, chance between two draws of them is larger than what hyper-parameters change."""
+_YARDSTICK = "yardstick.json"
 
 Fold = tuple[Ratings, Ratings]
 """What is trained on, and what is held out; over the same ids."""
@@ -17,11 +26,18 @@ Fold = tuple[Ratings, Ratings]
 def folds_of(train: Ratings, validation: Ratings, config: TuningConfig) -> list[Fold]:
     """The parts as they are or, with k-fold validation, `n_folds` folds drawn from both together.
 
+    Which of the two, where the configuration leaves it open: folds for fewer than 1,000 validation ratings.
     The held-out parts of folds have no rating in common, hold all together, and differ in size
     by one rating at most.
     """
-    if config.validation == "single":
+    if config.validation == "single" or (config.validation == "auto" and len(validation) >= _FEW):
         return [(train, validation)]
+    if config.validation == "auto":
+        logger.info(
+            "%d validation ratings are few to choose by: trials are scored on %d folds of train and validation",
+            len(validation),
+            config.n_folds,
+        )
     both = replace(
         train,
         users=np.concatenate((train.users, validation.users)),
@@ -34,8 +50,27 @@ def folds_of(train: Ratings, validation: Ratings, config: TuningConfig) -> list[
     return [(both.take(np.delete(rows, held_out)), both.take(np.sort(held_out))) for held_out in parts]
 
 
-def share(folds: list[Fold], folder: Path) -> None:
-    """Write the arrays of `folds` into `folder` for workers to map into memory."""
+def measurable(folds: list[Fold], yardstick: Yardstick) -> list[Fold]:
+    """Those of the folds that have something to measure by: of few ratings, a fold may hold nothing that was liked.
+
+    Raises:
+        NothingRelevant: none has.
+    """
+    found, missing = [], None
+    for fold in folds:
+        try:
+            yardstick.on(*fold)
+            found.append(fold)
+        except NothingRelevant as error:
+            missing = error
+    if not found and missing is not None:
+        raise missing
+    return found
+
+
+def share(folds: list[Fold], yardstick: Yardstick, folder: Path) -> None:
+    """Write the arrays of `folds`, and the yardstick, into `folder`; workers map the arrays into memory."""
+    (folder / _YARDSTICK).write_text(yardstick.model_dump_json(), encoding="utf-8")
     for number, fold in enumerate(folds):
         for name, part in zip(("train", "held_out"), fold, strict=True):
             # Training needs no times, and of ids only how many there are.
@@ -43,10 +78,11 @@ def share(folds: list[Fold], folder: Path) -> None:
             plain.save(folder / f"fold-{number:04d}" / name)
 
 
-def shared(folder: Path) -> list[Fold]:
-    """The folds in `folder`, whose memory all processes share."""
+def shared(folder: Path) -> tuple[list[Fold], Yardstick]:
+    """The folds in `folder`, whose memory all processes share, and the yardstick."""
 
     def of(fold: Path, part: str) -> Ratings:
         return Ratings.load(fold / part, mapped=True)
 
-    return [(of(fold, "train"), of(fold, "held_out")) for fold in sorted(folder.glob("fold-*"))]
+    folds = [(of(fold, "train"), of(fold, "held_out")) for fold in sorted(folder.glob("fold-*"))]
+    return folds, Yardstick.model_validate_json((folder / _YARDSTICK).read_text(encoding="utf-8"))

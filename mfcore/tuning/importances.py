@@ -28,7 +28,7 @@ def is_wide(values: Sequence[float]) -> bool:
 
 
 def importances(trials: Sequence[Trial]) -> dict[str, float]:
-    """Shares of the hyper-parameters in what tells good trials from others, the largest first.
+    """Shares of the hyper-parameters in what tells good trials of a study from others, the largest first.
 
     PED-ANOVA (Watanabe, Bansal and Hutter, 2023): how far the values of the best tenth of the
     trials are spread otherwise than those of all. Of twenty trials that is a hint, no
@@ -40,8 +40,8 @@ def importances(trials: Sequence[Trial]) -> dict[str, float]:
 
     >>> def trial(number: int, reg: float) -> Trial:
     ...     params = {"reg": reg, "seed": 0}
-    ...     return Trial(algorithm="als", number=number, params=params, curve=[reg], validation_rmse=reg,
-    ...                  outcome="complete", seconds=1)
+    ...     return Trial(objective="rating", metric="rmse", algorithm="als", number=number, params=params, curve=[reg],
+    ...                  value=reg, outcome="complete", seconds=1)
     >>> importances([trial(number, 0.1 + number) for number in range(5)])
     {'reg': 1.0}
     """
@@ -50,7 +50,7 @@ def importances(trials: Sequence[Trial]) -> dict[str, float]:
     from optuna.importance import get_param_importances
     from optuna.trial import create_trial
 
-    scored = [trial for trial in trials if trial.validation_rmse is not None]
+    scored = [trial for trial in trials if trial.value is not None]
     searched = varied(scored)
     if len(scored) < _LEAST_TRIALS or not searched:
         return {}
@@ -67,12 +67,12 @@ def importances(trials: Sequence[Trial]) -> dict[str, float]:
         else:
             distributions[name] = FloatDistribution(min(numbers), max(numbers), log=log)
     logging.set_verbosity(logging.WARNING)
-    study = create_study()
+    study = create_study(direction="maximize" if scored[0].objective.higher_is_better else "minimize")
     study.add_trials(
         create_trial(
             params={name: trial.params[name] for name in searched},
             distributions=distributions,
-            value=trial.validation_rmse,
+            value=trial.value,
         )
         for trial in scored
     )

@@ -28,9 +28,9 @@ class Proposal:
     def __init__(self, params: Params, trial: "optuna.Trial", study: "optuna.Study") -> None:
         self.params, self._trial, self._study = params, trial, study
 
-    def is_poor(self, error: float, epoch: int) -> bool:
-        """Whether a trial with this validation RMSE after this epoch, counted from 1, is to be given up."""
-        self._trial.report(error, epoch)
+    def is_poor(self, value: float, epoch: int) -> bool:
+        """Whether a trial with this value after this epoch, counted from 1, is to be given up."""
+        self._trial.report(value, epoch)
         return self._trial.should_prune()
 
     @property
@@ -71,8 +71,8 @@ def propose(
     if config.pruner == "median":
         pruner = MedianPruner(n_startup_trials=_STARTUP_TRIALS, n_warmup_steps=3)
     elif config.pruner == "hyperband":
-        pruner = HyperbandPruner(min_resource=1, max_resource=config.max_epochs)
-    study = optuna.create_study(study_name=space.algorithm, sampler=sampler, pruner=pruner, direction="minimize")
+        pruner = HyperbandPruner(min_resource=1, max_resource=space.max_epochs)
+    study = optuna.create_study(study_name=space.name, sampler=sampler, pruner=pruner, direction=space.direction)
     spans = distributions(space)
     for earlier in range(number):
         study.add_trial(_as_known(finished.get(earlier), running.get(earlier), space, spans, config.seed))
@@ -112,7 +112,7 @@ def _as_known(
     if ended is None:
         return create_trial(state=TrialState.RUNNING, params=chosen, distributions=spans)
     complete = ended.outcome == "complete"
-    value = ended.validation_rmse if complete else ended.curve[-1] if ended.curve else None
+    value = ended.value if complete else ended.curve[-1] if ended.curve else None
     return create_trial(
         state=TrialState.COMPLETE if complete else TrialState.PRUNED,
         value=value,

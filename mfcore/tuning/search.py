@@ -35,35 +35,37 @@ class Attempt:
         recipe: what is trained, for as many epochs as a trial has at most.
     """
 
-    def __init__(self, algorithm: str, number: int, proposal: Proposal, config: TuningConfig) -> None:
+    def __init__(self, space: Space, metric: str, number: int, proposal: Proposal) -> None:
         self.number = number
-        self.recipe = Recipe(algorithm=algorithm, params={**proposal.params, "n_epochs": config.max_epochs})
-        self._proposal, self._config = proposal, config
+        self.recipe = Recipe(algorithm=space.algorithm, params={**proposal.params, "n_epochs": space.max_epochs})
+        self._space, self._metric, self._proposal = space, metric, proposal
         self._curve: list[float] = []
         self._spreads: list[float | None] = []
         self._pruned = False
         self._started = time.monotonic()
 
-    def report(self, error: float, spread: float | None) -> bool:
-        """Note an epoch's validation RMSE and its spread over folds; whether another epoch is worth it."""
-        self._curve.append(error)
+    def report(self, value: float, spread: float | None) -> bool:
+        """Note the metric after an epoch and its spread over folds; whether another epoch is worth it."""
+        self._curve.append(value)
         self._spreads.append(spread)
-        epoch, best_epoch = len(self._curve), self._curve.index(min(self._curve)) + 1
-        if epoch - best_epoch >= self._config.patience:
+        epoch, best_epoch = len(self._curve), self._space.objective.best(self._curve) + 1
+        if epoch - best_epoch >= self._space.patience:
             return False
-        self._pruned = self._proposal.is_poor(error, epoch)
-        return not self._pruned and epoch < self._config.max_epochs
+        self._pruned = self._proposal.is_poor(value, epoch)
+        return not self._pruned and epoch < self._space.max_epochs
 
     def ended(self, failure: Literal["diverged", "lost"] | None = None) -> Trial:
         """The trial as it is finished."""
         scored = bool(self._curve) and failure is None
-        best = self._curve.index(min(self._curve)) if scored else 0
+        best = self._space.objective.best(self._curve) if scored else 0
         return Trial(
+            objective=self._space.objective,
+            metric=self._metric,
             algorithm=self.recipe.algorithm,
             number=self.number,
             params=self._proposal.params,
             curve=self._curve,
-            validation_rmse=self._curve[best] if scored else None,
+            value=self._curve[best] if scored else None,
             spread=self._spreads[best] if scored else None,
             outcome=failure or ("pruned" if self._pruned else "complete"),
             seconds=time.monotonic() - self._started,
@@ -77,13 +79,14 @@ class Search:
     def __init__(
         self,
         space: Space,
+        metric: str,
         config: TuningConfig,
         storage: TrialStorage,
         on_trial: Callable[[Trial], None],
         on_progress: Callable[[int, int], None],
         is_stopped: Callable[[], bool],
     ) -> None:
-        self._space, self._config, self._storage = space, config, storage
+        self._space, self._metric, self._config, self._storage = space, metric, config, storage
         self._on_trial, self._on_progress, self.is_stopped = on_trial, on_progress, is_stopped
         self._given = space.starts(storage.champion, config.seed)
         if config.sampler == "grid":
@@ -122,7 +125,7 @@ class Search:
             spans = distributions(self._space)
             inside = self._space.holds(proposal.params, self._config.seed)
             self._storage.claim(number, proposal.params, spans if inside else {})
-        return Attempt(self._space.algorithm, number, proposal, self._config)
+        return Attempt(self._space, self._metric, number, proposal)
 
     def finish(self, attempt: Attempt, failure: Literal["diverged", "lost"] | None = None) -> None:
         """Write down how an attempt ended."""
@@ -134,7 +137,7 @@ class Search:
 
     def lose(self, attempt: Attempt, how: str) -> None:
         """Have a trial run again whose worker died, unless it is not the first to do so."""
-        logger.warning("a worker died in trial %s-%03d (%s)", self._space.algorithm, attempt.number, how)
+        logger.warning("a worker died in trial %s-%03d (%s)", self._space.name, attempt.number, how)
         if self._storage.n_lost(attempt.number) + 1 < _WORKERS_TO_LOSE:
             self._storage.release(attempt.number, lost=True)
         else:
@@ -160,22 +163,24 @@ class Search:
         trials = list(finished.values())
         if not trials:
             raise SearchInterrupted
-        if all(trial.validation_rmse is None for trial in trials):
+        if all(trial.value is None for trial in trials):
             raise TrainingDiverged(
-                f"all {len(trials)} trials of {self._space.algorithm} diverged, the defaults among them: "
+                f"all {len(trials)} trials of {self._space.name} diverged, the defaults among them: "
                 "are the ratings on the scale that the data set declares?"
                 if any(trial.outcome == "diverged" for trial in trials)
-                else f"every trial of {self._space.algorithm} took its workers with it: is there memory enough?"
+                else f"every trial of {self._space.name} took its workers with it: is there memory enough?"
             )
         best = best_of(trials)
-        n_epochs = best.curve.index(min(best.curve)) + 1
+        n_epochs = self._space.objective.best(best.curve) + 1
         at_edge = self._space.edges(best.params)
-        if n_epochs == self._config.max_epochs:
+        if n_epochs == self._space.max_epochs:
             at_edge.append("n_epochs")
-        assert best.validation_rmse is not None
+        assert best.value is not None
         return Tuned(
+            objective=self._space.objective,
+            metric=self._metric,
             recipe=Recipe(algorithm=self._space.algorithm, params={**best.params, "n_epochs": n_epochs}),
-            validation_rmse=best.validation_rmse,
+            value=best.value,
             spread=best.spread,
             at_edge=at_edge,
             trials=trials,

@@ -2,20 +2,24 @@
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import product
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import ValidationError
 
-from mfcore.config import SearchRange, TuningConfig, Value
+from mfcore.config import OBJECTIVES, TUNABLE, ObjectiveName, SearchRange, TuningConfig, Value
+from mfcore.data.ratings import Scale
 from mfcore.errors import UsageError, nearest
+from mfcore.metrics.objective import Objective
 from mfcore.models import MODELS, Range, Recommender
 from mfcore.tuning.trials import Params
 
-__all__ = ["Choice", "Space", "n_planned", "search_space", "search_spaces"]
+__all__ = ["Choice", "Direction", "Space", "n_planned", "search_space", "search_spaces"]
 
-_DEFAULT_TRIALS = 20
+Direction = Literal["minimize", "maximize"]
+
+_DEFAULT_TRIALS, _DEFAULT_EPOCHS, _DEFAULT_PATIENCE = 20, 40, 3
 
 
 @dataclass(frozen=True)
@@ -27,18 +31,36 @@ class Choice:
 
 @dataclass(frozen=True)
 class Space:
-    """What is searched of an algorithm.
+    """What a study searches of an algorithm.
 
     Attributes:
+        objective: what for.
+        defaults: hyper-parameters that the objective's defaults change.
         searched: hyper-parameter → where it is searched.
         fixed: hyper-parameter → its value in all trials.
         tied: hyper-parameter → the other one that it is equal to.
+        max_epochs: epochs of a trial at most.
+        patience: epochs without a better figure that end it.
     """
 
+    objective: Objective
     algorithm: str
+    defaults: dict[str, Value]
     searched: dict[str, Range | Choice]
     fixed: dict[str, Value]
     tied: dict[str, str]
+    max_epochs: int
+    patience: int
+
+    @property
+    def name(self) -> str:
+        """The study's name, as in `ranking-als`."""
+        return f"{self.objective}-{self.algorithm}"
+
+    @property
+    def direction(self) -> Direction:
+        """Where Optuna is to go."""
+        return "maximize" if self.objective.higher_is_better else "minimize"
 
     @property
     def model(self) -> type[Recommender]:
@@ -51,8 +73,8 @@ class Space:
 
     def complete(self, params: Params, seed: int) -> Params:
         """All hyper-parameters of a trial, `params` being those that were chosen."""
-        settled: dict[str, Any] = {"seed": seed, **params, **self.fixed}
-        defaults = self.model()
+        settled: dict[str, Any] = {**self.defaults, "seed": seed, **params, **self.fixed}
+        defaults = self.model.model_validate(self.defaults)
         settled |= {name: settled.get(other, getattr(defaults, other)) for name, other in self.tied.items()}
         return self.model(**settled).model_dump(exclude={"n_epochs"})
 
@@ -81,39 +103,47 @@ class Space:
         return [name for name, span in self.searched.items() if _at_edge(span, params[name])]
 
 
-def search_spaces(config: TuningConfig) -> dict[str, Space]:
-    """The space of each algorithm that is to be tuned.
+_ANY_SCALE = Scale(0, 1)
+"""On which ranges in the unit of ratings keep their own numbers: enough to refuse what can't be."""
+
+
+def search_spaces(config: TuningConfig, scale: Scale = _ANY_SCALE) -> dict[str, Space]:
+    """The space of each study, by name, for ratings on `scale`.
 
     Raises:
         UsageError: a hyper-parameter or a value that an algorithm can't have, or a grid without lists.
     """
-    for algorithm in config.space:  # those that are not tuned today are not to surprise on another day
-        _read(algorithm, config)
-    return {algorithm: search_space(algorithm, config) for algorithm in config.algorithms}
+    for objective in OBJECTIVES:  # those that are not tuned today are not to surprise on another day
+        for algorithm in TUNABLE[objective]:
+            _read(objective, algorithm, config, scale)
+    spaces = [search_space(objective, algorithm, config, scale) for objective, algorithm in config.studies]
+    return {space.name: space for space in spaces}
 
 
-def search_space(algorithm: str, config: TuningConfig) -> Space:
-    """The space of one algorithm.
+def search_space(
+    objective: ObjectiveName, algorithm: str, config: TuningConfig, scale: Scale = _ANY_SCALE
+) -> Space:
+    """The space of one study, for ratings on `scale`.
 
     Raises:
         UsageError: a hyper-parameter or a value that it can't have, or a grid without lists.
 
     >>> config = TuningConfig(space={"als": {"n_factors": [8, 16], "reg_item": {"same_as": "reg_user"}}})
-    >>> search_space("als", config).searched["n_factors"]
+    >>> search_space("rating", "als", config).searched["n_factors"]
     Choice(values=(8, 16))
     """
-    space = _read(algorithm, config)
+    space = _read(objective, algorithm, config, scale)
     if config.sampler != "grid":
         if not space.searched:
-            raise UsageError(f"{algorithm} has nothing left to search: all its hyper-parameters are fixed.")
+            raise UsageError(f"{space.name} has nothing left to search: all its hyper-parameters are fixed.")
         return space
-    given = {name: space.searched[name] for name in config.space.get(algorithm, {}) if name in space.searched}
+    given = {name: space.searched[name] for name in _entries(objective, algorithm, config) if name in space.searched}
     for name, span in given.items():
         if isinstance(span, Range):
             raise UsageError(f"sampler grid: {algorithm}.{name} is a range without end of values; give it a list.")
     if not given:
         raise UsageError(f"sampler grid: no list of values in [tuning.space.{algorithm}].")
-    return Space(algorithm, given, space.fixed, space.tied)
+    return replace(space, searched=given)
 
 
 def n_planned(space: Space, config: TuningConfig, champion: Params | None) -> int:
@@ -125,13 +155,19 @@ def n_planned(space: Space, config: TuningConfig, champion: Params | None) -> in
     return min(whole, config.n_trials or whole)
 
 
-def _read(algorithm: str, config: TuningConfig) -> Space:
+def _entries(objective: ObjectiveName, algorithm: str, config: TuningConfig) -> dict[str, Any]:
+    """What the configuration says of a study: of the algorithm, and before that of the objective's own."""
+    return {**config.space.get(algorithm, {}), **config.space.get(f"{objective}-{algorithm}", {})}
+
+
+def _read(objective: ObjectiveName, algorithm: str, config: TuningConfig, scale: Scale) -> Space:
     model = MODELS[algorithm]
-    searched: dict[str, Range | Choice] = dict(model.space)
+    own_space, defaults = model.for_ranking(scale) if objective == "ranking" else (model.space, {})
+    searched: dict[str, Range | Choice] = dict(own_space)
     fixed: dict[str, Value] = {}
     tied: dict[str, str] = {}
     known = [name for name in model.model_fields if name not in ("n_epochs", "seed")]
-    for name, entry in config.space.get(algorithm, {}).items():
+    for name, entry in _entries(objective, algorithm, config).items():
         _refuse_unknown(algorithm, name, known)
         own = searched.pop(name, None)
         if isinstance(entry, list):
@@ -146,7 +182,16 @@ def _read(algorithm: str, config: TuningConfig) -> Space:
     for name, other in tied.items():
         if other in tied:
             raise UsageError(f"{algorithm}.{name} is the same as {other}, which is the same as {tied[other]} itself.")
-    return Space(algorithm, searched, fixed, tied)
+    return Space(
+        Objective(objective),
+        algorithm,
+        {name: value for name, value in defaults.items() if name != "n_epochs"},
+        searched,
+        fixed,
+        tied,
+        max_epochs=config.max_epochs or model.max_epochs or _DEFAULT_EPOCHS,
+        patience=config.patience or model.patience or _DEFAULT_PATIENCE,
+    )
 
 
 def _range(model: type[Recommender], name: str, entry: SearchRange, own: Any) -> Range:

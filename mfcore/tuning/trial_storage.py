@@ -16,6 +16,7 @@ from typing import IO, TYPE_CHECKING
 from mfcore.errors import SourceUnavailable, UsageError
 from mfcore.storage.files import locked
 from mfcore.storage.urls import place_of, with_secrets, without_secrets
+from mfcore.tuning.space import Direction
 from mfcore.tuning.trials import Params, Trial
 
 if TYPE_CHECKING:
@@ -43,6 +44,7 @@ class TrialStorage:
         self,
         storage: "BaseStorage",
         name: str,
+        direction: Direction,
         champion: Params | None,
         claiming: Callable[[], AbstractContextManager[object]],
         lock: IO[str] | None = None,
@@ -53,7 +55,9 @@ class TrialStorage:
         self.claiming, self.lock = claiming, lock
         self._storage = storage
         with claiming():
-            self._study = optuna.create_study(storage=storage, study_name=name, load_if_exists=True)
+            self._study = optuna.create_study(
+                storage=storage, study_name=name, direction=direction, load_if_exists=True
+            )
             if "champion" not in self._study.user_attrs:
                 self._study.set_user_attr("champion", champion)
         self._study_id = storage.get_study_id_from_name(name)
@@ -106,7 +110,7 @@ class TrialStorage:
             self._storage.set_trial_state_values(
                 trial_id,
                 TrialState.COMPLETE if complete else TrialState.PRUNED,
-                None if trial.validation_rmse is None else [trial.validation_rmse],
+                None if trial.value is None else [trial.value],
             )
         except UpdateFinishedTrialError:
             return False
@@ -159,7 +163,9 @@ class TrialStorage:
 
 
 @contextmanager
-def open_trial_storage(journal: Path, url: str | None, champion: Params | None) -> Iterator[TrialStorage]:
+def open_trial_storage(
+    journal: Path, url: str | None, direction: Direction, champion: Params | None
+) -> Iterator[TrialStorage]:
     """The study of the name of `journal`: in that file, or in the database at `url`.
 
     A journal belongs to one process and its workers at a time, others wait; a database to all who come.
@@ -170,7 +176,7 @@ def open_trial_storage(journal: Path, url: str | None, champion: Params | None) 
     """
     if url is None:
         with locked(journal) as lock:
-            yield TrialStorage(_journal(journal), journal.stem, champion, nullcontext, lock)
+            yield TrialStorage(_journal(journal), journal.stem, direction, champion, nullcontext, lock)
         return
     from sqlalchemy import create_engine
     from sqlalchemy.exc import NoSuchModuleError, SQLAlchemyError
@@ -186,7 +192,7 @@ def open_trial_storage(journal: Path, url: str | None, champion: Params | None) 
             return _one_at_a_time(engine, journal.stem)
 
         try:
-            yield TrialStorage(_database(engine, full), journal.stem, champion, claiming)
+            yield TrialStorage(_database(engine, full), journal.stem, direction, champion, claiming)
         except StorageInternalError as error:
             raise (error.__cause__ or error) from None
     except (NoSuchModuleError, ImportError) as error:

@@ -1,7 +1,7 @@
 """The program of a worker: it trains what it is told to, over arrays that it shares with others.
 
 `python -m mfcore.tuning.worker FOLDER` reads a recipe a line from stdin, as JSON, and trains it on the
-folds in FOLDER. After each epoch it writes {"error": …, "spread": …}, and reads true, for
+folds in FOLDER. After each epoch it writes {"value": …, "spread": …}, and reads true, for
 another epoch, or false. What a trial is worth is not for it to say: it knows neither the study
 nor Optuna.
 """
@@ -17,7 +17,7 @@ from typing import IO
 from mfcore.errors import TrainingDiverged
 from mfcore.models import Recipe
 from mfcore.tuning.folds import shared
-from mfcore.tuning.objective import learn
+from mfcore.tuning.validation import Validation
 
 
 @contextmanager
@@ -33,12 +33,12 @@ def _serve(folder: Path, out: IO[str]) -> None:
         out.write(json.dumps(document) + "\n")
         out.flush()
 
-    folds = shared(folder)
+    validation = Validation(*shared(folder))
     for line in sys.stdin:
         recommender = Recipe.model_validate_json(line).build()
         try:
-            for error, spread in learn(recommender, folds):
-                say(error=error, spread=spread)
+            for value, spread in validation.learn(recommender):
+                say(value=value, spread=spread)
                 if sys.stdin.readline() != "true\n":
                     break
         except TrainingDiverged as diverged:

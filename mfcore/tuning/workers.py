@@ -152,7 +152,7 @@ class Workers:
                 del self._busy[worker]
                 self._search.finish(attempt, "diverged")
             else:
-                another_epoch = attempt.report(said["error"], said["spread"])
+                another_epoch = attempt.report(said["value"], said["spread"])
                 worker.go_on(another_epoch)
                 if another_epoch:
                     return

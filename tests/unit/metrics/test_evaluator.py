@@ -36,7 +36,7 @@ def test_nothing_is_left_out_without_a_word(evaluator: Evaluator, measured: Meas
     assert len(found) == len(measured.measures)
     ranked = ("ndcg", "precision", "recall", "map", "mrr", "hit_rate")
     rated = ("rmse", "mae", "r2", "mean_error", "user_rmse", "user_mae", "clipped", "cold")
-    beyond = ("novelty", "diversity", "popularity_lift", "coverage", "gini")
+    beyond = ("novelty", "diversity", "popularity_lift", "coverage", "gini", "stratified_ndcg", "stratified_recall")
     whole = {*rated, *(f"{name}_at_{k}" for name in ranked for k in (3, 5)), *(f"{name}_at_5" for name in beyond)}
     assert {metric for metric, part in found if part == "all"} == whole
     parts = {part for _, part in found}

@@ -18,7 +18,7 @@ from mfcore.models import MODELS, Recipe
 from mfcore.tuning import SearchInterrupted, Trial, tune
 from mfcore.tuning.folds import folds_of
 
-CONFIG = TuningConfig(n_trials=12, max_epochs=8)
+CONFIG = TuningConfig(n_trials=12, max_epochs=8, validation="single")
 
 
 def parts() -> tuple[Ratings, Ratings]:
@@ -39,13 +39,13 @@ def test_defaults_first_and_the_best_wins(tmp_path: Path, algorithm: str) -> Non
     assert {name: tuned.trials[0].params[name] for name in defaults.space} == {
         name: getattr(defaults, name) for name in defaults.space
     }
-    assert tuned.validation_rmse == min(t.validation_rmse for t in tuned.trials if t.validation_rmse is not None)
-    assert tuned.validation_rmse <= (tuned.trials[0].validation_rmse or np.inf)
+    assert tuned.value == min(t.value for t in tuned.trials if t.value is not None)
+    assert tuned.value <= (tuned.trials[0].value or np.inf)
     assert tuned.recipe.params["n_epochs"] == np.argmin(tuned.best.curve) + 1
     factors = tuned.recipe.build().fit(parts()[0])
     validation = parts()[1]
     error = np.sqrt(np.mean((factors.predict(validation.users, validation.items) - validation.values) ** 2))
-    assert error == pytest.approx(tuned.validation_rmse, abs=1e-6)
+    assert error == pytest.approx(tuned.value, abs=1e-6)
 
 
 def test_defaults_lie_in_the_ranges_that_are_searched() -> None:
@@ -77,9 +77,10 @@ KILLED = """
     import os, signal, sys
     from pathlib import Path
     from tests.unit.tuning.test_search import CONFIG, parts
-    from mfcore.tuning import objective, tune
+    from mfcore.metrics import yardstick
+    from mfcore.tuning import tune
 
-    real = objective.rmse
+    real = yardstick.rmse
     calls = 0
     def rmse(*arguments):
         global calls
@@ -87,7 +88,7 @@ KILLED = """
         if calls == int(sys.argv[2]):
             os.kill(os.getpid(), signal.SIGKILL)
         return real(*arguments)
-    objective.rmse = rmse
+    yardstick.rmse = rmse
     tune("als", *parts(), CONFIG, Path(sys.argv[1]))
 """
 
@@ -142,7 +143,7 @@ def test_a_trial_that_diverges_is_noted_and_the_study_goes_on(tmp_path: Path, mo
     assert [trial.outcome for trial in tuned.trials[:3]] == ["diverged"] * 3
     assert tuned.best.number >= 3
     begun, diverging = 0, 12
-    with pytest.raises(TrainingDiverged, match="all 12 trials of als"):
+    with pytest.raises(TrainingDiverged, match="all 12 trials of rating-als"):
         tune("als", *parts(), CONFIG, tmp_path / "all.log")
 
 
@@ -176,7 +177,7 @@ def test_hyperband_gives_up_early_and_keeps_the_best(tmp_path: Path) -> None:
     assert all(
         one.curve == other.curve[: len(one.curve)] for one, other in zip(tuned.trials, every.trials, strict=True)
     )
-    assert tuned.validation_rmse <= sorted(trial.validation_rmse or 9 for trial in every.trials)[2]
+    assert tuned.value <= sorted(trial.value or 9 for trial in every.trials)[2]
 
 
 def test_the_champion_is_trial_1_and_the_study_keeps_to_it(tmp_path: Path) -> None:
@@ -211,7 +212,7 @@ def test_k_fold_validation_is_the_mean_and_the_spread_of_fits_one_by_one(tmp_pat
     for kept, held_out in folds_of(*parts(), config):
         predicted = model.fit(kept).predict(held_out.users, held_out.items)
         errors.append(np.sqrt(np.mean((predicted - held_out.values) ** 2)))
-    assert tuned.validation_rmse == pytest.approx(np.mean(errors), abs=1e-6)
+    assert tuned.value == pytest.approx(np.mean(errors), abs=1e-6)
     assert tuned.spread == pytest.approx(np.std(errors, ddof=1), abs=1e-6)
     assert tune("als", *parts(), changed(n_trials=1), tmp_path / "single.log").spread is None
 

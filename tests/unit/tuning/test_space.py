@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from mfcore.config import ALGORITHMS, TUNABLE, PipelineConfig, TuningConfig
+from mfcore.config import TUNABLE, PipelineConfig, TuningConfig
 from mfcore.errors import UsageError
 from mfcore.models import MODELS, Range
 from mfcore.tuning import search_space, search_spaces
@@ -16,12 +16,12 @@ GRIDS = sorted((Path(__file__).parents[3] / "deployment" / "grids").glob("*.toml
 def space_of(toml: str, algorithm: str = "als", **tuning: object):  # type: ignore[no-untyped-def]
     import tomllib
 
-    return search_space(algorithm, TuningConfig(space={algorithm: tomllib.loads(toml)}, **tuning))
+    return search_space("rating", algorithm, TuningConfig(space={algorithm: tomllib.loads(toml)}, **tuning))
 
 
 def test_what_can_be_tuned_is_what_has_a_space() -> None:
-    assert set(TUNABLE) == {name for name, model in MODELS.items() if model.space}
-    assert set(ALGORITHMS) <= set(TUNABLE)
+    assert set(TUNABLE["rating"]) == {name for name, model in MODELS.items() if model.space and name != "ease"}
+    assert set(TUNABLE["ranking"]) == set(TUNABLE["rating"]) - {"bias"} | {"ease"}
 
 
 def test_each_notation_changes_its_own_hyper_parameter_and_leaves_the_rest() -> None:
@@ -71,18 +71,18 @@ def test_edges_of_ranges_and_of_lists() -> None:
 @pytest.mark.parametrize("file", GRIDS, ids=lambda file: file.stem)
 def test_the_shipped_grids_have_the_points_they_say(file: Path) -> None:
     config = PipelineConfig.load(file).tuning
-    ((algorithm, space),) = search_spaces(config).items()
+    (space,) = search_spaces(config).values()
     starts = space.starts(None, config.seed)
     points = space.points(starts, config.seed)
     assert f"{len(points)} points, after the defaults" in file.read_text()
     assert n_planned(space, config, None) == len(points) + 1
     assert n_planned(space, config.model_copy(update={"n_trials": 3}), None) == 3
-    assert all(MODELS[algorithm](**point) for point in points)
+    assert all(space.model(**point) for point in points)
 
 
 def test_there_are_grids() -> None:
     assert [file.stem for file in GRIDS] == ["als-rank", "als", "sgd-rate", "sgd"]
-    ties = search_spaces(PipelineConfig.load(GRIDS[1]).tuning)["als"].points([], 0)
+    ties = search_spaces(PipelineConfig.load(GRIDS[1]).tuning)["rating-als"].points([], 0)
     assert all(point["reg_user"] == point["reg_item"] for point in ties)
     assert {(point["n_factors"], point["reg_user"]) for point in ties} == {
         (k, reg) for k in (5, 10, 20, 40, 80) for reg in (0.1, 1.0, 10.0, 100.0)
@@ -114,7 +114,7 @@ def test_a_value_that_is_not_known_names_those_that_are() -> None:
 
 
 def test_a_space_of_nothing_is_refused() -> None:
-    with pytest.raises(UsageError, match="bpmf has nothing left to search"):
+    with pytest.raises(UsageError, match="rating-bpmf has nothing left to search"):
         space_of("n_factors = 8", "bpmf")
 
 
@@ -136,7 +136,7 @@ def test_spaces_of_algorithms_that_are_not_tuned_are_read_all_the_same() -> None
     [
         ("tuning.sampler=tpes", "tuning.sampler: Input should be 'tpe', 'random' or 'grid'"),
         ("tuning.pruner=medium", "tuning.pruner: Input should be 'median', 'hyperband' or 'none'"),
-        ("tuning.validation=kfold", "tuning.validation: Input should be 'single' or 'k-fold'"),
+        ("tuning.validation=kfold", "tuning.validation: Input should be 'auto', 'single' or 'k-fold'"),
         ("tuning.n_workers=0", "tuning.n_workers: .* greater than or equal to 1"),
         ("tuning.n_folds=1", "tuning.n_folds: .* greater than or equal to 2"),
         ("tuning.algorithms=knm", "unknown algorithm 'knm'; did you mean 'knn'"),

@@ -12,13 +12,14 @@ import pytest
 
 from mfcore.config import TuningConfig
 from mfcore.errors import SourceUnavailable, UsageError
+from mfcore.metrics.yardstick import Yardstick
 from mfcore.tuning import Trial, study, trial_storage, tune
 from mfcore.tuning.folds import folds_of, share
 from mfcore.tuning.workers import Worker
 from tests.unit.tuning.test_search import gist, parts
 
 RANDOM = TuningConfig(n_trials=12, max_epochs=6, sampler="random", pruner="hyperband", validation="k-fold", n_folds=3)
-TPE = TuningConfig(n_trials=16, max_epochs=6, n_workers=2)
+TPE = TuningConfig(n_trials=16, max_epochs=6, n_workers=2, validation="single")
 
 
 def with_workers(config: TuningConfig, n_workers: int = 2) -> TuningConfig:
@@ -52,7 +53,7 @@ def test_tpe_with_a_worker_killed_runs_the_trials_it_runs_undisturbed(
     killed = tune("als", *parts(), TPE, tmp_path / "killed.log")
     assert gist(killed.trials) == gist(whole.trials)
     assert len(started) == 18
-    assert caplog.text.count("a worker died in trial als-0") == 2
+    assert caplog.text.count("a worker died in trial rating-als-0") == 2
 
 
 def test_a_trial_that_kills_every_worker_is_left_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -64,7 +65,7 @@ def test_a_trial_that_kills_every_worker_is_left_alone(tmp_path: Path, monkeypat
 
     monkeypatch.setattr(study, "Worker", Fragile)
     space = {"als": {"n_factors": [8, 32]}}
-    config = TuningConfig(sampler="grid", space=space, max_epochs=3, n_workers=2)
+    config = TuningConfig(sampler="grid", space=space, max_epochs=3, n_workers=2, validation="single")
     tuned = tune("als", *parts(), config, tmp_path / "study.log")
     assert [(trial.outcome, trial.params["n_factors"]) for trial in tuned.trials] == [
         ("complete", 64),
@@ -84,7 +85,7 @@ KILLED = """
     from pathlib import Path
     from mfcore.tuning import tune
     from tests.unit.tuning.test_search import parts
-    from tests.unit.test_tuning_workers import TPE
+    from tests.unit.tuning.test_workers import TPE
 
     def on_trial(trial):
         if trial.number == 5:
@@ -105,13 +106,13 @@ def test_when_everything_is_killed_the_search_goes_on_as_it_would_have(tmp_path:
 def test_workers_share_the_arrays(tmp_path: Path) -> None:
     """What one maps of a file is in memory once: the kernel counts it as shared, and as nobody's own."""
     folds = folds_of(*parts(), TPE)
-    share(folds, tmp_path)
+    share(folds, Yardstick(), tmp_path)
     code = """
         import re, sys
         from pathlib import Path
         from mfcore.models import ALS
         from mfcore.tuning.folds import shared
-        train, held_out = shared(Path(sys.argv[1]))[0]
+        train, held_out = shared(Path(sys.argv[1]))[0][0]
         print(float(train.values.sum()), flush=True)
         ALS(n_factors=4).fit(train)
         maps = re.split(r"\\n(?=[0-9a-f]+-[0-9a-f]+ )", Path("/proc/self/smaps").read_text())
@@ -128,7 +129,7 @@ VICTIM = """
     from pathlib import Path
     from mfcore.tuning import search, trial_storage, tune
     from tests.unit.tuning.test_search import parts
-    from tests.unit.test_tuning_workers import RANDOM
+    from tests.unit.tuning.test_workers import RANDOM
 
     trial_storage._BEAT_S, trial_storage._STALE_S = 1, 3
     calls, real = 0, search.Attempt.report
