@@ -66,9 +66,7 @@ def blend_of(
     )
 
 
-def _cross_fitted(
-    yardstick: Yardstick, members: Sequence[Factors], train: Ratings, held_out: Ratings
-) -> float | None:
+def _cross_fitted(yardstick: Yardstick, members: Sequence[Factors], train: Ratings, held_out: Ratings) -> float | None:
     """The figure of each half of the users, by weights of the other; None where neither half has one."""
     order = np.random.default_rng(yardstick.seed).permutation(held_out.n_users)
     is_first = np.zeros(held_out.n_users, np.bool_)
@@ -105,9 +103,7 @@ def _weights(
     return ranking_weights(members, held_out, train, yardstick.k)
 
 
-def _blended(
-    objective: Objective, members: Sequence[Factors], weights: NDArray[np.float64], train: Ratings
-) -> Factors:
+def _blended(objective: Objective, members: Sequence[Factors], weights: NDArray[np.float64], train: Ratings) -> Factors:
     if objective is Objective.RATING:
         return combined(members, weights, mean_rating(train))
     return combined_for_lists(members, weights, train)

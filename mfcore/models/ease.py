@@ -9,7 +9,7 @@ from pydantic import Field
 
 from mfcore.data.ratings import Ratings
 from mfcore.errors import UsageError
-from mfcore.models.base import Recommender, Training
+from mfcore.models.base import Range, Recommender, Training
 from mfcore.models.factors import Factors
 from mfcore.models.item_weights import ItemWeights, Learned
 from mfcore.models.popularity import Popularity

@@ -120,9 +120,7 @@ def search_spaces(config: TuningConfig, scale: Scale = _ANY_SCALE) -> dict[str, 
     return {space.name: space for space in spaces}
 
 
-def search_space(
-    objective: ObjectiveName, algorithm: str, config: TuningConfig, scale: Scale = _ANY_SCALE
-) -> Space:
+def search_space(objective: ObjectiveName, algorithm: str, config: TuningConfig, scale: Scale = _ANY_SCALE) -> Space:
     """The space of one study, for ratings on `scale`.
 
     Raises:

@@ -33,7 +33,9 @@ def test_popularity_is_an_item_bias_and_no_more(name: str) -> None:
     gain = heavy.scores(everyone) - light.scores(everyone)
     assert gain == pytest.approx(np.broadcast_to(expected, gain.shape), abs=1e-4)
     assert heavy.n_factors == light.n_factors
-    new = [one.fold_in(ratings.items[:5], ratings.values[:5]).scores(np.zeros(1, np.int32))[0] for one in (light, heavy)]
+    new = [
+        one.fold_in(ratings.items[:5], ratings.values[:5]).scores(np.zeros(1, np.int32))[0] for one in (light, heavy)
+    ]
     assert new[1] - new[0] == pytest.approx(expected, abs=1e-4)
     predictions = heavy.predict(ratings.users, ratings.items)
     assert predictions.min() >= 1 and predictions.max() <= 5
