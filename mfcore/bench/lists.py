@@ -192,6 +192,10 @@ def _full_ease(ratings: Ratings, params: Params) -> Fits:
     yield lambda some: rows[some] @ weights
 
 
+def _products(x: NDArray[np.float32], y: NDArray[np.float32]) -> Scores:
+    return lambda some: x[some] @ y.T
+
+
 def _implicit(ratings: Ratings, params: Params) -> Fits:
     """Preferences for what was rated, weighted by confidence, over all pairs; ratings' values don't count."""
     import scipy.sparse as sp
@@ -208,5 +212,4 @@ def _implicit(ratings: Ratings, params: Params) -> Fits:
     while True:
         with threadpool_limits(1, "blas"):
             model.fit(matrix, show_progress=False)  # goes on from its factors
-        x, y = np.array(model.user_factors), np.array(model.item_factors)
-        yield lambda some, x=x, y=y: x[some] @ y.T
+        yield _products(np.array(model.user_factors), np.array(model.item_factors))
