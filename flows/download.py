@@ -10,11 +10,11 @@ from flows.common import open_store, report
 from mfcore.config import PipelineConfig
 from mfcore.data import sources
 from mfcore.data.catalog import Dataset, resolve
-from mfcore.storage.artifacts import Artifact, fingerprint
+from mfcore.storage.artifacts import Artifact, code_of, fingerprint
 
 __all__ = ["download"]
 
-_VERSION = 1
+_CODE = code_of("mfcore.data.archives", "mfcore.data.sources", "mfcore.data.synthetic")
 
 
 @flow(name="download")
@@ -29,7 +29,7 @@ def download(config: PipelineConfig = PipelineConfig()) -> Artifact:
 def fetch(dataset: Dataset) -> Artifact:
     """Fetch and verify the raw files, unless they are there."""
     store = open_store()
-    key = fingerprint("raw", _VERSION, sources.identity(dataset))
+    key = fingerprint("raw", _CODE, sources.identity(dataset))
 
     def write(folder: Path) -> dict[str, Any]:
         return sources.fetch(dataset, folder, store.home / "downloads")

@@ -1,6 +1,7 @@
 """Evaluate: each search's best recipe, their blend, the champion's and the baselines on the same test ratings."""
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,6 @@ from prefect.cache_policies import NO_CACHE
 
 from flows.common import artifact_key, input_artifact, logger, open_store, parent_run, report
 from flows.tune import load_tuned
-from mfcore import __version__
 from mfcore.config import PipelineConfig
 from mfcore.data.catalog import resolve
 from mfcore.data.snapshot import Snapshot
@@ -26,7 +26,7 @@ from mfcore.metrics.objective import Objective
 from mfcore.metrics.yardstick import Yardstick
 from mfcore.models import Recipe
 from mfcore.settings import Settings
-from mfcore.storage.artifacts import Artifact, fingerprint
+from mfcore.storage.artifacts import Artifact, code_of, fingerprint
 from mfcore.tracking.finalists import log_comparison, log_scored
 from mfcore.tracking.notes import evaluation_note
 from mfcore.tracking.registry import Registry
@@ -36,7 +36,7 @@ from mfcore.tuning.folds import folds_of
 
 __all__ = ["evaluate", "load_evaluation"]
 
-_VERSION = 3
+_CODE = code_of("mfcore.models", "mfcore.metrics", "mfcore.evaluation")
 _FILE = "evaluation.json"
 
 
@@ -50,7 +50,7 @@ def evaluate(
     experiment = Experiment(settings, studies.dataset)
     champion = Registry(settings, studies.dataset).champion()
     with parent_run(experiment, "evaluate", config, run_id) as parent:
-        evaluation = score(config, studies, champion.recipe if champion else None, experiment, parent)
+        evaluation = score(config, studies, champion.recipes if champion else {}, experiment, parent)
         found = load_evaluation(evaluation)
         experiment.note(parent, evaluation_note(found, experiment.id))
     publish(found, evaluation.dataset)
@@ -66,19 +66,23 @@ def load_evaluation(evaluation: Artifact) -> Evaluation:
 
 
 def score(
-    config: PipelineConfig, studies: Artifact, champion: Recipe | None, experiment: Experiment, parent: str
+    config: PipelineConfig,
+    studies: Artifact,
+    champion: Mapping[Objective, Recipe],
+    experiment: Experiment,
+    parent: str,
 ) -> Artifact:
     """Score all candidates and decide, unless that has been done in this store."""
     tuned = load_tuned(studies)
-    held = champion.fingerprint if champion is not None else None
+    held = {objective: recipe.fingerprint for objective, recipe in champion.items()}
     settings = [config.evaluation.model_dump(), config.registration.model_dump()]
-    key = fingerprint("evaluations", _VERSION, __version__, studies.fingerprint, held, settings, experiment.identity)
+    key = fingerprint("evaluations", _CODE, studies.fingerprint, held, settings, experiment.identity)
 
     def write(folder: Path) -> dict[str, Any]:
         candidates = _candidates(config, studies, tuned, champion)
         scores, slices, estimates, curves = train_and_score(config, studies, candidates, experiment, parent)
         k, rules = config.evaluation.ks[0], config.registration
-        judged = {one: judge(one, candidates, estimates, k, champion, rules) for one in Objective}
+        judged = {one: judge(one, candidates, estimates, k, champion.get(one), rules) for one in Objective}
         found = Evaluation(
             scores=scores,
             comparisons=comparisons(estimates),
@@ -98,7 +102,7 @@ def score(
 
 
 def _candidates(
-    config: PipelineConfig, studies: Artifact, tuned: dict[str, Tuned], champion: Recipe | None
+    config: PipelineConfig, studies: Artifact, tuned: dict[str, Tuned], champion: Mapping[Objective, Recipe]
 ) -> list[Candidate]:
     """The finalists and their blend, the champion's recipe where it is none of theirs, and the baselines."""
     store = open_store()
@@ -117,8 +121,7 @@ def _candidates(
     folds = folds_of(ratings.take(parts.train), ratings.take(parts.validation), config.tuning)
     sticks = [Yardstick.of(objective, config.tuning, config.evaluation) for objective in Objective]
     blends = [blend for stick in sticks if (blend := blend_of(stick, finalists, folds)) is not None]
-    heads = {} if champion is None else dict.fromkeys(Objective, champion)
-    return assemble([*finalists, *blends], heads, ratings.n_items, config.evaluation)
+    return assemble([*finalists, *blends], champion, ratings.n_items, config.evaluation)
 
 
 @task(cache_policy=NO_CACHE)

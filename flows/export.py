@@ -51,7 +51,7 @@ def write(config: PipelineConfig, settings: Settings, champion: Registered) -> E
         "model_version": champion.version,
         "run_id": champion.run_id,
         "data_fingerprint": champion.data,
-        "recipe": champion.recipe.model_dump(),
+        "recipes": {str(objective): recipe.model_dump() for objective, recipe in champion.recipes.items()},
         "metrics": champion.metrics,
     }
     written = export_model(bundle, target, head, config.export)

@@ -20,6 +20,7 @@ from flows.validate import validate
 from mfcore.config import PipelineConfig
 from mfcore.data.acceptance import PAGE
 from mfcore.data.catalog import resolve
+from mfcore.evaluation.scoring import Evaluation
 from mfcore.metrics.objective import Objective
 from mfcore.settings import Settings
 from mfcore.tracking.notes import pipeline_note
@@ -28,7 +29,7 @@ from mfcore.tuning import search_spaces
 
 T = TypeVar("T", bound="_Reusable")
 
-__all__ = ["PipelineResult", "StageResult", "pipeline"]
+__all__ = ["Head", "PipelineResult", "StageResult", "pipeline"]
 
 
 class StageResult(BaseModel):
@@ -38,14 +39,48 @@ class StageResult(BaseModel):
     seconds: float
 
 
+class Head(BaseModel):
+    """A head of the champion.
+
+    Attributes:
+        algorithm: what it was trained by.
+        version: of the champion.
+        status: promoted, kept, tie, or most popular.
+        metrics: of its recipe on test ratings.
+        reason: why the gate chose it.
+        warning: what is wrong with it, if anything is.
+    """
+
+    algorithm: str
+    version: int
+    status: str
+    metrics: dict[str, float]
+    reason: str
+    warning: str | None = None
+
+    @classmethod
+    def of(cls, found: Evaluation, objective: Objective, version: int) -> "Head":
+        """An objective's head, as an evaluation found it."""
+        head, score = found.heads[objective], found.chosen(objective)
+        return cls(
+            algorithm=score.candidate.recipe.algorithm,
+            version=version,
+            status=head.status,
+            metrics=score.headline,
+            reason=head.decision.reason,
+            warning=head.warning,
+        )
+
+
 class PipelineResult(BaseModel):
     """What a run of the pipeline ends with.
 
     Attributes:
         champion: the registered model's name.
         version: the champion's version.
-        algorithm: what the champion was trained by.
-        metrics: the recipe's test metrics, on this run's split.
+        algorithm: what the rating head was trained by.
+        heads: each objective's head: how it was made and why.
+        metrics: test metrics of the two heads together, on this run's split.
         model_uri: what MLflow loads it by.
         export_path: where factors and recommendations lie.
         run_id: the pipeline's run in MLflow.
@@ -56,6 +91,7 @@ class PipelineResult(BaseModel):
     champion: str
     version: int
     algorithm: str
+    heads: dict[Objective, Head]
     metrics: dict[str, float]
     model_uri: str
     export_path: Path
@@ -80,9 +116,10 @@ def pipeline(config: PipelineConfig = PipelineConfig()) -> PipelineResult:
         exported = _timed(stages, "export", lambda: export(config, dataset))
         champion = registration.champion
         found = load_evaluation(evaluation)
-        metrics = found.chosen(Objective.RATING).headline
+        metrics = found.headline
+        algorithms = {str(objective): recipe.algorithm for objective, recipe in champion.recipes.items()}
         experiment.log_metrics(run_id, metrics)
-        experiment.tag(run_id, {"champion": str(champion.version), "algorithm": champion.recipe.algorithm})
+        experiment.tag(run_id, {"champion": str(champion.version), **algorithms})
         experiment.link_model(run_id, champion.name, champion.version)
         note = pipeline_note(
             found,
@@ -99,7 +136,8 @@ def pipeline(config: PipelineConfig = PipelineConfig()) -> PipelineResult:
         dataset=dataset,
         champion=champion.name,
         version=champion.version,
-        algorithm=champion.recipe.algorithm,
+        algorithm=champion.recipes[Objective.RATING].algorithm,
+        heads={objective: Head.of(found, objective, champion.version) for objective in found.heads},
         metrics=metrics,
         model_uri=champion.uri,
         export_path=exported.path,

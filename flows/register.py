@@ -6,15 +6,15 @@ from pydantic import BaseModel
 
 from flows.common import input_artifact, logger, open_store, parent_run
 from flows.evaluate import load_evaluation
-from mfcore import __version__
 from mfcore.config import PipelineConfig
 from mfcore.data.catalog import resolve
 from mfcore.data.snapshot import Snapshot
-from mfcore.evaluation.scoring import Evaluation, Score
+from mfcore.evaluation.heads import MUST_BEAT
+from mfcore.evaluation.scoring import Evaluation
 from mfcore.metrics.objective import Objective
 from mfcore.models.model import Model
 from mfcore.settings import Settings
-from mfcore.storage.artifacts import Artifact, fingerprint
+from mfcore.storage.artifacts import Artifact, code_of, fingerprint
 from mfcore.storage.files import locked
 from mfcore.tracking.models import log_model
 from mfcore.tracking.notes import version_note
@@ -23,7 +23,7 @@ from mfcore.tracking.runs import Experiment
 
 __all__ = ["Registration", "register"]
 
-_VERSION = 1
+_CODE = code_of("mfcore.models")
 
 
 class Registration(BaseModel):
@@ -37,9 +37,9 @@ class Registration(BaseModel):
 def register(
     config: PipelineConfig = PipelineConfig(), evaluation: Artifact | None = None, run_id: str | None = None
 ) -> Registration:
-    """Register the recipe that the gate chose, trained on all ratings, and make it the champion.
+    """Register the recipes that the gate chose for the two heads, trained on all ratings, as the champion.
 
-    When the champion's recipe stays, it is trained anew on today's ratings all the same; the
+    Where the champion's recipe stays, it is trained anew on today's ratings all the same; a
     challenger that lost is registered under its alias, as it was scored.
     """
     evaluation = input_artifact(evaluation, "evaluations", resolve(config.dataset).name)
@@ -49,10 +49,8 @@ def register(
     found = load_evaluation(evaluation)
     # Two runs at once would register the same model twice.
     with locked(open_store().home / registry.name), parent_run(experiment, "register", config, run_id) as parent:
-        head = found.heads[Objective.RATING]
-        version = train_on_all(evaluation, found.chosen(Objective.RATING), registry, experiment, parent)
-        if head.chosen != head.challenger:
-            register_challenger(evaluation, found, registry)
+        version = train_on_all(evaluation, found, registry, experiment, parent)
+        register_challenger(evaluation, found, registry)
     before = registry.champion()
     champion = registry.promote(version.version)
     reused = before is not None and before.version == champion.version
@@ -62,64 +60,82 @@ def register(
 
 @task(cache_policy=NO_CACHE)
 def train_on_all(
-    evaluation: Artifact, score: Score, registry: Registry, experiment: Experiment, parent: str
+    evaluation: Artifact, found: Evaluation, registry: Registry, experiment: Experiment, parent: str
 ) -> Registered:
-    """Train the chosen recipe on all ratings and register it, unless the very same model is there."""
+    """Train the chosen recipes on all ratings and register them as one model, unless the very same is there."""
     store = open_store()
     data, splits = store.input(evaluation, "ratings"), store.input(evaluation, "splits")
-    recipe = score.candidate.recipe
-    key = fingerprint("model", _VERSION, __version__, recipe.fingerprint, data.fingerprint)
-    found = registry.find(key)
-    if found is not None:
-        return found
+    recipes = {objective: found.chosen(objective).candidate.recipe for objective in found.heads}
+    recipes.setdefault(Objective.RATING, MUST_BEAT[Objective.RATING])
+    named = {str(objective): recipe.fingerprint for objective, recipe in recipes.items()}
+    key = fingerprint("model", _CODE, named, data.fingerprint)
+    registered = registry.find(key)
+    if registered is not None:
+        return registered
     snapshot = Snapshot.load(data.path)
     ratings = snapshot.ratings
-    bundle = Model.of(recipe.build().fit(ratings), ratings, snapshot.items)
-    params = recipe.settings
+    fits = {recipe.fingerprint: recipe for recipe in recipes.values()}
+    trained = {name: recipe.build().fit(ratings) for name, recipe in fits.items()}
+    heads = {objective: trained[recipe.fingerprint] for objective, recipe in recipes.items()}
+    ranking = heads.get(Objective.RANKING)
+    rating = heads[Objective.RATING]
+    model = Model.of(rating, ratings, snapshot.items, None if ranking is rating else ranking)
+    params = {
+        f"{objective}.{name}": value for objective, recipe in recipes.items() for name, value in recipe.settings.items()
+    }
+    algorithms = " and ".join(dict.fromkeys(recipe.algorithm for recipe in recipes.values()))
     tags = {
         "stage": "register",
-        "algorithm": recipe.algorithm,
+        "algorithm": algorithms,
         "data": data.fingerprint,
         "split": splits.fingerprint,
         "trained_on": "all",
     }
-    with experiment.run(f"register-{recipe.algorithm}", parent=parent, tags=tags, params=params) as run_id:
-        model_uri = log_model(bundle, run_id, recipe.algorithm, tags, params)
-        experiment.log_metrics(run_id, score.headline, model_uri=model_uri)
+    with experiment.run(
+        f"register-{algorithms.replace(' and ', '-')}", parent=parent, tags=tags, params=params
+    ) as run_id:
+        model_uri = log_model(model, run_id, algorithms.replace(" and ", "-"), tags, params)
+        experiment.log_metrics(run_id, found.headline, model_uri=model_uri)
         experiment.log_dataset(run_id, data.fingerprint, data.path, len(ratings), "training")
     return registry.add(
         model_uri,
         run_id,
-        recipe=recipe,
+        recipes=recipes,
         fingerprint=key,
         data=data.fingerprint,
-        metrics=score.headline,
+        metrics=found.headline,
         description=version_note(
-            recipe,
-            f"{recipe.algorithm} trained on all {len(ratings):,} ratings. "
-            f"Its metrics were measured on split {splits.fingerprint}, by the same recipe without the test ratings.",
-            score.headline,
+            recipes,
+            f"Trained on all {len(ratings):,} ratings. Its metrics were measured on split {splits.fingerprint}, "
+            "by the same recipes without the test ratings: errors of the rating head, lists of the ranking head.",
+            found.headline,
         ),
     )
 
 
 @task(cache_policy=NO_CACHE)
 def register_challenger(evaluation: Artifact, found: Evaluation, registry: Registry) -> None:
-    """Register the finalist that the gate turned down, as it was scored, under the alias challenger."""
-    head = found.heads[Objective.RATING]
+    """Register a finalist that the gate turned down, as it was scored, under the alias challenger."""
+    lost = [head for head in found.heads.values() if head.chosen != head.challenger]
+    if not lost:
+        return
+    head = lost[0]
     score = found.score_of(head.challenger)
     data = open_store().input(evaluation, "ratings")
-    assert score.model_uri is not None and score.run_id is not None
+    if score.model_uri is None or score.run_id is None:  # a baseline that was tuned as well: it has no model of its own
+        return
+    recipes = {head.objective: score.candidate.recipe}
     version = registry.add(
         score.model_uri,
         score.run_id,
-        recipe=score.candidate.recipe,
+        recipes=recipes,
         fingerprint=fingerprint("challenger", evaluation.fingerprint, score.candidate.name),
         data=data.fingerprint,
         metrics=score.headline,
         description=version_note(
-            score.candidate.recipe,
-            f"Turned down: {head.decision.reason}. Trained without the test ratings.",
+            recipes,
+            f"Turned down for {head.objective}: {head.warning or head.decision.reason}. "
+            "Trained without the test ratings.",
             score.headline,
         ),
     )

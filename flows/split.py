@@ -11,11 +11,11 @@ from mfcore.config import PipelineConfig
 from mfcore.data.catalog import resolve
 from mfcore.data.ratings import Ratings
 from mfcore.data.splitting import split as split_ratings
-from mfcore.storage.artifacts import Artifact, fingerprint
+from mfcore.storage.artifacts import Artifact, code_of, fingerprint
 
 __all__ = ["split"]
 
-_VERSION = 1
+_CODE = code_of("mfcore.data.ratings", "mfcore.data.splitting")
 
 
 @flow(name="split")
@@ -32,7 +32,7 @@ def split(config: PipelineConfig = PipelineConfig(), ratings: Artifact | None = 
 @task(cache_policy=NO_CACHE)
 def part(config: PipelineConfig, ratings: Artifact) -> Artifact:
     """Split the ratings, unless that has been done."""
-    key = fingerprint("splits", _VERSION, ratings.fingerprint, config.split.model_dump())
+    key = fingerprint("splits", _CODE, ratings.fingerprint, config.split.model_dump())
 
     def write(folder: Path) -> dict[str, Any]:
         parts = split_ratings(Ratings.load(ratings.path), config.split)

@@ -1,7 +1,7 @@
 """Tune: one study per objective and algorithm, on validation ratings only."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -11,7 +11,6 @@ from prefect.cache_policies import NO_CACHE
 
 from flows.common import input_artifact, logger, open_store, parent_run, report
 from flows.progress import progress
-from mfcore import __version__
 from mfcore.config import PipelineConfig
 from mfcore.data.catalog import resolve
 from mfcore.data.ratings import Ratings
@@ -21,7 +20,7 @@ from mfcore.metrics.objective import Objective
 from mfcore.metrics.yardstick import Yardstick
 from mfcore.models import Recipe
 from mfcore.settings import Settings
-from mfcore.storage.artifacts import Artifact, fingerprint
+from mfcore.storage.artifacts import Artifact, code_of, fingerprint
 from mfcore.tracking.finalists import log_trial_figures
 from mfcore.tracking.registry import Registry
 from mfcore.tracking.runs import Experiment
@@ -32,7 +31,7 @@ from mfcore.tuning.space import Space
 
 __all__ = ["load_tuned", "tune"]
 
-_VERSION = 3
+_CODE = code_of("mfcore.models", "mfcore.metrics", "mfcore.tuning")
 _FILE = "tuned.json"
 
 
@@ -46,8 +45,9 @@ def tune(
     settings = Settings.read()
     experiment = Experiment(settings, splits.dataset)
     champion = Registry(settings, splits.dataset).champion()
+    recipes = champion.recipes if champion else {}
     with parent_run(experiment, "tune", config, run_id) as parent:
-        studies = search(config, splits, experiment, parent, champion.recipe if champion else None)
+        studies = search(config, splits, experiment, parent, recipes)
         found = load_tuned(studies)
         log_trial_figures(experiment, found, parent)
     best = [f"{name} {tuned.metric_name} {tuned.value:.4f}" for name, tuned in found.items()]
@@ -61,7 +61,11 @@ def load_tuned(studies: Artifact) -> dict[str, Tuned]:
 
 
 def search(
-    config: PipelineConfig, splits: Artifact, experiment: Experiment, parent: str, champion: Recipe | None
+    config: PipelineConfig,
+    splits: Artifact,
+    experiment: Experiment,
+    parent: str,
+    champion: Mapping[Objective, Recipe],
 ) -> Artifact:
     """Run the studies, unless that has been done; see to it that every trial has its run in MLflow.
 
@@ -88,7 +92,9 @@ def search(
             if space.objective in unmeasurable:
                 continue
             try:
-                outcome = study(name, space, config, splits, experiment, parent, champion, is_stopped)
+                outcome = study(
+                    name, space, config, splits, experiment, parent, champion.get(space.objective), is_stopped
+                )
             except NothingRelevant as error:
                 logger.warning("%s is left out: %s", space.objective, error)
                 unmeasurable[space.objective] = error
@@ -166,7 +172,7 @@ def _study_key(space: Space, config: PipelineConfig, splits: Artifact) -> str:
     decisive = config.tuning.model_dump(include={"sampler", "pruner", "validation", "n_folds"})
     yardstick = Yardstick.of(space.objective, config.tuning, config.evaluation).model_dump(mode="json")
     searched = [space.model().model_dump(), asdict(space)]
-    return fingerprint("study", _VERSION, __version__, splits.fingerprint, decisive, yardstick, searched)
+    return fingerprint("study", _CODE, splits.fingerprint, decisive, yardstick, searched)
 
 
 def _trial_log(

@@ -18,13 +18,13 @@ from mfcore.data.catalog import resolve
 from mfcore.data.snapshot import Snapshot
 from mfcore.errors import DataInvalid
 from mfcore.settings import Settings
-from mfcore.storage.artifacts import Artifact, fingerprint
+from mfcore.storage.artifacts import Artifact, code_of, fingerprint
 from mfcore.storage.files import write_file
 from mfcore.tracking.runs import Experiment
 
 __all__ = ["validate"]
 
-_VERSION = 1
+_CODE = code_of("mfcore.data")
 
 
 @flow(name="validate")
@@ -56,7 +56,7 @@ def read_and_check(config: PipelineConfig, raw: Artifact, experiment: Experiment
         logger.info("nothing new: these ratings are among those accepted before")
         return base
     columns = config.dataset.model_dump(exclude={"name", "source", "url"})
-    key = fingerprint("ratings", _VERSION, raw.fingerprint, columns, config.validation.model_dump(), appended)
+    key = fingerprint("ratings", _CODE, raw.fingerprint, columns, config.validation.model_dump(), appended)
     found = store.find("ratings", raw.dataset, key)
     if found is not None:
         return found

@@ -99,8 +99,12 @@ def run(
         {"stage": name, "status": one.status, "seconds": f"{one.seconds:.1f}"} for name, one in result.stages.items()
     ]
     print_table(f"{result.dataset} in {time.perf_counter() - started:.0f} s", rows)
-    metrics = ", ".join(f"{name} {value:.4f}" for name, value in result.metrics.items())
-    print(f"champion  {result.champion} version {result.version}: {result.algorithm}, {metrics}")
+    print(f"champion  {result.champion} version {result.version}")
+    for objective, head in result.heads.items():
+        metrics = ", ".join(f"{name} {value:.4f}" for name, value in head.metrics.items())
+        print(f"{objective:<9} {head.algorithm} ({head.status}): {metrics}")
+        if head.warning:
+            print(f"warning   {head.warning}", file=sys.stderr)
     print(f"export    {result.export_path}")
     print("look      mfcore ui; mfcore recommend USER; mfcore similar TITLE")
 
@@ -249,6 +253,8 @@ def recommend(
     as_json: JsonOption = False,
 ) -> None:
     """The best items that each user has not rated, or for somebody new who names favorites."""
+    import numpy as np
+
     from mfcore.data.ratings import find_codes
 
     if bool(users) == bool(like):
@@ -263,10 +269,15 @@ def recommend(
     if (codes < 0).any():
         unknown = ", ".join(user for user, code in zip(users, codes, strict=True) if code < 0)
         first, last = bundle.user_ids[0], bundle.user_ids[-1]
-        raise UsageError(
-            f"unknown user {unknown}: the champion was trained on {len(bundle.user_ids):,} users, {first} to {last}."
+        print(
+            f"unknown user {unknown}: the champion was trained on {len(bundle.user_ids):,} users, {first} to {last}; "
+            "what follows are the most rated items.",
+            file=sys.stderr,
         )
-    print_lists(bundle.recommend(bundle.user_ids[codes], k), "user_id", "For user {}", as_json)
+    ids = np.array(
+        [bundle.user_ids[code] if code >= 0 else user for user, code in zip(users, codes, strict=True)], object
+    )
+    print_lists(bundle.recommend(ids, k), "user_id", "For user {}", as_json)
 
 
 @app.command(rich_help_panel=_USE)

@@ -63,7 +63,7 @@ def print_versions(versions: "Iterable[Registered]", as_json: bool) -> None:
         {
             "version": version.version,
             "aliases": ", ".join(version.aliases),
-            "algorithm": version.recipe.algorithm,
+            **{str(objective): recipe.algorithm for objective, recipe in version.recipes.items()},
             **version.metrics,
             "made": time.strftime("%Y-%m-%d %H:%M", time.localtime(version.made_at / 1000)),
             "data": version.data,

@@ -38,10 +38,9 @@ def decide(
 ) -> Decision:
     r"""Compare two recipes, trained on the same ratings, by their RMSE on the same test ratings.
 
-    The challenger is promoted when its RMSE A is at most the champion's B less `min_improvement`;
-    equal ones promote. Where the difference is one that chance makes, the decision says that it
-    is a tie: either recipe will do, and the rule stays the same so that nights don't hang on
-    luck twice over.
+    The challenger is promoted when it is better by `min_improvement` and by more than chance makes.
+    A tie keeps the champion, and so does a test on too few users to tell: otherwise a recipe that is
+    truly worse would be promoted nearly every second time.
 
     Args:
         challenger: RMSE of the challenger's recipe.
@@ -63,12 +62,12 @@ def decide(
     found = compare("challenger", challenger, "champion", champion, "rmse")
     assert found is not None  # there are test ratings, or the split would have refused
     gain = champion.value - challenger.value
-    promote = (-gain if higher_is_better else gain) >= min_improvement
+    # Without an interval nobody can tell a better recipe from a lucky one.
+    promote = (-gain if higher_is_better else gain) >= min_improvement and found.tie is False
     metric = "NDCG" if higher_is_better else "RMSE"
     ours, theirs = f"{challenger.value:.4f}", f"{champion.value:.4f}"
     if promote:
-        better = "a tie, which goes to the challenger" if found.tie else "a better recipe"
-        reason = f"{better}: test {metric} {ours}, the champion's {theirs}"
+        reason = f"a better recipe: test {metric} {ours}, the champion's {theirs}"
     else:
         reason = "a tie, and " if found.tie else ""
         reason += f"the recipe of the champion stays: test {metric} {theirs}, the challenger {ours}"

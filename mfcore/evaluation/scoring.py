@@ -32,6 +32,9 @@ HEADLINE = ("rmse", "mae", "ndcg", "recall", "coverage", "popularity_lift")
 """Metrics that are shown where there is no room for all; those of lists at the first k."""
 
 
+_ERRORS = ("test_rmse", "test_mae")
+
+
 class Score(BaseModel):
     """A candidate with its test metrics.
 
@@ -101,6 +104,17 @@ class Evaluation(BaseModel):
     def chosen(self, objective: Objective) -> Score:
         """The score of the candidate that an objective's head is made by."""
         return self.score_of(self.heads[objective].chosen)
+
+    @property
+    def headline(self) -> dict[str, float]:
+        """Test metrics of the two heads together: errors of the one that predicts, the rest of the one that ranks."""
+        scores = {objective: self.chosen(objective).headline for objective in self.heads}
+        errors = scores.get(Objective.RATING, {})
+        lists = scores.get(Objective.RANKING, errors)
+        return {
+            **{name: value for name, value in errors.items() if name in _ERRORS},
+            **{name: value for name, value in lists.items() if name not in _ERRORS},
+        }
 
     def score_of(self, name: str) -> Score:
         """The score of the candidate `name`."""

@@ -1,4 +1,4 @@
-"""`Model`: factors with what it takes to recommend from them, as one folder in the registry."""
+"""`Model`: two heads of factors with what it takes to recommend from them, as one folder in the registry."""
 
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -12,8 +12,11 @@ from mfcore.errors import SourceUnavailable
 from mfcore.models.factors import Factors
 from mfcore.models.lists import similar_items, top_n
 from mfcore.models.rated import RatedItems
+from mfcore.storage.arrays import load_array
 
 __all__ = ["Model"]
+
+_COUNTS = "n_ratings.npy"
 
 
 @dataclass(frozen=True, eq=False)
@@ -21,24 +24,36 @@ class Model:
     """What the registry holds of a model.
 
     Attributes:
-        factors: the model.
+        factors: the rating head, which predicts ratings.
         titles: (n_items,); the title of each item code, the item's id where there is none.
         rated: what each user has rated, so that it is not recommended again.
+        n_ratings: int64, (n_items,); how often each item was rated.
+        ranking: the ranking head, which orders lists and finds similar items; None: the rating head does.
     """
 
     factors: Factors
     titles: NDArray[np.object_]
     rated: RatedItems
+    n_ratings: NDArray[np.int64]
+    ranking: Factors | None = None
 
     @classmethod
-    def of(cls, factors: Factors, ratings: Ratings, items: pd.DataFrame | None) -> "Model":
-        """Put together `factors`, the `ratings` they were trained on and the item table, if there is one."""
+    def of(
+        cls, factors: Factors, ratings: Ratings, items: pd.DataFrame | None, ranking: Factors | None = None
+    ) -> "Model":
+        """Put together the heads, the `ratings` they were trained on and the item table, if there is one."""
         titles = factors.item_ids.astype(str).astype(object)
         if items is not None:
             codes = find_codes(factors.item_ids, items["item_id"])
             given = (codes >= 0) & items["title"].notna().to_numpy()
             titles[codes[given]] = items["title"].to_numpy(dtype=object)[given]
-        return cls(factors=factors, titles=titles, rated=RatedItems.of(ratings))
+        n_ratings = np.bincount(ratings.items, minlength=ratings.n_items).astype(np.int64)
+        return cls(factors, titles, RatedItems.of(ratings), n_ratings, ranking)
+
+    @property
+    def lists(self) -> Factors:
+        """What lists are made by."""
+        return self.factors if self.ranking is None else self.ranking
 
     @property
     def user_ids(self) -> Ids:
@@ -51,34 +66,61 @@ class Model:
         return self.factors.item_ids
 
     def recommend(self, user_ids: Ids, k: int) -> pd.DataFrame:
-        """The `k` best items that each user has not rated.
-
-        Somebody unknown gets the items that are best for anybody.
+        """The `k` best items that each user has not rated; for somebody unknown, the most rated ones.
 
         Returns:
-            user_id, rank (from 1), item_id, score (`Factors.scores`: before clipping to the scale), title; users in the
-            order given, fewer rows for one who has rated nearly everything.
+            user_id, rank (from 1), item_id, score (of the ranking head: its order, no rating), predicted_rating (of
+            the rating head, on the scale), title, known_user; users in the order given, fewer rows for one who has
+            rated nearly everything.
         """
-        items, scores = top_n(self.factors, find_codes(self.user_ids, user_ids), k, self.rated)
-        return self._ranked("user_id", user_ids, items, "score", scores)
+        users = find_codes(self.user_ids, user_ids)
+        items, scores = top_n(self.lists, users, k, self.rated)
+        unknown = users < 0
+        if unknown.any():
+            items[unknown], scores[unknown] = top_n(self._most_popular(), users[unknown], k)
+        table = self._ranked("user_id", user_ids, items, "score", scores)
+        rows = np.nonzero(items >= 0)[0]
+        ratings = self.factors.predict(users[rows].astype(np.int32), items[items >= 0])
+        table.insert(4, "predicted_rating", ratings)
+        table["known_user"] = ~unknown[rows]
+        return table
+
+    def _most_popular(self) -> Factors:
+        """What orders items by their number of ratings, for anybody."""
+        nobody = np.zeros((1, 0), np.float32)
+        return replace(
+            self.lists,
+            global_mean=0.0,
+            item_bias=self.n_ratings.astype(np.float32),
+            user_bias=np.zeros(1, np.float32),
+            user_factors=nobody,
+            item_factors=np.zeros((len(self.item_ids), 0), np.float32),
+            user_ids=np.array(["anybody"], dtype=object),
+            parts=(),
+            n_draws=1,
+            item_means=None,
+        )
 
     def with_new_user(self, items: NDArray[np.int32], values: NDArray[np.float32]) -> "Model":
-        """The same model over one new user, `new`, who gave `values` to the items of these codes.
+        """The same model over one new user, `new`, who gave `values` to the items of these codes; in both heads.
 
         Raises:
             UsageError: a value that is not on the scale.
         """
         rated = RatedItems(starts=np.array([0, len(items)], np.int64), items=items)
-        return replace(self, factors=self.factors.fold_in(items, values), rated=rated)
+        ranking = None if self.ranking is None else self.ranking.fold_in(items, values)
+        return replace(self, factors=self.factors.fold_in(items, values), rated=rated, ranking=ranking)
 
     def similar(self, item_ids: Ids, k: int) -> pd.DataFrame:
-        """The `k` items whose factors have the greatest cosine with each given item's.
+        """The `k` items most alike each given item: the cosine of their factors, shrunk where an item has few ratings.
 
         Returns:
-            item_id, rank (from 1), other_item_id, cosine, title (of the other item).
+            item_id, rank (from 1), other_item_id, cosine, title and n_ratings (of the other item).
         """
-        items, cosines = similar_items(self.factors, find_codes(self.item_ids, item_ids), k)
-        return self._ranked("item_id", item_ids, items, "cosine", cosines)
+        items, cosines = similar_items(self.lists, find_codes(self.item_ids, item_ids), k, self.n_ratings)
+        table = self._ranked("item_id", item_ids, items, "cosine", cosines)
+        table["n_ratings"] = self.n_ratings[items[items >= 0]]
+        return table
 
     def _ranked(
         self, key: str, keys: Ids, items: NDArray[np.int32], measure: str, values: NDArray[np.float32]
@@ -100,8 +142,11 @@ class Model:
 
     def save(self, folder: Path) -> None:
         """Write everything into `folder`; `load` gives the same bits."""
-        self.factors.save(folder)
+        self.factors.save(folder / "rating")
+        if self.ranking is not None:
+            self.ranking.save(folder / "ranking")
         self.rated.save(folder)
+        np.save(folder / _COUNTS, self.n_ratings, allow_pickle=False)
         pd.DataFrame({"title": self.titles}).to_parquet(folder / "titles.parquet", index=False)
 
     @classmethod
@@ -111,7 +156,12 @@ class Model:
         Raises:
             SourceUnavailable: a file is missing, or holds what no model has.
         """
-        factors = Factors.load(folder)
+        factors = Factors.load(folder / "rating")
+        ranking = Factors.load(folder / "ranking") if (folder / "ranking").is_dir() else None
+        if ranking is not None and not (
+            np.array_equal(ranking.user_ids, factors.user_ids) and np.array_equal(ranking.item_ids, factors.item_ids)
+        ):
+            raise SourceUnavailable(f"{folder} holds two heads of different users or items.")
         path = folder / "titles.parquet"
         try:
             titles = pd.read_parquet(path)["title"].to_numpy(dtype=object)
@@ -120,4 +170,5 @@ class Model:
         if len(titles) != len(factors.item_ids):
             raise SourceUnavailable(f"{path} holds {len(titles)} titles of {len(factors.item_ids)} items.")
         rated = RatedItems.load(folder, len(factors.user_ids), len(factors.item_ids))
-        return cls(factors=factors, titles=titles, rated=rated)
+        n_ratings = load_array(folder / _COUNTS, np.int64, (len(factors.item_ids),))
+        return cls(factors, titles, rated, n_ratings, ranking)

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from mfcore.config import ExportConfig
 from mfcore.data.ratings import Ids
+from mfcore.models.factors import Factors
 from mfcore.models.model import Model
 from mfcore.storage.artifacts import MANIFEST, is_whole, write_manifest
 from mfcore.storage.files import new_folder
@@ -27,10 +28,12 @@ def export_model(bundle: Model, target: Path, head: dict[str, Any], config: Expo
 
     | file | columns |
     |---|---|
-    | `user_factors.parquet` | user_id, bias, factors (list of float32) |
+    | `user_factors.parquet` | user_id, bias, factors (list of float32): the rating head |
     | `item_factors.parquet` | item_id, bias, factors, title |
-    | `recommendations.parquet` | user_id, rank, item_id, score, title |
-    | `similar_items.parquet` | item_id, rank, other_item_id, cosine, title |
+    | `ranking_user_factors.parquet` | user_id, bias, factors: the ranking head |
+    | `ranking_item_factors.parquet` | item_id, bias, factors, title |
+    | `recommendations.parquet` | user_id, rank, item_id, score, predicted_rating, title, model_version |
+    | `similar_items.parquet` | item_id, rank, other_item_id, cosine, title, n_ratings, model_version |
     | `manifest.json` | `head`, how to predict, row counts, and each file's size and sha256 |
 
     Returns:
@@ -39,22 +42,25 @@ def export_model(bundle: Model, target: Path, head: dict[str, Any], config: Expo
     head = {**head, "config": config.model_dump()}
     if is_whole(target) and _manifest(target).items() >= head.items():
         return False
-    factors = bundle.factors
+    version = head.get("model_version")
     with new_folder(target, replace=True) as folder:
-        users = _factor_frame("user_id", bundle.user_ids, factors.user_bias, factors.user_factors)
-        items = _factor_frame("item_id", bundle.item_ids, factors.item_bias, factors.item_factors)
         lists = (bundle.recommend(ids, config.n_recommendations) for ids in _parts(bundle.user_ids))
         neighbors = (bundle.similar(ids, config.n_similar) for ids in _parts(bundle.item_ids))
-        tables = {
-            "user_factors.parquet": iter([users]),
-            "item_factors.parquet": iter([items.assign(title=bundle.titles)]),
-            "recommendations.parquet": lists,
-            "similar_items.parquet": neighbors,
-        }
+        tables: dict[str, Iterator[pd.DataFrame]] = {}
+        for prefix, factors in (("", bundle.factors), ("ranking_", bundle.lists)):
+            users = _factor_frame("user_id", bundle.user_ids, factors.user_bias, factors.user_factors)
+            items = _factor_frame("item_id", bundle.item_ids, factors.item_bias, factors.item_factors)
+            tables[f"{prefix}user_factors.parquet"] = iter([users])
+            tables[f"{prefix}item_factors.parquet"] = iter([items.assign(title=bundle.titles)])
+        tables["recommendations.parquet"] = (
+            frame.drop(columns="known_user").assign(model_version=version) for frame in lists
+        )
+        tables["similar_items.parquet"] = (frame.assign(model_version=version) for frame in neighbors)
         rows = {name: _write(folder / name, frames) for name, frames in tables.items()}
-        formula = {"global_mean": factors.global_mean, "link": factors.link, "n_factors": factors.n_factors}
-        scale = {"min": factors.scale.minimum, "max": factors.scale.maximum, "step": factors.scale.step}
-        write_manifest(folder, **head, model=formula, scale=scale, rows=rows)
+        formulas = {"rating": _formula(bundle.factors), "ranking": _formula(bundle.lists)}
+        scale = bundle.factors.scale
+        on = {"min": scale.minimum, "max": scale.maximum, "step": scale.step}
+        write_manifest(folder, **head, model=formulas, scale=on, rows=rows)
     return True
 
 
@@ -66,6 +72,11 @@ def point_latest(target: Path) -> Path:
     temporary.symlink_to(target.name, target_is_directory=True)
     temporary.replace(latest)
     return latest
+
+
+def _formula(factors: Factors) -> dict[str, Any]:
+    """What scores are made of beside the tables."""
+    return {"global_mean": factors.global_mean, "link": factors.link, "n_factors": factors.n_factors}
 
 
 def _factor_frame(key: str, ids: Ids, bias: NDArray[np.float32], factors: NDArray[np.float32]) -> pd.DataFrame:

@@ -11,13 +11,14 @@ from mfcore.errors import SourceUnavailable
 __all__ = ["load_array"]
 
 
-def load_array(path: Path, dtype: DTypeLike, shape: tuple[int | None, ...]) -> NDArray[Any]:
+def load_array(path: Path, dtype: DTypeLike, shape: tuple[int | None, ...], *, finite: bool = True) -> NDArray[Any]:
     """Read a `.npy` file that holds what it should; nothing in it is run.
 
     Args:
         path: the file.
         dtype: of the array.
         shape: of the array; None stands for any length.
+        finite: whether infinity is refused; NaN always is.
 
     Raises:
         SourceUnavailable: the file is missing or no array, or the array is another one.
@@ -39,6 +40,6 @@ def load_array(path: Path, dtype: DTypeLike, shape: tuple[int | None, ...]) -> N
         raise SourceUnavailable(f"{path} holds {found}, not {expected}.")
     if any(want not in (None, length) for want, length in zip(shape, array.shape, strict=True)):
         raise SourceUnavailable(f"{path} holds {array.dtype}{list(array.shape)}, not {expected}.")
-    if array.dtype.kind == "f" and not np.isfinite(array).all():
+    if array.dtype.kind == "f" and not (np.isfinite(array) if finite else ~np.isnan(array)).all():
         raise SourceUnavailable(f"{path} holds values that are not finite.")
     return array

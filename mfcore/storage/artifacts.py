@@ -9,8 +9,10 @@ wins and the other takes the winner's.
 import hashlib
 import json
 import logging
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import UTC, datetime
+from functools import cache
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +25,7 @@ __all__ = [
     "MANIFEST",
     "Artifact",
     "ArtifactStore",
+    "code_of",
     "damage",
     "fingerprint",
     "is_whole",
@@ -67,6 +70,26 @@ def fingerprint(*parts: Any) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
+@cache
+def code_of(*names: str) -> str:
+    """Fingerprint of the source of modules, and of packages with all that is in them.
+
+    What decides a result is part of its key, so that a change of code is a change of key.
+
+    >>> code_of("mfcore.errors") == code_of("mfcore.errors") != code_of("mfcore.models")
+    True
+    """
+    digest = hashlib.sha256()
+    for name in names:
+        spec = find_spec(name)
+        assert spec is not None and spec.origin is not None
+        origin = Path(spec.origin)
+        files = sorted(origin.parent.rglob("*.py")) if spec.submodule_search_locations else [origin]
+        for file in files:
+            digest.update(file.relative_to(origin.parent).as_posix().encode() + b"\0" + file.read_bytes())
+    return digest.hexdigest()[:16]
+
+
 class ArtifactStore:
     """The artifacts under a home folder, laid out as `<home>/<kind>/<dataset>-<fingerprint>/`."""
 
@@ -108,7 +131,7 @@ class ArtifactStore:
 
     def has(self, kind: str, dataset: str) -> bool:
         """Whether there is any artifact of `kind` of a data set."""
-        return any((self.home / kind).glob(f"{dataset}-*/{MANIFEST}"))
+        return any(manifest["dataset"] == dataset for _, manifest in self._manifests(kind))
 
     def newest(self, kind: str, dataset: str | None = None) -> Artifact:
         """The artifact of `kind` made last, of one data set or of any.
@@ -116,15 +139,25 @@ class ArtifactStore:
         Raises:
             NothingToWorkFrom: there is none.
         """
-        found: list[tuple[str, Path]] = []
-        for path in (self.home / kind).glob(f"[!.]*/{MANIFEST}"):
-            manifest = _read_manifest(path.parent)
-            if dataset in (None, manifest["dataset"]):
-                found.append((manifest["made_at"], path.parent))
+        found = [
+            (manifest["made_at"], path)
+            for path, manifest in self._manifests(kind)
+            if dataset in (None, manifest["dataset"])
+        ]
         if not found:
             of = f" of {dataset}" if dataset else ""
             raise NothingToWorkFrom(f"no {kind}{of} in {self.home}: run the stage before this one, or `mfcore run`.")
         return self.open(max(found)[1])
+
+    def _manifests(self, kind: str) -> Iterator[tuple[Path, dict[str, Any]]]:
+        """Folders of this kind with what their manifests say; one that says nothing is passed over."""
+        for path in (self.home / kind).glob(f"[!.]*/{MANIFEST}"):
+            try:
+                manifest = _read_manifest(path.parent)
+                if manifest["kind"] == kind and manifest["made_at"] and manifest["dataset"]:
+                    yield path.parent, manifest
+            except (OSError, ValueError, KeyError, TypeError):
+                logger.warning("%s is damaged; it is passed over", path.parent)
 
     def input(self, artifact: Artifact, kind: str) -> Artifact:
         """The artifact of `kind` that `artifact` was made from, directly or further back.
@@ -132,12 +165,13 @@ class ArtifactStore:
         Raises:
             NothingToWorkFrom: it is not there any more.
         """
-        if artifact.kind == kind:
-            return artifact
-        for parent_kind, name in artifact.inputs.items():
-            parent = self.open(self.home / parent_kind / name)
-            return self.input(parent, kind)
-        raise NothingToWorkFrom(f"{artifact.path} was not made from {kind}.")
+        found = artifact
+        while found.kind != kind:
+            if not found.inputs:
+                raise NothingToWorkFrom(f"{artifact.path} was not made from {kind}.")
+            ((parent, name),) = found.inputs.items()
+            found = self.open(self.home / parent / name)
+        return found
 
     def open(self, path: Path) -> Artifact:
         """The artifact in the folder `path`, checked against its manifest.

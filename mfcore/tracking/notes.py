@@ -160,16 +160,19 @@ model.predict(pd.DataFrame({{"user_id": [196]}}), params={{"k": 10}})  # lists
 """
 
 
-def version_note(recipe: Recipe, summary: str, metrics: Mapping[str, float]) -> str:
+def version_note(recipes: Mapping[Objective, Recipe], summary: str, metrics: Mapping[str, float]) -> str:
     """How a version was made and how good it is.
 
     Args:
-        recipe: what it was made by.
+        recipes: what each head was made by.
         summary: a sentence or two on what it was trained and measured on.
         metrics: of the recipe, on test ratings.
     """
-    settings = ", ".join(f"{name} {_number(value)}" for name, value in recipe.settings.items())
-    return f"{summary}\n\n{_metrics(metrics)}\n\nHyper-parameters: {settings}.\n"
+    made = [
+        f"- {objective}: " + ", ".join(f"{name} {_number(value)}" for name, value in recipe.settings.items())
+        for objective, recipe in recipes.items()
+    ]
+    return "\n".join([summary, "", _metrics(metrics), "", "Hyper-parameters of the heads:", "", *made, ""])
 
 
 def _metrics(metrics: Mapping[str, float]) -> str:

@@ -3,7 +3,7 @@
 import json
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ from mlflow.exceptions import MlflowException
 from pydantic import BaseModel, ConfigDict
 
 from mfcore.errors import NothingToWorkFrom, SourceUnavailable, UsageError
+from mfcore.metrics.objective import Objective
 from mfcore.models import Recipe
 from mfcore.models.model import Model
 from mfcore.settings import Settings
@@ -52,7 +53,7 @@ class Registered(BaseModel):
         name: `mfcore-<dataset>`.
         version: counted from 1.
         run_id: the run that made it.
-        recipe: how it was made.
+        recipes: how each head was made.
         fingerprint: of what it was made from: recipe, data, code; equal models have equal ones.
         metrics: the recipe's test metrics, and the split they were measured on.
         aliases: champion, challenger, previous, or none.
@@ -64,7 +65,7 @@ class Registered(BaseModel):
     name: str
     version: int
     run_id: str
-    recipe: Recipe
+    recipes: dict[Objective, Recipe]
     fingerprint: str
     data: str
     metrics: dict[str, float]
@@ -91,7 +92,7 @@ class Registry:
         model_uri: str,
         run_id: str,
         *,
-        recipe: Recipe,
+        recipes: Mapping[Objective, Recipe],
         fingerprint: str,
         data: str,
         metrics: dict[str, float],
@@ -115,7 +116,7 @@ class Registry:
         tags = {
             "fingerprint": fingerprint,
             "data": data,
-            "recipe": recipe.model_dump_json(),
+            "recipes": json.dumps({str(objective): recipe.model_dump() for objective, recipe in recipes.items()}),
             "metrics": json.dumps(metrics),
         }
         version = self._client.create_model_version(
@@ -149,7 +150,7 @@ class Registry:
         quote = '"' if "'" in self.name else "'"
         found = self._client.search_model_versions(f"name = {quote}{self.name}{quote}", max_results=1000)
         named = [self._client.get_model_version(self.name, version.version) for version in found]
-        own = [self._registered(version) for version in named if "fingerprint" in version.tags]
+        own = [self._registered(version) for version in named if "recipes" in version.tags]
         return sorted(own, key=lambda version: version.version, reverse=True)
 
     def champion(self) -> Registered | None:
@@ -325,7 +326,7 @@ class Registry:
             name=version.name,
             version=int(version.version),
             run_id=version.run_id or "",
-            recipe=Recipe.model_validate_json(tags["recipe"]),
+            recipes=json.loads(tags["recipes"]),
             fingerprint=tags["fingerprint"],
             data=tags["data"],
             metrics=json.loads(tags["metrics"]),

@@ -34,13 +34,15 @@ class ServedModel(PythonModel):
             params: `k`, the length of the lists.
 
         Returns:
-            With item_id: column prediction, a row each. Without: user_id, rank, item_id, score, title.
+            With item_id: prediction, known_user and known_item, under the index of the input. Without: as
+            `Model.recommend`.
         """
         if "item_id" in model_input and model_input["item_id"].notna().any():
             users = find_codes(self.bundle.user_ids, model_input["user_id"])
             items = find_codes(self.bundle.item_ids, model_input["item_id"])
             predictions = self.bundle.factors.predict(users, items)
-            return pd.DataFrame({"prediction": predictions.astype(np.float64)})
+            table = {"prediction": predictions.astype(np.float64), "known_user": users >= 0, "known_item": items >= 0}
+            return pd.DataFrame(table, index=model_input.index)
         return self.bundle.recommend(model_input["user_id"].to_numpy(), int((params or {}).get("k", 10)))
 
 

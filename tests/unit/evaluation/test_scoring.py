@@ -5,19 +5,23 @@ import pandas as pd
 import pytest
 
 from mfcore.config import EvaluationConfig
+from mfcore.evaluation.candidates import Candidate, baselines
 from mfcore.evaluation.curves import learning_curve
 from mfcore.evaluation.gate import decide
+from mfcore.evaluation.heads import HeadResult
 from mfcore.evaluation.scoreboard import scoreboard
-from mfcore.evaluation.scoring import BASELINES, Candidate, Evaluation, Scored, comparison, comparisons, evaluate
+from mfcore.evaluation.scoring import Evaluation, Scored, comparison, comparisons, evaluate
 from mfcore.metrics import Evaluator, compare
+from mfcore.metrics.objective import Objective
 from mfcore.models import Recipe
 from tests.unit.metrics.cases import random_ratings
 
 ALS = Candidate(
     name="als",
     role="finalist",
+    objectives=(Objective.RATING,),
     recipe=Recipe(algorithm="als", params={"n_factors": 2, "n_epochs": 3}),
-    validation_rmse=1.5,
+    validation={"validation_rmse": 1.5},
 )
 
 
@@ -28,7 +32,7 @@ def evaluator() -> Evaluator:
 
 @pytest.fixture(scope="module")
 def scored(evaluator: Evaluator) -> dict[str, Scored]:
-    return {one.score.candidate.name: one for one in evaluate([ALS, *BASELINES], evaluator)}
+    return {one.score.candidate.name: one for one in evaluate([ALS, *baselines(80, EvaluationConfig())], evaluator)}
 
 
 @pytest.fixture(scope="module")
@@ -37,9 +41,16 @@ def found(scored: dict[str, Scored]) -> Evaluation:
         scores=[one.score for one in scored.values()],
         comparisons=comparisons({name: one.estimates for name, one in scored.items()}),
         slices={"all": "everything", "tail items": "the rest", "genre War": "many"},
-        challenger="als",
-        chosen="als",
-        decision=decide(scored["als"].estimates["rmse"], None),
+        heads={
+            Objective.RATING: HeadResult(
+                objective=Objective.RATING,
+                metric="rmse",
+                challenger="als",
+                chosen="als",
+                decision=decide(scored["als"].estimates["rmse"], None),
+                status="promoted",
+            )
+        },
     )
 
 
@@ -54,7 +65,7 @@ def test_recipes_are_trained_on_train_and_validation(evaluator: Evaluator, score
 
 
 def test_baselines_stand_beside_the_finalists(scored: dict[str, Scored]) -> None:
-    assert list(scored) == ["als", "global_mean", "bias", "most_popular", "item_knn"]
+    assert list(scored) == ["als", "global_mean", "bias", "most_popular", "item_knn", "ease"]
     for name, one in scored.items():
         assert (len(one.train_curve), len(one.validation_curve)) == ((200, 200) if name == "als" else (0, 0))
         assert set(one.score.headline) <= set(one.score.metrics)

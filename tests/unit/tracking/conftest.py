@@ -24,11 +24,13 @@ def trial(number: int, algorithm: str = "als", outcome: str = "complete", n_epoc
     curve = [1.0 - 0.01 * epoch + 0.001 * number for epoch in range(n_epochs)]
     return Trial.model_validate(
         {
+            "objective": "rating",
+            "metric": "rmse",
             "algorithm": algorithm,
             "number": number,
             "params": {"n_factors": 4 + number, "reg_user": 0.01 * 3**number, "priors": "fixed", "seed": 0},
             "curve": curve,
-            "validation_rmse": None if outcome == "diverged" else min(curve),
+            "value": None if outcome == "diverged" else min(curve),
             "outcome": outcome,
             "seconds": 0.5,
         }

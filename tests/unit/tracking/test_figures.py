@@ -39,7 +39,7 @@ def test_trials_are_drawn_in_four_figures() -> None:
         assert_nothing_is_cut_off(figure)
     curves = drawn["learning_curves"].axes
     assert [len(axes.lines) for axes in curves] == [6, 3]  # what diverged has no error to show
-    assert "als-000" in curves[0].get_title()
+    assert "rating-als-000" in curves[0].get_title()
     steps = drawn["optimization_history"].axes[0].lines
     assert steps[0].get_color() == color_of("als") != steps[1].get_color() == color_of("sgd")
     assert np.all(np.diff(steps[0].get_ydata()) <= 0)
@@ -60,7 +60,7 @@ def test_what_decides_is_the_most_important() -> None:
         reg, other = float(10 ** rng.uniform(-3, 1)), int(rng.integers(4, 64))
         error = 0.9 + 0.1 * np.log10(reg / 0.1) ** 2
         params = {"reg_user": reg, "n_factors": other, "seed": 0}
-        trials.append(trial(number).model_copy(update={"params": params, "validation_rmse": float(error)}))
+        trials.append(trial(number).model_copy(update={"params": params, "value": float(error)}))
     shares = importances(trials)
     assert list(shares) == ["reg_user", "n_factors"]  # seed never changed
     assert shares["reg_user"] > 0.7

@@ -2,10 +2,13 @@ from pathlib import Path
 
 import pytest
 
-from mfcore.config import SplitConfig
+from mfcore.config import EvaluationConfig, SplitConfig
+from mfcore.evaluation.candidates import Candidate, baselines
 from mfcore.evaluation.gate import Decision
-from mfcore.evaluation.scoring import BASELINES, Candidate, Evaluation, Score
+from mfcore.evaluation.heads import HeadResult
+from mfcore.evaluation.scoring import Evaluation, Score
 from mfcore.metrics import Measure
+from mfcore.metrics.objective import Objective
 from mfcore.models import Recipe
 from mfcore.tracking.notes import (
     _table,
@@ -18,7 +21,11 @@ from mfcore.tracking.notes import (
 )
 
 RECIPE = Recipe(algorithm="als", params={"n_factors": 8})
-FINALIST = Candidate(name="als", role="finalist", recipe=RECIPE, validation_rmse=0.95)
+RATING = (Objective.RATING,)
+BASELINES = baselines(100, EvaluationConfig())
+FINALIST = Candidate(
+    name="als", role="finalist", objectives=RATING, recipe=RECIPE, validation={"validation_rmse": 0.95}
+)
 
 
 def score(candidate: Candidate, rmse: float) -> Score:
@@ -34,9 +41,14 @@ def found() -> Evaluation:
         scores=[score(BASELINES[1], 0.99), score(FINALIST, 0.9234)],
         comparisons=[],
         slices={},
-        challenger="als",
-        chosen="als",
-        decision=Decision(promote=True, challenger_rmse=0.9234, reason="a better recipe"),
+        heads={Objective.RATING: head("als")},
+    )
+
+
+def head(chosen: str) -> HeadResult:
+    decision = Decision(promote=True, challenger_rmse=0.9234, reason="a better recipe")
+    return HeadResult(
+        objective=Objective.RATING, metric="rmse", challenger="als", chosen=chosen, decision=decision, status="promoted"
     )
 
 
@@ -51,7 +63,7 @@ def test_the_pipelines_note_says_what_was_run_chosen_and_left_where(found: Evalu
         export=Path("/exports/films/12"),
         page=Path("/home/data.html"),
     )
-    assert note.startswith("Chosen: **als**, test RMSE 0.9234. A better recipe.\n")
+    assert "- rating: **als**, test RMSE 0.9234, promoted. A better recipe.\n" in note
     rows = [line for line in note.splitlines() if line.startswith("|")]
     assert [line.count("|") for line in rows] == [rows[0].count("|")] * 4
     assert "test RMSE" in rows[0] and "test NDCG@10" in rows[0]
@@ -65,9 +77,11 @@ def test_the_pipelines_note_says_what_was_run_chosen_and_left_where(found: Evalu
 
 
 def test_a_champion_that_stays_is_named_with_its_algorithm(found: Evaluation) -> None:
-    champion = Candidate(name="champion", role="champion", recipe=RECIPE)
-    stayed = found.model_copy(update={"scores": [*found.scores, score(champion, 0.91)], "chosen": "champion"})
-    assert evaluation_note(stayed, "1").startswith("Chosen: **champion** (als), test RMSE 0.9100.")
+    champion = Candidate(name="champion", role="champion", objectives=RATING, recipe=RECIPE)
+    stayed = found.model_copy(
+        update={"scores": [*found.scores, score(champion, 0.91)], "heads": {Objective.RATING: head("champion")}}
+    )
+    assert "- rating: **champion** (als), test RMSE 0.9100, " in evaluation_note(stayed, "1")
 
 
 def test_the_note_of_a_finalist_names_its_figures_and_a_baselines_does_not() -> None:
@@ -93,5 +107,5 @@ def test_columns_of_intervals_stand_beside_their_value() -> None:
 def test_what_the_registry_and_the_list_of_experiments_show() -> None:
     assert "\n" not in experiment_note("films", "1").partition("\n")[0]
     assert 'load_model("models:/mfcore-films@champion")' in model_note("films")
-    version = version_note(RECIPE, "als trained on all ratings.", {"test_rmse": 0.92})
+    version = version_note({Objective.RATING: RECIPE}, "als trained on all ratings.", {"test_rmse": 0.92})
     assert version.startswith("als trained on all ratings.") and "n_factors 8" in version and "**0.9200**" in version
