@@ -36,18 +36,24 @@ def test_the_worse_recipe_is_never_promoted() -> None:
     assert refused.interval[0] > 0
 
 
-def test_a_tie_is_called_one_and_goes_by_the_rule() -> None:
-    one, another = sorted((estimate(0.9, seed=1), estimate(0.9, seed=2)), key=lambda one: one.value)
-    promoted, refused = decide(one, another), decide(another, one)
-    assert (promoted.promote, promoted.tie, refused.promote, refused.tie) == (True, True, False, True)
-    assert promoted.reason.startswith("a tie, which goes to the challenger: ")
-    assert refused.reason.startswith("a tie, and the recipe of the champion stays: ")
+def test_a_tie_is_called_one_and_keeps_the_champion() -> None:
+    better, worse = sorted((estimate(0.9, seed=1), estimate(0.9, seed=2)), key=lambda one: one.value)
+    for decision in (decide(better, worse), decide(worse, better), decide(better, better)):
+        assert (decision.promote, decision.tie) == (False, True)
+        assert decision.reason.startswith("a tie, and the recipe of the champion stays: ")
 
 
-def test_equal_recipes_promote_unless_an_improvement_is_asked_for() -> None:
-    same = estimate(0.9)
-    assert decide(same, same).promote
-    assert not decide(same, same, min_improvement=0.001).promote
+def test_a_better_recipe_must_be_better_by_what_is_asked_for() -> None:
+    better, worse = estimate(0.9, seed=1), estimate(0.95, seed=2)
+    assert decide(better, worse, min_improvement=0.04).promote
+    refused = decide(better, worse, min_improvement=0.08)
+    assert not refused.promote and not refused.tie
+
+
+def test_of_ndcg_the_higher_is_better() -> None:
+    lower, higher = estimate(0.9, seed=1), estimate(0.95, seed=2)
+    assert decide(higher, lower, higher_is_better=True).promote
+    assert not decide(lower, higher, higher_is_better=True).promote
 
 
 def test_it_is_the_comparison_that_tables_show() -> None:
@@ -62,12 +68,12 @@ def test_it_is_the_comparison_that_tables_show() -> None:
     )
 
 
-def test_few_users_leave_the_rule_and_say_that_there_is_no_interval() -> None:
+def test_few_users_keep_the_champion_and_say_that_there_is_no_interval() -> None:
     few = Bootstrap(3)
     one, another = (
         few.estimate([rating_statistics(np.arange(3), 3, p, ACTUAL[:3], *np.zeros((2, 3), bool))["rmse"]])[0]
         for p in np.array([[3, 3, 4], [3, 4, 5]], np.float32)
     )
     decision = decide(one, another)
-    assert (decision.promote, decision.interval, decision.tie) == (True, None, None)
+    assert (decision.promote, decision.interval, decision.tie) == (False, None, None)
     assert "fewer than 10 users: no interval" in decision.reason

@@ -33,7 +33,8 @@ def ratings() -> Ratings:
 
 
 def test_trials_are_drawn_in_four_figures() -> None:
-    drawn = trial_figures.figures_of(TRIALS)
+    figured = trial_figures.figures_of(TRIALS.values())
+    drawn = {name.removeprefix("rating_"): figure for name, figure in figured.items()}
     assert set(drawn) == {"optimization_history", "learning_curves", "parameter_importances", "parallel_coordinates"}
     for figure in drawn.values():
         assert_nothing_is_cut_off(figure)
@@ -46,9 +47,9 @@ def test_trials_are_drawn_in_four_figures() -> None:
 
 
 def test_few_trials_draw_what_can_be_drawn() -> None:
-    assert trial_figures.figures_of({"als": [trial(0, outcome="diverged")]}) == {}
-    one = trial_figures.figures_of({"als": [trial(0)]})
-    assert set(one) == {"optimization_history", "learning_curves"}
+    assert trial_figures.figures_of([[trial(0, outcome="diverged")]]) == {}
+    one = trial_figures.figures_of([[trial(0)]])
+    assert set(one) == {"rating_optimization_history", "rating_learning_curves"}
     for figure in one.values():
         assert_nothing_is_cut_off(figure)
 
@@ -111,15 +112,18 @@ def test_compared_models_show_their_intervals() -> None:
         {
             "model": ["als", "bias", "odd"],
             "role": ["finalist", "baseline", "baseline"],
+            "for": ["rating", "", ""],
             "test_rmse": [0.9, 0.95, None],
             "test_rmse_low": [0.88, None, None],
             "test_rmse_high": [0.93, None, None],
         }
     )
-    figure = figures.compared(table)
+    figure = figures.compared(table, {"rating": "test_rmse"})
     assert [tick.get_text() for tick in figure.axes[0].get_yticklabels()] == ["bias", "als"]
     assert_nothing_is_cut_off(figure)
-    assert_nothing_is_cut_off(figures.compared(table.drop(columns=["test_rmse_low", "test_rmse_high"])))
+    assert_nothing_is_cut_off(
+        figures.compared(table.drop(columns=["test_rmse_low", "test_rmse_high"]), {"rating": "test_rmse"})
+    )
 
 
 def test_calibration_and_error_by_rating(ratings: Ratings) -> None:

@@ -16,6 +16,7 @@ import pytest
 from mlflow import MlflowClient
 
 from mfcore.errors import NothingToWorkFrom, SourceUnavailable, UsageError
+from mfcore.metrics.objective import Objective
 from mfcore.models import Recipe
 from mfcore.models.model import Model
 from mfcore.settings import Settings
@@ -26,7 +27,7 @@ from mfcore.tracking.runs import Experiment
 from mfcore.tracking.store import prepare_store
 from tests.flows.conftest import free_port, stop, wait_for
 
-TAGS = {"data": "d", "recipe": '{"algorithm": "als"}', "metrics": '{"test_rmse": 0.9}'}
+TAGS = {"data": "d", "recipes": '{"rating": {"algorithm": "als"}}', "metrics": '{"test_rmse": 0.9}'}
 
 
 @pytest.fixture
@@ -152,7 +153,13 @@ def test_names_that_no_model_can_have(settings: Settings) -> None:
             registry.promote(1)
     with pytest.raises(UsageError, match="no model named"):
         Registry(settings, "shop/ratings.csv").add(
-            "models:/m-1", "run", recipe=Recipe(algorithm="als"), fingerprint="f", data="d", metrics={}, description=""
+            "models:/m-1",
+            "run",
+            recipes={Objective.RATING: Recipe(algorithm="als")},
+            fingerprint="f",
+            data="d",
+            metrics={},
+            description="",
         )
 
 
@@ -163,7 +170,13 @@ def log(settings: Settings, model: Model) -> Registry:
     with experiment.run("register") as run:
         uri = log_model(model, run, "als", {"stage": "register"}, recipe.settings)
     version = registry.add(
-        uri, run, recipe=recipe, fingerprint="f", data="d", metrics={"test_rmse": 0.9}, description="made"
+        uri,
+        run,
+        recipes={Objective.RATING: recipe},
+        fingerprint="f",
+        data="d",
+        metrics={"test_rmse": 0.9},
+        description="made",
     )
     registry.promote(version.version, "first")
     return registry

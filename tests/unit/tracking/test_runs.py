@@ -26,11 +26,11 @@ def test_a_trial_lines_up_with_others(experiment: Experiment, client: MlflowClie
     assert experiment.logged_trials("study") == {0, 1, 2}
     found = {run.info.run_name: run for run in client.search_runs([experiment.id], "tags.study = 'study'")}
     assert {name: run.data.tags["outcome"] for name, run in found.items()} == {
-        "als-000": "complete",
-        "als-001": "pruned",
-        "als-002": "diverged",
+        "rating-als-000": "complete",
+        "rating-als-001": "pruned",
+        "rating-als-002": "diverged",
     }
-    first, diverged = found["als-000"], found["als-002"]
+    first, diverged = found["rating-als-000"], found["rating-als-002"]
     assert first.data.params == {
         "algorithm": "als", "n_epochs": "5", "n_factors": "4", "reg_user": "0.01", "priors": "fixed", "seed": "0"
     }  # fmt: skip
@@ -108,7 +108,7 @@ def test_a_trial_cut_in_half_by_a_kill_is_deleted_and_logged_anew(tmp_path: Path
     client = MlflowClient(settings.tracking_uri)
     experiment = Experiment(settings, "synthetic")
     statuses = {run.info.run_name: run.info.status for run in client.search_runs([experiment.id])}
-    assert statuses == {"night": "RUNNING", "als-000": "RUNNING"}
+    assert statuses == {"night": "RUNNING", "rating-als-000": "RUNNING"}
     assert experiment.logged_trials("study") == set()
     experiment.end_abandoned()
     statuses = {run.info.run_name: run.info.status for run in client.search_runs([experiment.id])}

@@ -217,7 +217,7 @@ def test_a_read_only_registry_can_be_read_and_writing_is_one_line(made: Path, tm
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
 
 
-VERSION_TAGS = {"fingerprint": "f", "data": "d", "recipe": '{"algorithm": "als"}', "metrics": "{}"}
+VERSION_TAGS = {"fingerprint": "f", "data": "d", "recipes": '{"rating": {"algorithm": "als"}}', "metrics": "{}"}
 
 
 @pytest.mark.slow
