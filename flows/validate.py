@@ -84,7 +84,7 @@ def read_and_check(config: PipelineConfig, raw: Artifact, experiment: Experiment
 def _refuse(acceptance: Acceptance, aside: Path, experiment: Experiment, parent: str) -> None:
     """Stop the run, leaving the checks in MLflow, and a page and the refused rows in files."""
     _show(acceptance.results, experiment.dataset)
-    experiment.client.log_dict(parent, {"checks": acceptance.results}, CHECKS)
+    experiment.log_dict(parent, {"checks": acceptance.results}, CHECKS)
     aside.parent.mkdir(parents=True, exist_ok=True)
     page, rows = aside.with_name(f"{aside.name}.html"), aside.with_name(f"{aside.name}.csv")
     write_file(page, acceptance.page(experiment.dataset))
@@ -100,10 +100,10 @@ def publish(ratings: Artifact, experiment: Experiment, parent: str) -> None:
     """Show the checks in Prefect and keep them, with the page and the quarantine, in MLflow."""
     results = json.loads((ratings.path / CHECKS).read_text(encoding="utf-8"))
     _show(results, ratings.dataset)
-    experiment.client.log_dict(parent, {"checks": results}, CHECKS)
-    experiment.client.log_artifact(parent, str(ratings.path / PAGE))
+    experiment.log_dict(parent, {"checks": results}, CHECKS)
+    experiment.log_artifact(parent, ratings.path / PAGE)
     if ratings.details["quarantined"]:
-        experiment.client.log_artifact(parent, str(ratings.path / QUARANTINE))
+        experiment.log_artifact(parent, ratings.path / QUARANTINE)
     experiment.log_dataset(parent, ratings.fingerprint, ratings.path, ratings.details["ratings"], "all")
     experiment.tag(parent, {"data": ratings.fingerprint})
 

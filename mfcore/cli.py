@@ -392,7 +392,12 @@ def ui(
     from mfcore.settings import Settings
     from mfcore.tracking.ui import serve
 
-    serve(Settings.read(), port, announce=lambda url: print_json({"url": url}) if as_json else print(url, flush=True))
+    serve(
+        Settings.read(),
+        port,
+        announce=lambda url: print_json({"url": url}) if as_json else print(url, flush=True),
+        open_page=sys.stdout.isatty() and not as_json,
+    )
 
 
 @app.command(rich_help_panel=_KEEP)

@@ -3,8 +3,9 @@
 import os
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import quote
 
-__all__ = ["Settings"]
+__all__ = ["Settings", "sqlite_uri"]
 
 
 @dataclass(frozen=True)
@@ -34,7 +35,20 @@ class Settings:
         mlruns = Path("mlruns").absolute()
         return cls(
             home=Path(environ.get("MFCORE_HOME") or ".mfcore").expanduser().absolute(),
-            tracking_uri=environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{mlruns / 'mlflow.db'}",
+            tracking_uri=environ.get("MLFLOW_TRACKING_URI") or sqlite_uri(mlruns / "mlflow.db"),
             mlruns=mlruns,
             exports=Path(environ.get("MFCORE_EXPORTS") or "exports").expanduser().absolute(),
         )
+
+
+def sqlite_uri(path: Path) -> str:
+    """The URI of a SQLite database, as SQLAlchemy and MLflow read it.
+
+    A URL has no room for some characters that a path may have; SQLite's own file URI has.
+
+    >>> sqlite_uri(Path("/data/mlflow.db")), sqlite_uri(Path("/why?/mlflow.db"))
+    ('sqlite:////data/mlflow.db', 'sqlite+pysqlite:///file:/why%3F/mlflow.db?uri=true')
+    """
+    if not set("?#%") & set(str(path)):
+        return f"sqlite:///{path}"
+    return f"sqlite+pysqlite:///file:{quote(str(path))}?uri=true"

@@ -1,17 +1,20 @@
 """`Factors`: the one thing every trainer returns and everything exported is made from."""
 
 import json
+import math
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal, get_args
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
 from mfcore.data.ratings import Ids, Scale, load_ids, save_ids
-from mfcore.errors import UsageError
+from mfcore.errors import SourceUnavailable, UsageError
 from mfcore.models.foldin import Part
+from mfcore.storage.arrays import load_array
 
 __all__ = ["Factors", "Link"]
 
@@ -80,6 +83,10 @@ class Factors:
             array = getattr(self, name)
             if array.shape != shape or array.dtype != np.float32:
                 raise ValueError(f"{name} is {array.dtype}{list(array.shape)}, not float32{list(shape)}")
+        if self.n_draws < 1 or self.n_factors % self.n_draws:
+            raise ValueError(f"{self.n_factors} columns are not {self.n_draws} equal groups")
+        if self.parts and sum(part.columns for part in self.parts) != self.n_factors:
+            raise ValueError(f"the parts don't take {self.n_factors} columns together")
 
     @property
     def n_factors(self) -> int:
@@ -202,23 +209,64 @@ class Factors:
 
     @classmethod
     def load(cls, folder: Path) -> "Factors":
-        """Read what `save` wrote."""
-        head = json.loads((folder / "factors.json").read_text(encoding="utf-8"))
-        arrays = {
-            name: np.load(folder / f"{name}.npy", allow_pickle=False)
-            for name in ("user_bias", "item_bias", "user_factors", "item_factors", "item_means")
-            if name != "item_means" or (folder / "item_means.npy").exists()
+        """Read what `save` wrote.
+
+        Raises:
+            SourceUnavailable: a file is missing, or holds what no model has.
+        """
+        path = folder / "factors.json"
+        try:
+            return cls._read(folder, json.loads(path.read_text(encoding="utf-8")))
+        except OSError as error:
+            raise SourceUnavailable(f"{error.filename or path} can't be read: {error.strerror}.") from error
+        except (ValueError, KeyError, TypeError) as error:
+            raise SourceUnavailable(f"{path} doesn't describe a model: {error}.") from error
+
+    @classmethod
+    def _read(cls, folder: Path, head: dict[str, Any]) -> "Factors":
+        scale = Scale(**head["scale"])
+        if not all(math.isfinite(one) for one in (head["global_mean"], scale.minimum, scale.maximum)):
+            raise ValueError("its mean or scale is not finite")
+        if head["link"] not in get_args(Link):
+            raise ValueError(f"unknown link {head['link']!r}")
+        user_ids, item_ids = _load_ids(folder / "user_ids.parquet"), _load_ids(folder / "item_ids.parquet")
+        shapes: dict[str, tuple[int | None, ...]] = {
+            "user_bias": (len(user_ids),),
+            "item_bias": (len(item_ids),),
+            "user_factors": (len(user_ids), None),
+            "item_factors": (len(item_ids), None),
         }
+        if (folder / "item_means.npy").exists():
+            shapes["item_means"] = (len(item_ids),)
+        arrays = {name: load_array(folder / f"{name}.npy", np.float32, shape) for name, shape in shapes.items()}
+        parts = [
+            Part.load(folder, f"part-{number:03d}", part, len(item_ids)) for number, part in enumerate(head["parts"])
+        ]
         return cls(
             global_mean=head["global_mean"],
             link=head["link"],
-            scale=Scale(**head["scale"]),
+            scale=scale,
             n_draws=head["n_draws"],
-            parts=tuple(Part.load(folder, f"part-{number:03d}", part) for number, part in enumerate(head["parts"])),
-            user_ids=load_ids(folder / "user_ids.parquet"),
-            item_ids=load_ids(folder / "item_ids.parquet"),
+            parts=tuple(parts),
+            user_ids=user_ids,
+            item_ids=item_ids,
             **arrays,
         )
+
+
+def _load_ids(path: Path) -> Ids:
+    """The ids in a file, each of them once.
+
+    Raises:
+        SourceUnavailable: it holds something else.
+    """
+    try:
+        ids = load_ids(path)
+    except (ValueError, KeyError, TypeError, OSError) as error:
+        raise SourceUnavailable(f"{path} holds no ids.") from error
+    if pd.api.types.infer_dtype(ids) not in ("integer", "string", "empty") or not pd.Index(ids).is_unique:
+        raise SourceUnavailable(f"{path} holds ids that are missing, doubled or neither text nor whole numbers.")
+    return ids
 
 
 def _rows(array: NDArray[np.float32], codes: NDArray[np.int32]) -> NDArray[np.float32]:

@@ -7,6 +7,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from mfcore.errors import SourceUnavailable
+from mfcore.storage.arrays import load_array
+
 __all__ = ["Part"]
 
 _STEPS = 50
@@ -130,11 +133,31 @@ class Part:
         return {**head, **how, "arrays": list(arrays)}
 
     @classmethod
-    def load(cls, folder: Path, name: str, head: dict[str, Any]) -> "Part":
-        """Read what `save` wrote."""
+    def load(cls, folder: Path, name: str, head: dict[str, Any], n_items: int) -> "Part":
+        """Read what `save` wrote.
+
+        Raises:
+            SourceUnavailable: an array is missing, or is no array of this part.
+        """
         fields = {field: value for field, value in head.items() if field != "arrays"}
-        arrays = {field: np.load(folder / f"{name}-{field}.npy", allow_pickle=False) for field in head["arrays"]}
-        return cls(**fields, **arrays)
+        # Infinity there leaves the bias out.
+        precision = load_array(folder / f"{name}-precision.npy", np.float32, (None, None), finite=False)
+        k = len(precision) - 1
+        if precision.shape != (k + 1, k + 1) or not np.isfinite(precision[:k, :k]).all():
+            raise SourceUnavailable(f"{folder / name}-precision.npy holds no precision of {k} factors.")
+        shapes: dict[str, tuple[int | None, ...]] = {
+            "item_bias": (n_items,),
+            "item_variance": (n_items, k),
+            "center": (k,),
+            "basis": (n_items, None),
+            "gram": (k, k),
+        }
+        arrays: dict[str, Any] = {
+            field: load_array(folder / f"{name}-{field}.npy", np.float32, shapes[field])
+            for field in head["arrays"]
+            if field != "precision"
+        }
+        return cls(**fields, precision=precision, **arrays)
 
 
 def _descended(system: NDArray[np.float64], right: NDArray[np.float64], k: int) -> NDArray[np.float64]:

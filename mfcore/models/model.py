@@ -8,6 +8,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from mfcore.data.ratings import Ids, Ratings, find_codes
+from mfcore.errors import SourceUnavailable
 from mfcore.models.factors import Factors
 from mfcore.models.lists import similar_items, top_n
 from mfcore.models.rated import RatedItems
@@ -100,18 +101,23 @@ class Model:
     def save(self, folder: Path) -> None:
         """Write everything into `folder`; `load` gives the same bits."""
         self.factors.save(folder)
-        np.save(folder / "rated_starts.npy", self.rated.starts, allow_pickle=False)
-        np.save(folder / "rated_items.npy", self.rated.items, allow_pickle=False)
+        self.rated.save(folder)
         pd.DataFrame({"title": self.titles}).to_parquet(folder / "titles.parquet", index=False)
 
     @classmethod
     def load(cls, folder: Path) -> "Model":
-        """Read what `save` wrote."""
-        return cls(
-            factors=Factors.load(folder),
-            titles=pd.read_parquet(folder / "titles.parquet")["title"].to_numpy(dtype=object),
-            rated=RatedItems(
-                starts=np.load(folder / "rated_starts.npy", allow_pickle=False),
-                items=np.load(folder / "rated_items.npy", allow_pickle=False),
-            ),
-        )
+        """Read what `save` wrote.
+
+        Raises:
+            SourceUnavailable: a file is missing, or holds what no model has.
+        """
+        factors = Factors.load(folder)
+        path = folder / "titles.parquet"
+        try:
+            titles = pd.read_parquet(path)["title"].to_numpy(dtype=object)
+        except (ValueError, KeyError, OSError) as error:
+            raise SourceUnavailable(f"{path} holds no titles.") from error
+        if len(titles) != len(factors.item_ids):
+            raise SourceUnavailable(f"{path} holds {len(titles)} titles of {len(factors.item_ids)} items.")
+        rated = RatedItems.load(folder, len(factors.user_ids), len(factors.item_ids))
+        return cls(factors=factors, titles=titles, rated=rated)

@@ -1,11 +1,14 @@
 """`RatedItems`: which items each user has rated, so that they are not recommended again."""
 
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mfcore.data.ratings import Ratings
+from mfcore.errors import SourceUnavailable
+from mfcore.storage.arrays import load_array
 
 __all__ = ["RatedItems"]
 
@@ -17,10 +20,22 @@ class RatedItems:
     Attributes:
         starts: int64, (n_users + 1,); user u's items are `items[starts[u]:starts[u + 1]]`.
         items: int32, (n,); item codes.
+
+    Raises:
+        ValueError: starts that don't lead through `items`, or a code below 0.
     """
 
     starts: NDArray[np.int64]
     items: NDArray[np.int32]
+
+    def __post_init__(self) -> None:
+        starts, items = self.starts, self.items
+        if starts.dtype != np.int64 or items.dtype != np.int32 or starts.ndim != 1 or items.ndim != 1:
+            raise ValueError(f"starts and items are {starts.dtype} and {items.dtype}, not int64 and int32 in a row")
+        if len(starts) == 0 or starts[0] != 0 or starts[-1] != len(items) or (np.diff(starts) < 0).any():
+            raise ValueError(f"starts don't lead through {len(items)} items")
+        if len(items) and items.min() < 0:
+            raise ValueError(f"{items.min()} is no item's code")
 
     @classmethod
     def of(cls, ratings: Ratings) -> "RatedItems":
@@ -36,3 +51,25 @@ class RatedItems:
         bounds = np.concatenate(([0], np.cumsum(counts)))
         places = np.arange(bounds[-1]) + np.repeat(self.starts[users] - bounds[:-1], counts)
         return bounds, self.items[places]
+
+    def save(self, folder: Path) -> None:
+        """Write the arrays into `folder`; `load` gives the same bits."""
+        np.save(folder / "rated_starts.npy", self.starts, allow_pickle=False)
+        np.save(folder / "rated_items.npy", self.items, allow_pickle=False)
+
+    @classmethod
+    def load(cls, folder: Path, n_users: int, n_items: int) -> "RatedItems":
+        """Read what `save` wrote.
+
+        Raises:
+            SourceUnavailable: a file is missing, or is not about `n_users` users and `n_items` items.
+        """
+        starts = load_array(folder / "rated_starts.npy", np.int64, (n_users + 1,))
+        path = folder / "rated_items.npy"
+        items = load_array(path, np.int32, (None,))
+        try:
+            if len(items) and items.max() >= n_items:
+                raise ValueError(f"item {items.max()} of {n_items}")
+            return cls(starts=starts, items=items)
+        except ValueError as error:
+            raise SourceUnavailable(f"{path} is not about these users and items: {error}.") from error

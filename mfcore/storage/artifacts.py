@@ -23,6 +23,7 @@ __all__ = [
     "MANIFEST",
     "Artifact",
     "ArtifactStore",
+    "damage",
     "fingerprint",
     "is_whole",
     "write_manifest",
@@ -164,14 +165,26 @@ def write_manifest(folder: Path, **head: Any) -> None:
 
 def is_whole(folder: Path) -> bool:
     """Whether each file that the manifest of `folder` names is there with the same bytes."""
+    return damage(folder) is None
+
+
+def damage(folder: Path) -> str | None:
+    """What is wrong with the files of `folder`, by its manifest and by name; None if nothing is."""
     try:
-        files = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))["files"]
-        return all(
-            (folder / name).stat().st_size == entry["bytes"] and sha256_of(folder / name) == entry["sha256"]
-            for name, entry in files.items()
-        )
-    except (OSError, ValueError, KeyError, TypeError):
-        return False
+        files = _read_manifest(folder)["files"].items()
+        expected = [(str(name), int(entry["bytes"]), str(entry["sha256"])) for name, entry in files]
+    except OSError:
+        return f"{folder / MANIFEST} can't be read"
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return f"{folder / MANIFEST} is no manifest"
+    for name, size, sha256 in expected:
+        path = folder / name
+        try:
+            if path.stat().st_size != size or sha256_of(path) != sha256:
+                return f"{path} differs from its manifest"
+        except OSError:
+            return f"{path} is missing"
+    return None
 
 
 def _reference(path: Path) -> Artifact:

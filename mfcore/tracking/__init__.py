@@ -1,8 +1,29 @@
 """Runs and the model registry in MLflow: the only place that knows MLflow."""
 
+import logging
 import os
 
-# Read by MLflow: no pickle is ever loaded, nothing is reported home, no bars between our lines.
-os.environ.setdefault("MLFLOW_ALLOW_PICKLE_DESERIALIZATION", "false")
-os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
-os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
+__all__ = ["configure"]
+
+_READ_BY_MLFLOW = {
+    # No pickle is ever loaded, nothing is reported home, no bars stand between our lines.
+    "MLFLOW_ALLOW_PICKLE_DESERIALIZATION": "false",
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+    "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
+    # A server that does not answer is an error within 30 s: two tries of 12 s and a pause.
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",
+    "MLFLOW_HTTP_REQUEST_TIMEOUT": "12",
+    "PGCONNECT_TIMEOUT": "10",
+}
+
+
+def configure() -> None:
+    """Set MLflow up for this process and those it starts; what the environment says already stays.
+
+    Called wherever a tracking store is opened. MLflow reads the environment alone, so this is
+    the one place that changes it; importing `mfcore.tracking` changes nothing.
+    """
+    for name, value in _READ_BY_MLFLOW.items():
+        os.environ.setdefault(name, value)
+    # It logs a database's error with its traceback before it raises it; ours is one line.
+    logging.getLogger("mlflow.store.db.utils").setLevel(logging.CRITICAL)

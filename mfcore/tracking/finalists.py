@@ -66,7 +66,7 @@ def log_scored(
         # MLflow draws a chart for each metric, in the order of their names: among three dozen nobody finds
         # the one that matters. Slices, intervals and the rest belong in the table.
         experiment.log_metrics(run_id, metrics, model_uri=model_uri)
-        experiment.client.log_table(run_id, score.frame(), "evaluation.json")
+        experiment.log_table(run_id, score.frame(), "evaluation.json")
         split = tags.get("split", "")
         experiment.log_dataset(run_id, split, source, len(train), "training", "train and validation")
         experiment.log_dataset(run_id, split, source, len(test), "evaluation", "test")
@@ -90,7 +90,7 @@ def log_scored(
 def log_comparison(experiment: Experiment, scores: list[Score], run_id: str) -> pd.DataFrame:
     """Log the scores as a table and a figure of the run; returns the table."""
     table = comparison(scores)
-    experiment.client.log_table(run_id, table, "comparison.json")
+    experiment.log_table(run_id, table, "comparison.json")
     _log_figures(experiment, run_id, {"comparison": figures.compared(table)})
     return table
 
@@ -108,4 +108,4 @@ def _log_figures(experiment: Experiment, run_id: str, pictures: "Mapping[str, Fi
     with TemporaryDirectory(prefix="mfcore-") as folder:
         for name, figure in pictures.items():
             save(figure, Path(folder) / f"{name}.png")
-        experiment.client.log_artifacts(run_id, folder, "figures")
+        experiment.log_artifact(run_id, Path(folder), "figures")

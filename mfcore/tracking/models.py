@@ -14,7 +14,7 @@ from mlflow.types import ColSpec, ParamSchema, ParamSpec, Schema
 import mfcore
 from mfcore.data.ratings import Ids
 from mfcore.models.model import Model
-from mfcore.tracking.registry import BUNDLE
+from mfcore.tracking.bundle import BUNDLE, save_bundle
 
 __all__ = ["log_model"]
 
@@ -30,7 +30,7 @@ def log_model(bundle: Model, run_id: str, name: str, tags: dict[str, str], param
     """
     package = Path(mfcore.__file__).parent
     with tempfile.TemporaryDirectory(prefix="mfcore-") as folder:
-        bundle.save(Path(folder) / BUNDLE)
+        save_bundle(bundle, Path(folder) / BUNDLE)
         with mlflow.start_run(run_id=run_id):
             info = mlflow.pyfunc.log_model(
                 name=name,

@@ -1,29 +1,48 @@
 """The model registry: versions of `mfcore-<dataset>`, which of them is the champion, and its files."""
 
 import json
+import time
+import uuid
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any
 
 import mlflow
-from mlflow.entities.model_registry import ModelVersion
+from mlflow.entities.model_registry import ModelVersion, RegisteredModel
 from mlflow.exceptions import MlflowException
-from mlflow.protos.databricks_pb2 import RESOURCE_ALREADY_EXISTS, RESOURCE_DOES_NOT_EXIST, ErrorCode
 from pydantic import BaseModel, ConfigDict
 
-from mfcore.errors import NothingToWorkFrom, UsageError
+from mfcore.errors import NothingToWorkFrom, SourceUnavailable, UsageError
 from mfcore.models import Recipe
 from mfcore.models.model import Model
 from mfcore.settings import Settings
+from mfcore.storage.files import locked
+from mfcore.tracking.bundle import BUNDLE, load_bundle
+from mfcore.tracking.database import database_of
+from mfcore.tracking.history import (
+    CHALLENGER,
+    CHAMPION,
+    PREVIOUS,
+    Move,
+    Reign,
+    Role,
+    aliases_of,
+    reigns,
+    rolled_back,
+)
 from mfcore.tracking.names import model_name
 from mfcore.tracking.notes import model_note
-from mfcore.tracking.runs import model_id_of, prepare_store
+from mfcore.tracking.runs import model_id_of
+from mfcore.tracking.store import prepare_store, store_errors
 
 __all__ = ["CHALLENGER", "CHAMPION", "PREVIOUS", "Registered", "Registry"]
 
-CHAMPION, CHALLENGER, PREVIOUS = "champion", "challenger", "previous"
+_NOT_THERE = ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE")
+"""What MLflow says of a model or alias that is not there, and of a name that no model can have."""
 
-BUNDLE = "bundle"
-"""Name of the bundle's folder among a served model's artifacts."""
+_UNDER_WAY_MS = 60_000
+"""Age below which an entry may be that of another process, which has not moved the alias yet."""
 
 
 class Registered(BaseModel):
@@ -62,7 +81,8 @@ class Registry:
     """The versions of one data set's registered model."""
 
     def __init__(self, settings: Settings, dataset: str) -> None:
-        self.client = prepare_store(settings.tracking_uri)
+        self._client = prepare_store(settings.tracking_uri)
+        self._tracking_uri = settings.tracking_uri
         self.dataset = dataset
         self.name = model_name(dataset)
 
@@ -77,14 +97,20 @@ class Registry:
         metrics: dict[str, float],
         description: str,
     ) -> Registered:
-        """Register a logged model as a new version, or find the version with the same fingerprint."""
+        """Register a logged model as a new version, or find the version with the same fingerprint.
+
+        Raises:
+            UsageError: no model can have this data set's name.
+        """
         found = self.find(fingerprint)
         if found is not None:
             return found
         try:
-            self.client.create_registered_model(self.name, description=model_note(self.dataset))
+            self._client.create_registered_model(self.name, description=model_note(self.dataset))
         except MlflowException as error:
-            if error.error_code != ErrorCode.Name(RESOURCE_ALREADY_EXISTS):
+            if error.error_code == "INVALID_PARAMETER_VALUE":
+                raise UsageError(f"MLflow takes no model named {self.name!r}: name the data set otherwise.") from error
+            if error.error_code != "RESOURCE_ALREADY_EXISTS":
                 raise
         tags = {
             "fingerprint": fingerprint,
@@ -92,7 +118,7 @@ class Registry:
             "recipe": recipe.model_dump_json(),
             "metrics": json.dumps(metrics),
         }
-        version = self.client.create_model_version(
+        version = self._client.create_model_version(
             self.name, model_uri, run_id=run_id, tags=tags, description=description, model_id=model_id_of(model_uri)
         )
         return self._registered(version)
@@ -120,8 +146,9 @@ class Registry:
 
     def versions(self) -> list[Registered]:
         """All versions that this project made, newest first."""
-        found = self.client.search_model_versions(f"name = '{self.name}'", max_results=1000)
-        named = [self.client.get_model_version(self.name, version.version) for version in found]
+        quote = '"' if "'" in self.name else "'"
+        found = self._client.search_model_versions(f"name = {quote}{self.name}{quote}", max_results=1000)
+        named = [self._client.get_model_version(self.name, version.version) for version in found]
         own = [self._registered(version) for version in named if "fingerprint" in version.tags]
         return sorted(own, key=lambda version: version.version, reverse=True)
 
@@ -144,28 +171,16 @@ class Registry:
             )
         return champion
 
-    def promote(self, version: int) -> Registered:
+    def promote(self, version: int, why: str = "promoted") -> Registered:
         """Make `version` the champion; the champion before it becomes `previous`.
 
         Raises:
             UsageError: there is no such version.
         """
-        try:
-            self.client.get_model_version(self.name, str(version))
-        except MlflowException as error:
-            known = ", ".join(str(one.version) for one in reversed(self.versions())) or "none"
-            raise UsageError(f"{self.name} has no version {version}; there are: {known}.") from error
-        champion = self.champion()
-        if champion is None or champion.version != version:
-            if champion is not None:
-                self.client.set_registered_model_alias(self.name, PREVIOUS, str(champion.version))
-            self.client.set_registered_model_alias(self.name, CHAMPION, str(version))
-        promoted = self.champion()
-        assert promoted is not None
-        return promoted
+        return self._crown(version, why, is_rollback=False)
 
-    def rollback(self) -> Registered:
-        """Make the previous champion the champion again.
+    def rollback(self, why: str = "rolled back") -> Registered:
+        """Make the previous champion the champion again; `is_rolled_back` remembers whose place it takes.
 
         Raises:
             NothingToWorkFrom: there was none before.
@@ -173,22 +188,134 @@ class Registry:
         previous = self._aliased(PREVIOUS)
         if previous is None:
             raise NothingToWorkFrom(f"{self.name} has had no champion before this one: there is nothing to go back to.")
-        return self.promote(previous.version)
+        return self._crown(previous.version, why, is_rollback=True)
 
-    def set_challenger(self, version: int) -> None:
+    def set_challenger(self, version: int, why: str = "compared with the champion, and lost") -> None:
         """Mark `version` as the one that was compared with the champion and lost."""
-        self.client.set_registered_model_alias(self.name, CHALLENGER, str(version))
+        self._move(CHALLENGER, version, why)
+
+    def history(self) -> list[Reign]:
+        """Which version held which alias, since when, until when, and what ended it; in order of time."""
+        return reigns(self._moves())
+
+    def is_rolled_back(self, version: int) -> bool:
+        """Whether the version lost the championship by a rollback, and has not been champion since."""
+        return version in rolled_back(self._moves())
 
     def pull(self, registered: Registered) -> Model:
-        """Fetch a version's bundle from the registry's store."""
-        folder = mlflow.artifacts.download_artifacts(f"{registered.uri}/artifacts/{BUNDLE}")
-        return Model.load(Path(folder))
+        """Fetch a version's bundle from the registry's store.
+
+        Raises:
+            SourceUnavailable: it can't be fetched, or is not what was registered.
+        """
+        source = f"{registered.uri}/artifacts/{BUNDLE}"
+        try:
+            with store_errors(self._tracking_uri):
+                folder = mlflow.artifacts.download_artifacts(source, tracking_uri=self._tracking_uri)
+        except (MlflowException, OSError) as error:
+            raise SourceUnavailable(
+                f"the files of {registered.uri} are not available: {str(error).splitlines()[0]}. "
+                "Promote another version, or run `mfcore run` to make one."
+            ) from error
+        return load_bundle(Path(folder), registered.uri)
+
+    def _crown(self, version: int, why: str, *, is_rollback: bool) -> Registered:
+        try:
+            self._client.get_model_version(self.name, str(version))
+        except MlflowException as error:
+            known = ", ".join(str(one.version) for one in reversed(self.versions())) or "none"
+            raise UsageError(f"{self.name} has no version {version}; there are: {known}.") from error
+        self._move(CHAMPION, version, why, is_rollback=is_rollback)
+        return self.require_champion()
+
+    def _move(self, role: Role, version: int, why: str, *, is_rollback: bool = False) -> None:
+        """Write down that an alias moves, then move it.
+
+        The entries decide where aliases stand. Each process moves them there, and looks again for
+        entries that others have written meanwhile: so two at once, on any machine, end in the state
+        that both entries together give.
+        """
+        with self._alone():
+            moves = self._moves()
+            for move in self._moved_by_others(moves):
+                moves.append(self._write(move, moves))
+            if aliases_of(moves).get(role) != version:
+                moves.append(
+                    self._write(Move(at=_now(), role=role, version=version, why=why, is_rollback=is_rollback), moves)
+                )
+            self._settle()
+
+    def _settle(self) -> None:
+        """Move the aliases to where the entries say, until nobody has written another one."""
+        read: list[Move] = []
+        while True:
+            model = self._model()
+            moves = Move.read(model.tags) if model else []
+            if model is None or moves == read:
+                return
+            read = moves
+            standing = {alias: int(version) for alias, version in model.aliases.items()}
+            # The champion last: at no time is it its own predecessor's equal.
+            for alias, version in sorted(aliases_of(moves).items(), reverse=True):
+                if standing.get(alias) != version:
+                    self._set_alias(alias, version)
+
+    def _set_alias(self, alias: str, version: int) -> None:
+        try:
+            self._client.set_registered_model_alias(self.name, alias, str(version))
+        except MlflowException as error:
+            if error.error_code in _NOT_THERE:
+                return  # somebody has deleted the version
+            # Two processes that make the same alias at once insert the same row; now it is there.
+            self._client.set_registered_model_alias(self.name, alias, str(version))
+
+    def _moved_by_others(self, moves: list[Move]) -> Iterator[Move]:
+        """Entries for what has none: aliases that were moved in MLflow itself, or before there was a history."""
+        if moves and _now() - moves[-1].at < _UNDER_WAY_MS:
+            return
+        expected = aliases_of(moves)
+        model = self._model()
+        standing = {alias: int(version) for alias, version in model.aliases.items()} if model else {}
+        if not moves and PREVIOUS in standing:
+            yield self._found(CHAMPION, standing[PREVIOUS])
+        both: tuple[Role, ...] = (CHAMPION, CHALLENGER)
+        for role in both:
+            if role in standing and standing[role] != expected.get(role):
+                yield self._found(role, standing[role])
+
+    def _found(self, role: Role, version: int) -> Move:
+        made = self._client.get_model_version(self.name, str(version)).creation_timestamp
+        return Move(at=made, role=role, version=version, why="found under the alias")
+
+    def _write(self, move: Move, moves: list[Move]) -> Move:
+        """Keep an entry, after all those that are there; clocks may differ."""
+        at = max(move.at, *(one.at + 1 for one in moves)) if moves else move.at
+        kept = move.model_copy(update={"at": at, "mark": uuid.uuid4().hex[:8]})
+        self._client.set_registered_model_tag(self.name, *kept.tag)
+        return kept
+
+    def _moves(self) -> list[Move]:
+        model = self._model()
+        return Move.read(model.tags) if model else []
+
+    def _model(self) -> RegisteredModel | None:
+        try:
+            return self._client.get_registered_model(self.name)
+        except MlflowException as error:
+            if error.error_code in _NOT_THERE:
+                return None
+            raise
+
+    def _alone(self) -> AbstractContextManager[object]:
+        """Keep other processes of this machine from moving aliases of a local database meanwhile."""
+        database = database_of(self._tracking_uri)
+        return nullcontext() if database is None else locked(database)
 
     def _aliased(self, alias: str) -> Registered | None:
         try:
-            return self._registered(self.client.get_model_version_by_alias(self.name, alias))
+            return self._registered(self._client.get_model_version_by_alias(self.name, alias))
         except MlflowException as error:
-            if error.error_code == ErrorCode.Name(RESOURCE_DOES_NOT_EXIST) or "alias" in str(error):
+            if error.error_code in _NOT_THERE:
                 return None
             raise
 
@@ -205,3 +332,7 @@ class Registry:
             aliases=list(version.aliases),
             made_at=version.creation_timestamp,
         )
+
+
+def _now() -> int:
+    return int(time.time() * 1000)

@@ -2,6 +2,7 @@
 
 import getpass
 import json
+import logging
 import os
 import socket
 import time
@@ -9,22 +10,25 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlparse
 
-import mlflow
+import pandas as pd
 from mlflow.entities import Dataset, DatasetInput, InputTag, LoggedModelOutput, Metric, Param, RunStatus, RunTag
 from mlflow.exceptions import MlflowException
-from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID, MLFLOW_RUN_NOTE, MLFLOW_SOURCE_NAME, MLFLOW_USER
 
 from mfcore import __version__
-from mfcore.errors import UsageError
+from mfcore.errors import MfcoreError, UsageError
 from mfcore.settings import Settings
 from mfcore.storage.files import locked
-from mfcore.tracking.finished import FinishedRun
+from mfcore.tracking.database import database_of
+from mfcore.tracking.names import EXPERIMENTS, NOTE, PARENT, SOURCE, USER, VIEW, runs_view
 from mfcore.tracking.notes import experiment_note
+from mfcore.tracking.run_log import FinishedRun, RunLog
+from mfcore.tracking.store import is_server, prepare_store
 from mfcore.tuning import Trial
 
 __all__ = ["Experiment", "model_id_of", "prepare_store"]
+
+logger = logging.getLogger(__name__)
 
 # Opens the experiment on the pages for training models, not on those for language models.
 _KIND, _MODEL_TRAINING = "mlflow.experimentKind", "custom_model_development"
@@ -41,45 +45,57 @@ class Experiment:
         """Connect to the store.
 
         Raises:
-            UsageError: it can't be reached or written to.
+            SourceUnavailable: it does not answer.
+            UsageError: it can't be written to, or takes no experiment of this name.
         """
         self.dataset = dataset
-        self.name = f"mfcore/{dataset}"
-        self.client = prepare_store(settings.tracking_uri)
+        self.name = f"{EXPERIMENTS}{dataset}"
+        self._client = prepare_store(settings.tracking_uri)
+        self._log = RunLog(self._client)
         try:
             with _one_at_a_time(settings.tracking_uri):
-                found = self.client.get_experiment_by_name(self.name)
+                found = self._client.get_experiment_by_name(self.name)
                 if found is None:
                     location = _artifact_location(settings.tracking_uri, self.name)
-                    made = self.client.create_experiment(self.name, location, tags={_KIND: _MODEL_TRAINING})
-                    found = self.client.get_experiment(made)
-                self.id, self._artifact_location = found.experiment_id, found.artifact_location
-                if MLFLOW_RUN_NOTE not in found.tags:
-                    self.client.set_experiment_tag(self.id, MLFLOW_RUN_NOTE, experiment_note(dataset, self.id))
-        except (MlflowException, OSError, UsageError) as error:
-            raise _unusable(settings.tracking_uri, error) from error
+                    made = self._client.create_experiment(self.name, location, tags={_KIND: _MODEL_TRAINING})
+                    found = self._client.get_experiment(made)
+                self.id: str = found.experiment_id
+                for tag, value in ((NOTE, experiment_note(dataset, self.id)), (VIEW, runs_view())):
+                    if tag not in found.tags:
+                        self._client.set_experiment_tag(self.id, tag, value)
+        except MlflowException as error:
+            raise UsageError(f"MLflow refuses the experiment {self.name}: {str(error).splitlines()[0]}") from error
 
     @property
     def identity(self) -> str:
         """What tells this experiment from one of the same name in another, or a new, store."""
-        created = self.client.get_experiment(self.id).creation_time
+        created = self._client.get_experiment(self.id).creation_time
         return f"{self.id}-{created}"
 
     @contextmanager
     def run(
         self, name: str, *, parent: str | None = None, tags: Mapping[str, str] | None = None, params: Any = None
     ) -> Iterator[str]:
-        """A run that ends as FINISHED, or as FAILED or KILLED when the block does; yields its id."""
+        """A run that ends as FINISHED, or as FAILED or KILLED when the block does; yields its id.
+
+        Trials that were logged meanwhile are in the store by then, whatever ended the block.
+        """
         run_id = self.start(name, parent=parent, tags=tags, params=params)
         status = RunStatus.FAILED
         try:
             yield run_id
+            self.flush()
             status = RunStatus.FINISHED
         except KeyboardInterrupt:
             status = RunStatus.KILLED
             raise
         finally:
-            self.client.set_terminated(run_id, RunStatus.to_string(status))
+            if status != RunStatus.FINISHED:
+                try:
+                    self.flush()
+                except MfcoreError as error:  # of the two, what ended the block is raised
+                    logger.warning("trials are not logged: %s", error)
+            self._client.set_terminated(run_id, RunStatus.to_string(status))
 
     def start(
         self,
@@ -91,10 +107,10 @@ class Experiment:
         start_time: int | None = None,
     ) -> str:
         """Start a run and return its id."""
-        run = self.client.create_run(self.id, run_name=name, tags=self._tags(tags, parent), start_time=start_time)
+        run = self._client.create_run(self.id, run_name=name, tags=self._tags(tags, parent), start_time=start_time)
         run_id: str = run.info.run_id
         if params:
-            self.client.log_batch(run_id, params=[Param(key, str(value)) for key, value in params.items()])
+            self._client.log_batch(run_id, params=[Param(key, str(value)) for key, value in params.items()])
         return run_id
 
     def _tags(self, tags: Mapping[str, str] | None, parent: str | None) -> dict[str, str]:
@@ -103,29 +119,55 @@ class Experiment:
             "code_version": __version__,
             "process": _process(),
             "dataset": self.dataset,
-            MLFLOW_SOURCE_NAME: "mfcore",
-            MLFLOW_USER: _user(),
+            SOURCE: "mfcore",
+            USER: _user(),
             **(tags or {}),
         }
-        return every if parent is None else {**every, MLFLOW_PARENT_RUN_ID: parent}
+        return every if parent is None else {**every, PARENT: parent}
 
     def end_abandoned(self) -> None:
-        """Mark runs whose process on this machine is gone as KILLED."""
-        for run in self.client.search_runs([self.id], "attributes.status = 'RUNNING'"):
+        """Mark runs whose process on this machine is gone as KILLED; delete trials that it logged in part."""
+        for run in self._client.search_runs([self.id], "attributes.status = 'RUNNING'"):
             host, _, pid = run.data.tags.get("process", "").partition(":")
             if host == socket.gethostname() and pid.isdigit() and not _alive(int(pid)):
-                self.client.set_terminated(run.info.run_id, RunStatus.to_string(RunStatus.KILLED))
+                if "trial" in run.data.tags:
+                    self._client.delete_run(run.info.run_id)
+                else:
+                    self._client.set_terminated(run.info.run_id, RunStatus.to_string(RunStatus.KILLED))
+
+    def flush(self) -> None:
+        """Wait until every trial is in the store.
+
+        Raises:
+            MfcoreError: one could not be logged.
+        """
+        self._log.flush()
+
+    def log_table(self, run_id: str, table: pd.DataFrame, file: str) -> None:
+        """Log a table as a file of a run that MLflow shows and compares; `file` ends in .json."""
+        self._client.log_table(run_id, table, file)
+
+    def log_dict(self, run_id: str, tree: Mapping[str, Any], file: str) -> None:
+        """Log what JSON or YAML can hold as a file of a run."""
+        self._client.log_dict(run_id, dict(tree), file)
+
+    def log_artifact(self, run_id: str, path: Path, folder: str | None = None) -> None:
+        """Log a file, or the files in a folder, under `folder` among a run's artifacts."""
+        if path.is_dir():
+            self._client.log_artifacts(run_id, str(path), folder)
+        else:
+            self._client.log_artifact(run_id, str(path), folder)
 
     def log_metrics(self, run_id: str, metrics: Mapping[str, float], model_uri: str | None = None) -> None:
         """Log single values of a run and, where it made one, of its model."""
         now, model_id = _now(), None if model_uri is None else model_id_of(model_uri)
-        self.client.log_batch(run_id, metrics=[Metric(k, v, now, 0, model_id=model_id) for k, v in metrics.items()])
+        self._client.log_batch(run_id, [Metric(k, v, now, 0, model_id=model_id) for k, v in metrics.items()])
 
     def log_curve(self, run_id: str, name: str, values: Iterable[float]) -> None:
         """Log a value for each epoch, from epoch 1."""
         now = _now()
         points = [Metric(name, value, now, epoch) for epoch, value in enumerate(values, start=1)]
-        self.client.log_batch(run_id, metrics=points)
+        self._client.log_batch(run_id, points)
 
     def log_dataset(
         self, run_id: str, digest: str, source: Path, n_ratings: int, context: str, part: str | None = None
@@ -138,22 +180,30 @@ class Experiment:
             source=json.dumps({"uri": source.as_uri()}),
             profile=json.dumps({"num_rows": n_ratings}),
         )
-        self.client.log_inputs(run_id, [DatasetInput(entity, [InputTag("mlflow.data.context", context)])])
+        self._client.log_inputs(run_id, [DatasetInput(entity, [InputTag("mlflow.data.context", context)])])
 
     def logged_trials(self, study: str) -> set[int]:
-        """Numbers of the trials of `study` that have a run."""
-        runs = self.client.search_runs(
+        """Numbers of the trials of `study` that have a run, whole."""
+        self.flush()
+        runs = self._client.search_runs(
             [self.id], f"tags.study = '{study}' and attributes.status = 'FINISHED'", max_results=50_000
         )
         return {int(run.data.tags["trial"]) for run in runs}
 
     def has_trials(self, parent: str) -> bool:
         """Whether trials were logged as children of this run."""
-        wanted = f"tags.stage = 'tune' and tags.`{MLFLOW_PARENT_RUN_ID}` = '{parent}'"
-        return len(self.client.search_runs([self.id], wanted, max_results=1)) > 0
+        self.flush()
+        wanted = f"tags.stage = 'tune' and tags.`{PARENT}` = '{parent}'"
+        return len(self._client.search_runs([self.id], wanted, max_results=1)) > 0
 
     def log_trial(self, trial: Trial, study: str, parent: str, tags: Mapping[str, str]) -> None:
-        """Log one finished trial as a run: its hyper-parameters, learning curve and outcome."""
+        """Log one finished trial as a run: its hyper-parameters, learning curve and outcome.
+
+        It is sent while the search goes on; `flush`, and the end of the run it belongs to, wait for it.
+
+        Raises:
+            MfcoreError: an earlier one could not be logged.
+        """
         now = _now()
         own = {"stage": "tune", "algorithm": trial.algorithm, "study": study, "outcome": trial.outcome}
         metrics = [Metric("training_seconds", trial.seconds, now, 0)]
@@ -163,34 +213,35 @@ class Experiment:
             metrics.append(Metric("validation_rmse_spread", trial.spread, now, 0))
         metrics += [Metric("validation_rmse_by_epoch", value, now, epoch) for epoch, value in enumerate(trial.curve, 1)]
         params = {"algorithm": trial.algorithm, "n_epochs": len(trial.curve), **trial.params}
-        FinishedRun(
-            experiment_id=self.id,
-            artifact_location=self._artifact_location,
-            name=trial.name,
-            tags=self._tags({**tags, **own, "trial": str(trial.number)}, parent),
-            params={key: str(value) for key, value in params.items()},
-            metrics=metrics,
-            started=now - int(trial.seconds * 1000),
-            ended=now,
-        ).log(self.client)
+        self._log.add(
+            FinishedRun(
+                experiment_id=self.id,
+                name=trial.name,
+                tags=self._tags({**tags, **own, "trial": str(trial.number)}, parent),
+                params={key: str(value) for key, value in params.items()},
+                metrics=metrics,
+                started=now - int(trial.seconds * 1000),
+                ended=now,
+            )
+        )
 
     def tag(self, run_id: str, tags: Mapping[str, str]) -> None:
         """Set tags of a run."""
-        self.client.log_batch(run_id, tags=[RunTag(key, value) for key, value in tags.items()])
+        self._client.log_batch(run_id, tags=[RunTag(key, value) for key, value in tags.items()])
 
     def note(self, run_id: str, text: str) -> None:
         """Set a run's description, in Markdown."""
-        self.tag(run_id, {MLFLOW_RUN_NOTE: text})
+        self.tag(run_id, {NOTE: text})
 
     def link_model(self, run_id: str, name: str, version: int) -> None:
         """Show a registered version as what a run made."""
-        source = self.client.get_model_version(name, str(version)).source or ""
-        self.client.log_outputs(run_id, [LoggedModelOutput(model_id_of(source), step=0)])
+        source = self._client.get_model_version(name, str(version)).source or ""
+        self._client.log_outputs(run_id, [LoggedModelOutput(model_id_of(source), step=0)])
 
     def has_runs(self, run_ids: Iterable[str]) -> bool:
         """Whether all of these runs are still in the store."""
         try:
-            return all(self.client.get_run(run_id).info.lifecycle_stage == "active" for run_id in run_ids)
+            return all(self._client.get_run(run_id).info.lifecycle_stage == "active" for run_id in run_ids)
         except MlflowException:
             return False
 
@@ -204,47 +255,18 @@ def model_id_of(model_uri: str) -> str:
     return model_uri.rpartition("/")[2]
 
 
-def prepare_store(tracking_uri: str) -> mlflow.MlflowClient:
-    """Connect to the tracking store, making a local database first where there is none.
-
-    Raises:
-        UsageError: it can't be reached or written to.
-    """
-    try:
-        with _one_at_a_time(tracking_uri):
-            mlflow.set_tracking_uri(tracking_uri)
-            client = mlflow.MlflowClient()
-            client.search_experiments(max_results=1)
-            return client
-    except (MlflowException, OSError, UsageError) as error:
-        raise _unusable(tracking_uri, error) from error
-
-
-def _unusable(tracking_uri: str, error: BaseException) -> UsageError:
-    return UsageError(
-        f"cannot use the tracking store {_without_secrets(tracking_uri)}: {_first_line(error)}. "
-        "Set MLFLOW_TRACKING_URI to one that can be reached and written."
-    )
-
-
 def _artifact_location(tracking_uri: str, experiment: str) -> str | None:
     """Where an experiment's files go: beside a local database; a server decides for itself."""
-    url = urlparse(tracking_uri)
-    if url.scheme in ("http", "https"):
+    if is_server(tracking_uri):
         return None
-    folder = _database(tracking_uri)
-    base = folder.parent if folder is not None else Path("mlruns").absolute()
+    database = database_of(tracking_uri)
+    base = database.parent if database is not None else Path("mlruns").absolute()
     return (base / "artifacts" / experiment).as_uri()
 
 
-def _database(tracking_uri: str) -> Path | None:
-    prefix = "sqlite:///"
-    return Path(tracking_uri.removeprefix(prefix)).absolute() if tracking_uri.startswith(prefix) else None
-
-
 def _one_at_a_time(tracking_uri: str) -> AbstractContextManager[object]:
-    """Keep two processes from making the same local database, or experiment, at once."""
-    database = _database(tracking_uri)
+    """Keep two processes from making the same experiment of a local database at once."""
+    database = database_of(tracking_uri)
     return nullcontext() if database is None else locked(database)
 
 
@@ -272,12 +294,3 @@ def _alive(pid: int) -> bool:
 
 def _now() -> int:
     return int(time.time() * 1000)
-
-
-def _first_line(error: BaseException) -> str:
-    return str(error).strip().partition("\n")[0]
-
-
-def _without_secrets(uri: str) -> str:
-    url = urlparse(uri)
-    return uri if url.password is None else uri.replace(f":{url.password}@", ":***@")

@@ -13,7 +13,7 @@ from mlflow.models import set_model
 from mlflow.pyfunc.model import PythonModel
 
 from mfcore.data.ratings import find_codes
-from mfcore.models.model import Model
+from mfcore.tracking.bundle import load_bundle
 
 __all__ = ["ServedModel"]
 
@@ -23,7 +23,7 @@ class ServedModel(PythonModel):
 
     def load_context(self, context: Any) -> None:
         """Load the bundle that was logged with the model."""
-        self.bundle = Model.load(Path(context.artifacts["bundle"]))
+        self.bundle = load_bundle(Path(context.artifacts["bundle"]), "the served model")
 
     def predict(self, context: Any, model_input: pd.DataFrame, params: dict[str, Any] | None = None) -> pd.DataFrame:
         """Predict ratings of (user_id, item_id) rows, or recommend to user_id rows.

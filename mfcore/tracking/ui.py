@@ -8,13 +8,16 @@ import subprocess
 import sys
 import time
 import urllib.request
+import webbrowser
 from collections.abc import Callable
 from urllib.error import URLError
-from urllib.parse import urlparse
+
+from mlflow import MlflowClient
 
 from mfcore.errors import UsageError
 from mfcore.settings import Settings
-from mfcore.tracking.runs import prepare_store
+from mfcore.tracking.names import EXPERIMENTS, runs_page
+from mfcore.tracking.store import is_server, prepare_store
 
 __all__ = ["serve"]
 
@@ -23,19 +26,27 @@ logger = logging.getLogger(__name__)
 _START_TIMEOUT_S, _STOP_TIMEOUT_S = 120, 15
 
 
-def serve(settings: Settings, port: int, announce: Callable[[str], None]) -> None:
+def serve(settings: Settings, port: int, announce: Callable[[str], None], *, open_page: bool = False) -> None:
     """Start MLflow's server on the tracking store and wait until it ends or is interrupted.
 
-    `announce` gets the address once the pages answer. A store that is a server already has
-    pages of its own: its address is announced and nothing is started.
+    The page of the experiment that was run last is the place to begin. Its address goes to
+    `announce` once it answers, and to a browser if `open_page`. A store that is a server already
+    has pages of its own: nothing is started.
 
     Raises:
+        SourceUnavailable: the store does not answer.
         UsageError: the server ended before it answered.
     """
-    if urlparse(settings.tracking_uri).scheme in ("http", "https"):
-        announce(settings.tracking_uri)
+
+    def tell(server_url: str) -> None:
+        announce(server_url + page)
+        if open_page:
+            webbrowser.open(server_url + page)
+
+    page = _first_page(prepare_store(settings.tracking_uri))
+    if is_server(settings.tracking_uri):
+        tell(settings.tracking_uri.rstrip("/"))
         return
-    prepare_store(settings.tracking_uri)
     port = _free(port)
     url = f"http://127.0.0.1:{port}"
     command = [sys.executable, "-m", "mlflow", "server", "--backend-store-uri", settings.tracking_uri]
@@ -46,12 +57,19 @@ def serve(settings: Settings, port: int, announce: Callable[[str], None]) -> Non
     server = subprocess.Popen(command, env=environment, stdout=sys.stderr, start_new_session=True)
     try:
         _wait(url, server)
-        announce(url)
+        tell(url)
         server.wait()
     except KeyboardInterrupt:
         logger.info("stopped")
     finally:
         _stop(server)
+
+
+def _first_page(client: MlflowClient) -> str:
+    """Path of the page of this project's experiment with the newest run; the list of experiments if there is none."""
+    own = [one for one in client.search_experiments() if one.name.startswith(EXPERIMENTS)]
+    newest = client.search_runs([one.experiment_id for one in own], max_results=1) if own else []
+    return runs_page(newest[0].info.experiment_id) if newest else "/"
 
 
 def _stop(server: "subprocess.Popen[bytes]") -> None:

@@ -9,7 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from mlflow import MlflowClient
 
+from mfcore.settings import Settings
 from tests.flows.conftest import BIN, SMALL, Mfcore, free_port, ran, stop, wait_for
 
 BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
@@ -30,19 +32,26 @@ def first(mfcore: Mfcore) -> dict[str, Any]:
 
 
 @pytest.fixture(scope="module")
-def url(first: dict[str, Any], place: Path) -> Iterator[str]:
-    """MLflow's pages, as `mfcore ui` opens them."""
+def opened(first: dict[str, Any], place: Path) -> Iterator[str]:
+    """The address that `mfcore ui` says, whose pages answer."""
     port = free_port()
+    command = [str(BIN / "mfcore"), "ui", "--port", str(port)]
     with (place / "ui.log").open("wb") as log:
-        command = [str(BIN / "mfcore"), "ui", "--port", str(port)]
         server = subprocess.Popen(
-            command, cwd=place, env=dict(os.environ), stdout=log, stderr=log, start_new_session=True
+            command, cwd=place, env=dict(os.environ), stdout=subprocess.PIPE, stderr=log, start_new_session=True
         )
         try:
             wait_for(f"http://127.0.0.1:{port}/health", server)
-            yield f"http://127.0.0.1:{port}/#"
+            assert server.stdout is not None
+            with server.stdout as said:
+                yield said.readline().decode().strip()
         finally:
             stop(server)
+
+
+@pytest.fixture(scope="module")
+def url(opened: str) -> str:
+    return opened.partition("#")[0] + "#"
 
 
 @pytest.fixture(scope="module")
@@ -93,16 +102,30 @@ def page(url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Page]:
 
 
 @pytest.fixture(scope="module")
-def experiment(first: dict[str, Any], place: Path) -> Any:
-    from mfcore.settings import Settings
-    from mfcore.tracking.runs import Experiment
-
-    return Experiment(Settings.read(), NAME)
+def client(first: dict[str, Any], place: Path) -> MlflowClient:
+    return MlflowClient(Settings.read().tracking_uri)
 
 
-def runs(experiment: Any, **tags: str) -> list[Any]:
+@pytest.fixture(scope="module")
+def experiment(client: MlflowClient) -> str:
+    """Its id."""
+    found: str = client.get_experiment_by_name(f"mfcore/{NAME}").experiment_id
+    return found
+
+
+def runs(client: MlflowClient, experiment: str, **tags: str) -> list[Any]:
     wanted = " and ".join(f"tags.{name} = '{value}'" for name, value in tags.items())
-    return list(experiment.client.search_runs([experiment.id], wanted))
+    return list(client.search_runs([experiment], wanted))
+
+
+def test_the_command_opens_the_experiment_with_its_metrics_at_first_sight(
+    opened: str, page: Page, first: dict[str, Any], experiment: str
+) -> None:
+    path = opened.partition("#")[2]
+    assert path.startswith(f"/experiments/{experiment}/runs?")
+    metrics = ("test_rmse", "test_ndcg_at_10", "validation_rmse", "training_seconds")
+    seen = page(path, "pipeline-", *metrics, f"{first['metrics']['test_rmse']:.3f}"[:4])
+    assert "Traces" in seen and "Evaluation runs" not in seen  # the pages on training models
 
 
 def test_the_list_of_experiments_says_what_each_is(page: Page, first: dict[str, Any]) -> None:
@@ -110,13 +133,15 @@ def test_the_list_of_experiments_says_what_each_is(page: Page, first: dict[str, 
 
 
 def test_the_experiment_says_where_to_look_and_lists_the_night(
-    page: Page, first: dict[str, Any], experiment: Any
+    page: Page, first: dict[str, Any], experiment: str
 ) -> None:
-    page(f"/experiments/{experiment.id}/runs?workflowType=machine_learning", "each night's search", "pipeline-")
+    page(f"/experiments/{experiment}/runs?workflowType=machine_learning", "each night's search", "pipeline-")
 
 
-def test_the_notes_links_lay_models_and_trials_beside_each_other(page: Page, experiment: Any) -> None:
-    note = experiment.client.get_experiment(experiment.id).tags["mlflow.note.content"]
+def test_the_notes_links_lay_models_and_trials_beside_each_other(
+    page: Page, client: MlflowClient, experiment: str
+) -> None:
+    note = client.get_experiment(experiment).tags["mlflow.note.content"]
     links = [part.partition(")")[0] for part in note.split("](#")[1:]]
     compared, trials, model = links
     charts = ("test_rmse", "train_rmse_by_epoch", "validation_rmse_by_epoch")
@@ -125,11 +150,13 @@ def test_the_notes_links_lay_models_and_trials_beside_each_other(page: Page, exp
     page(model, f"mfcore-{NAME}", "@ champion")
 
 
-def test_the_nights_run_says_what_was_chosen_and_why(page: Page, first: dict[str, Any], experiment: Any) -> None:
-    run = experiment.client.get_run(first["run_id"])
+def test_the_nights_run_says_what_was_chosen_and_why(
+    page: Page, first: dict[str, Any], client: MlflowClient, experiment: str
+) -> None:
+    run = client.get_run(first["run_id"])
     chosen = f"{first['metrics']['test_rmse']:.4f}"
     page(
-        f"/experiments/{experiment.id}/runs/{first['run_id']}",
+        f"/experiments/{experiment}/runs/{first['run_id']}",
         run.info.run_name, "Chosen: ", "There was no champion to compare with", chosen, "validation RMSE",
         "test NDCG@10",
         "most_popular", "3,000 ratings by 120 users on 60 items", first["export_path"],
@@ -138,7 +165,7 @@ def test_the_nights_run_says_what_was_chosen_and_why(page: Page, first: dict[str
 
 
 def test_figures_of_the_search_and_of_a_finalist_are_there_and_drawn(
-    page: Page, first: dict[str, Any], experiment: Any
+    page: Page, first: dict[str, Any], client: MlflowClient, experiment: str
 ) -> None:
     searched = (
         "comparison",
@@ -148,26 +175,28 @@ def test_figures_of_the_search_and_of_a_finalist_are_there_and_drawn(
         "parameter_importances",
     )
     files = [f"{name}.png" for name in searched]
-    page(f"/experiments/{experiment.id}/runs/{first['run_id']}/artifacts/figures", *files, "data.html")
-    (finalist,) = runs(experiment, role="finalist", algorithm="als")
+    page(f"/experiments/{experiment}/runs/{first['run_id']}/artifacts/figures", *files, "data.html")
+    (finalist,) = runs(client, experiment, role="finalist", algorithm="als")
     drawn = ("calibration", "errors_by_activity", "errors_by_rating", "learning_curve", "popularity")
     files = [f"{name}.png" for name in drawn]
-    page(f"/experiments/{experiment.id}/runs/{finalist.info.run_id}/artifacts/figures", *files, "evaluation.json")
+    page(f"/experiments/{experiment}/runs/{finalist.info.run_id}/artifacts/figures", *files, "evaluation.json")
 
 
-def test_a_finalist_shows_its_data_model_and_metrics(page: Page, experiment: Any) -> None:
-    (finalist,) = runs(experiment, role="finalist", algorithm="als")
+def test_a_finalist_shows_its_data_model_and_metrics(page: Page, client: MlflowClient, experiment: str) -> None:
+    (finalist,) = runs(client, experiment, role="finalist", algorithm="als")
     page(
-        f"/experiments/{experiment.id}/runs/{finalist.info.run_id}",
+        f"/experiments/{experiment}/runs/{finalist.info.run_id}",
         "finalist-als", "The best hyper-parameters found for als", f"{NAME} train and validation", "test_rmse",
         f"{finalist.data.metrics['test_rmse']:.4f}", "n_factors",
     )  # fmt: skip
 
 
-def test_finalists_are_compared_by_test_error_in_parallel_coordinates(page: Page, experiment: Any) -> None:
-    ids = json.dumps([run.info.run_id for run in runs(experiment, role="finalist")])
+def test_finalists_are_compared_by_test_error_in_parallel_coordinates(
+    page: Page, client: MlflowClient, experiment: str
+) -> None:
+    ids = json.dumps([run.info.run_id for run in runs(client, experiment, role="finalist")])
     page(
-        f"/compare-runs?runs={ids}&experiments=%5B%22{experiment.id}%22%5D",
+        f"/compare-runs?runs={ids}&experiments=%5B%22{experiment}%22%5D",
         "Comparing 3 Runs", "Parallel Coordinates Plot", "Scatter Plot", "test_rmse", "finalist-pmf", "reg_user",
     )  # fmt: skip
 

@@ -4,15 +4,19 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from mlflow import MlflowClient
 
-from mfcore.settings import Settings
+from mfcore.data.ratings import Ratings, Scale
+from mfcore.data.synthetic import synthesize
+from mfcore.models import Recipe
+from mfcore.models.model import Model
+from mfcore.settings import Settings, sqlite_uri
 from mfcore.tracking.runs import Experiment
 from mfcore.tuning import Trial
 
 
 def settings_in(folder: Path) -> Settings:
-    (folder / "mlruns").mkdir(exist_ok=True)
-    uri = f"sqlite:///{folder / 'mlruns' / 'mlflow.db'}"
+    uri = sqlite_uri(folder / "mlruns" / "mlflow.db")
     return Settings.read({"MFCORE_HOME": str(folder), "MLFLOW_TRACKING_URI": uri})
 
 
@@ -32,7 +36,25 @@ def trial(number: int, algorithm: str = "als", outcome: str = "complete", n_epoc
 
 
 @pytest.fixture(scope="module")
-def experiment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Experiment]:
+def settings(tmp_path_factory: pytest.TempPathFactory) -> Settings:
+    return settings_in(tmp_path_factory.mktemp("store"))
+
+
+@pytest.fixture(scope="module")
+def experiment(settings: Settings) -> Iterator[Experiment]:
     with pytest.MonkeyPatch.context() as patch:
         patch.delenv("MLFLOW_RUN_ID", raising=False)
-        yield Experiment(settings_in(tmp_path_factory.mktemp("store")), "synthetic")
+        yield Experiment(settings, "synthetic")
+
+
+@pytest.fixture(scope="module")
+def client(experiment: Experiment, settings: Settings) -> MlflowClient:
+    """MLflow's own client, as somebody who reads the store."""
+    return MlflowClient(settings.tracking_uri)
+
+
+@pytest.fixture(scope="module")
+def model() -> Model:
+    frame = synthesize(40, 30, 600).frame
+    ratings = Ratings.from_frame(frame, Scale(1, 5, 1))
+    return Model.of(Recipe(algorithm="als", params={"n_factors": 4}).build().fit(ratings), ratings, None)

@@ -1,85 +1,30 @@
+import os
+import signal
+import socket
+import threading
+import time
 from pathlib import Path
-from typing import Any
 
+import pandas as pd
 import pytest
-from mlflow.entities import Metric, Run
-from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
+from mlflow import MlflowClient
+from mlflow.entities import Metric
 
-from mfcore.tracking import finished
+from mfcore.errors import SourceUnavailable, UsageError
+from mfcore.settings import Settings
+from mfcore.tracking.run_log import FinishedRun
 from mfcore.tracking.runs import Experiment
 from tests.unit.tracking.conftest import settings_in, trial
 
 
-def told(experiment: Experiment, run: Run) -> dict[str, Any]:
-    """All that MLflow says of a run, but for what differs between any two."""
-    info = {name: value for name, value in dict(run.info).items() if name not in ("run_id", "run_uuid", "artifact_uri")}
-    metrics = {name: experiment.client.get_metric_history(run.info.run_id, name) for name in run.data.metrics}
-    points = {name: [(one.step, one.value, one.timestamp) for one in some] for name, some in metrics.items()}
-    uri = run.info.artifact_uri.replace(run.info.run_id, "ID")
-    return {
-        "info": info,
-        "tags": sorted(run.data.tags.items()),
-        "params": run.data.params,
-        "metrics": run.data.metrics,
-        "points": points,
-        "uri": uri,
-    }
-
-
-def test_a_trial_in_one_transaction_is_the_run_that_mlflows_calls_make(
-    experiment: Experiment, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    parent = experiment.start("parent")
-    run = finished.FinishedRun(
-        experiment_id=experiment.id,
-        artifact_location=experiment.client.get_experiment(experiment.id).artifact_location,
-        name="als-007",
-        tags={"mlflow.parentRunId": parent, "mlflow.user": "someone", "stage": "tune"},
-        params={"n_factors": "8", "reg_user": "0.1"},
-        metrics=[
-            Metric("validation_rmse", 0.9, 5, 0),
-            *(Metric("curve", 1 / step, 5, step) for step in (1, 2, 3)),
-            Metric("odd", float("nan"), 5, 1),
-            Metric("odd", float("inf"), 5, 2),
-        ],
-        started=1_700_000_000_000,
-        ended=1_700_000_001_000,
-    )
-    at_once = experiment.client.get_run(run.log(experiment.client))
-    monkeypatch.setattr(finished, "SqlAlchemyStore", type("Another", (), {}))
-    by_calls = experiment.client.get_run(run.log(experiment.client))
-    assert at_once.info.run_id != by_calls.info.run_id
-    for logged in (at_once, by_calls):
-        assert logged.info.status == "FINISHED"
-        assert logged.data.metrics["curve"] == 1 / 3
-    assert repr(told(experiment, at_once)) == repr(told(experiment, by_calls))  # NaN is not equal to itself
-
-
-def test_a_trial_that_is_cut_short_leaves_no_run(experiment: Experiment, monkeypatch: pytest.MonkeyPatch) -> None:
-    parent = experiment.start("cut")
-
-    def cut(value: float) -> tuple[bool, float]:
-        raise KeyboardInterrupt
-
-    before = len(experiment.client.search_runs([experiment.id], max_results=1000))
-    monkeypatch.setattr(SqlAlchemyStore, "sanitize_metric_value", staticmethod(cut))
-    with pytest.raises(KeyboardInterrupt):
-        experiment.log_trial(trial(0), "cut", parent, {})
-    monkeypatch.undo()
-    assert len(experiment.client.search_runs([experiment.id], max_results=1000)) == before
-    assert experiment.logged_trials("cut") == set()
-    experiment.log_trial(trial(0), "cut", parent, {})
-    assert experiment.logged_trials("cut") == {0}
-
-
-def test_a_trial_lines_up_with_others(experiment: Experiment) -> None:
+def test_a_trial_lines_up_with_others(experiment: Experiment, client: MlflowClient) -> None:
     parent = experiment.start("parent")
     assert not experiment.has_trials(parent)
     for number, outcome in enumerate(("complete", "pruned", "diverged")):
         experiment.log_trial(trial(number, outcome=outcome), "study", parent, {"split": "abc"})
     assert experiment.has_trials(parent)
     assert experiment.logged_trials("study") == {0, 1, 2}
-    found = {run.info.run_name: run for run in experiment.client.search_runs([experiment.id], "tags.study = 'study'")}
+    found = {run.info.run_name: run for run in client.search_runs([experiment.id], "tags.study = 'study'")}
     assert {name: run.data.tags["outcome"] for name, run in found.items()} == {
         "als-000": "complete",
         "als-001": "pruned",
@@ -91,24 +36,150 @@ def test_a_trial_lines_up_with_others(experiment: Experiment) -> None:
     }  # fmt: skip
     assert first.info.end_time - first.info.start_time == 500
     assert first.data.metrics["validation_rmse"] == min(trial(0).curve)
+    curve = client.get_metric_history(first.info.run_id, "validation_rmse_by_epoch")
+    assert [(point.step, point.value) for point in curve] == list(enumerate(trial(0).curve, start=1))
     assert "validation_rmse" not in diverged.data.metrics
     assert first.data.tags["mlflow.parentRunId"] == parent
 
 
-def test_the_experiment_says_what_it_is_and_keeps_what_a_person_wrote(tmp_path: Path) -> None:
-    experiment = Experiment(settings_in(tmp_path), "synthetic")
-    note = experiment.client.get_experiment(experiment.id).tags["mlflow.note.content"]
+def test_a_trial_does_not_wait_for_the_store(experiment: Experiment, monkeypatch: pytest.MonkeyPatch) -> None:
+    parent, gate, log = experiment.start("slow"), threading.Event(), FinishedRun.log
+
+    def slow(run: FinishedRun, client: MlflowClient) -> str:
+        gate.wait(20)
+        return log(run, client)
+
+    monkeypatch.setattr(FinishedRun, "log", slow)
+    for number in range(3):
+        experiment.log_trial(trial(number), "slow", parent, {})  # would wait for ever, were it this thread's work
+    gate.set()
+    assert experiment.logged_trials("slow") == {0, 1, 2}
+
+
+@pytest.mark.parametrize(
+    ("ended_by", "status"), [(None, "FINISHED"), (KeyboardInterrupt, "KILLED"), (ValueError, "FAILED")]
+)
+def test_what_was_logged_is_there_when_the_run_ends_however_it_ends(
+    experiment: Experiment, client: MlflowClient, ended_by: type[BaseException] | None, status: str
+) -> None:
+    study = f"ended as {status}"
+    try:
+        with experiment.run(study) as parent:
+            for number in range(4):
+                experiment.log_trial(trial(number), study, parent, {})
+            if ended_by is not None:
+                raise ended_by
+    except (KeyboardInterrupt, ValueError):
+        pass
+    assert client.get_run(parent).info.status == status
+    trials = client.search_runs([experiment.id], f"tags.study = '{study}'")
+    assert [run.info.status for run in trials] == ["FINISHED"] * 4
+
+
+def test_a_trial_that_can_not_be_logged_is_the_callers_error(
+    experiment: Experiment, client: MlflowClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    parent = experiment.start("failing")
+    with monkeypatch.context() as patch:
+        patch.setattr(MlflowClient, "log_batch", lambda *_: (_ for _ in ()).throw(ConnectionError("gone")))
+        experiment.log_trial(trial(0), "failing", parent, {})
+        deadline = time.monotonic() + 20
+        with pytest.raises(SourceUnavailable, match="does not answer"):
+            while time.monotonic() < deadline:
+                experiment.log_trial(trial(1), "failing", parent, {})
+        with pytest.raises(SourceUnavailable), experiment.run("of them") as parent:
+            experiment.log_trial(trial(2), "failing", parent, {})
+    assert client.get_run(parent).info.status == "FAILED"
+    assert experiment.logged_trials("failing") == set()  # none of the halves counts
+    experiment.log_trial(trial(0), "failing", parent, {})
+    assert experiment.logged_trials("failing") == {0}
+
+
+def test_a_trial_cut_in_half_by_a_kill_is_deleted_and_logged_anew(tmp_path: Path) -> None:
+    settings = settings_in(tmp_path)
+    child = os.fork()
+    if child == 0:
+        experiment = Experiment(settings, "synthetic")
+        MlflowClient.set_terminated = lambda *_, **__: os.kill(os.getpid(), signal.SIGKILL)  # type: ignore[method-assign]
+        experiment.log_trial(trial(0), "study", experiment.start("night"), {})
+        experiment.flush()
+        os._exit(1)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == -signal.SIGKILL
+    client = MlflowClient(settings.tracking_uri)
+    experiment = Experiment(settings, "synthetic")
+    statuses = {run.info.run_name: run.info.status for run in client.search_runs([experiment.id])}
+    assert statuses == {"night": "RUNNING", "als-000": "RUNNING"}
+    assert experiment.logged_trials("study") == set()
+    experiment.end_abandoned()
+    statuses = {run.info.run_name: run.info.status for run in client.search_runs([experiment.id])}
+    assert statuses == {"night": "KILLED"}
+    experiment.log_trial(trial(0), "study", experiment.start("next night"), {})
+    assert experiment.logged_trials("study") == {0}
+
+
+def test_runs_of_other_machines_are_left_alone(experiment: Experiment, client: MlflowClient) -> None:
+    far = experiment.start("far", tags={"process": f"not-{socket.gethostname()}:999999"})
+    near = experiment.start("near", tags={"process": f"{socket.gethostname()}:999999999"})
+    experiment.end_abandoned()
+    assert [client.get_run(run).info.status for run in (far, near)] == ["RUNNING", "KILLED"]
+
+
+def test_a_long_curve_and_many_parameters_are_logged_whole(experiment: Experiment, client: MlflowClient) -> None:
+    run = experiment.start("long", params={f"p{number}": number for number in range(130)})
+    experiment.log_curve(run, "rmse", [1 / epoch for epoch in range(1, 2501)])
+    assert len(client.get_run(run).data.params) == 130
+    assert len(client.get_metric_history(run, "rmse")) == 2500
+
+
+def test_files_of_a_run(experiment: Experiment, client: MlflowClient, tmp_path: Path) -> None:
+    run = experiment.start("files")
+    (tmp_path / "figures").mkdir()
+    (tmp_path / "figures" / "a.png").write_bytes(b"a")
+    (tmp_path / "page.html").write_text("page")
+    experiment.log_table(run, pd.DataFrame({"model": ["als"]}), "table.json")
+    experiment.log_dict(run, {"checks": [1]}, "checks.json")
+    experiment.log_artifact(run, tmp_path / "page.html")
+    experiment.log_artifact(run, tmp_path / "figures", "figures")
+    assert {file.path for file in client.list_artifacts(run)} == {"table.json", "checks.json", "page.html", "figures"}
+    assert [file.path for file in client.list_artifacts(run, "figures")] == ["figures/a.png"]
+
+
+def test_the_experiment_says_what_it_is_and_keeps_what_a_person_wrote(
+    experiment: Experiment, client: MlflowClient, settings: Settings
+) -> None:
+    note = client.get_experiment(experiment.id).tags["mlflow.note.content"]
     first, _, rest = note.partition("\n")
     assert first.startswith("Matrix factorization of synthetic")
     assert f"#/experiments/{experiment.id}/runs?searchFilter=tags.stage%20%3D%20%27tune%27" in rest
-    experiment.client.set_experiment_tag(experiment.id, "mlflow.note.content", "ours")
-    again = Experiment(settings_in(tmp_path), "synthetic")
+    client.set_experiment_tag(experiment.id, "mlflow.note.content", "ours")
+    again = Experiment(settings, "synthetic")
     assert again.id == experiment.id
-    assert again.client.get_experiment(again.id).tags["mlflow.note.content"] == "ours"
+    assert client.get_experiment(again.id).tags["mlflow.note.content"] == "ours"
 
 
-def test_a_run_tells_of_its_environment_these_things_alone(experiment: Experiment) -> None:
-    run = experiment.client.get_run(experiment.start("plain"))
+def test_a_run_tells_of_its_environment_these_things_alone(experiment: Experiment, client: MlflowClient) -> None:
+    run = client.get_run(experiment.start("plain"))
     assert set(run.data.tags) == {
         "code_version", "process", "dataset", "mlflow.source.name", "mlflow.user", "mlflow.runName"
     }  # fmt: skip
+
+
+def test_a_finished_run_keeps_odd_values(experiment: Experiment, client: MlflowClient) -> None:
+    points = [Metric("odd", float("nan"), 5, 1), Metric("odd", float("inf"), 5, 2)]
+    run = FinishedRun(experiment.id, "odd", {"stage": "tune"}, {"n": "8"}, points, 1_700_000_000_000, 1_700_000_001_000)
+    logged = client.get_run(run.log(client))
+    assert (logged.info.status, logged.info.start_time, logged.info.end_time) == (
+        "FINISHED", 1_700_000_000_000, 1_700_000_001_000
+    )  # fmt: skip
+    first, last = client.get_metric_history(logged.info.run_id, "odd")
+    assert first.value != first.value and last.value > 1e300
+
+
+def test_a_disk_that_is_full_is_one_line(experiment: Experiment, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device", "/mlruns/artifacts/1/checks.json")
+
+    run = experiment.start("full")
+    monkeypatch.setattr(MlflowClient, "log_dict", full)
+    with pytest.raises(UsageError, match="checks.json: No space left"):
+        experiment.log_dict(run, {}, "checks.json")

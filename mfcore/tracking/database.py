@@ -1,0 +1,107 @@
+"""MLflow's local SQLite database: made and migrated beside its place, so that it is never half of either."""
+
+import os
+import sqlite3
+import subprocess
+import sys
+from contextlib import closing, suppress
+from pathlib import Path
+from urllib.parse import unquote
+
+from mlflow import MlflowClient
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import ArgumentError
+
+from mfcore.errors import UsageError
+from mfcore.settings import sqlite_uri
+from mfcore.storage.files import locked
+
+__all__ = ["database_of", "make_database", "migrate_database"]
+
+
+def database_of(tracking_uri: str) -> Path | None:
+    """The file of a tracking URI that names a SQLite database, or None.
+
+    >>> database_of("sqlite:////data/mlflow.db"), database_of("http://tracker:5000")
+    (PosixPath('/data/mlflow.db'), None)
+    """
+    try:
+        url = make_url(tracking_uri)
+    except (ArgumentError, ValueError):
+        return None
+    if url.get_backend_name() != "sqlite" or url.database in (None, "", ":memory:"):
+        return None
+    name = str(url.database)
+    if "uri" in url.query and name.startswith("file:"):
+        name = unquote(name.removeprefix("file:"))
+    return Path(name).absolute()
+
+
+def make_database(path: Path) -> None:
+    """Make the database if there is none; a process killed meanwhile, or a full disk, leaves none."""
+    if _is_there(path):
+        return
+    with locked(path):
+        if _is_there(path):
+            return
+        new = _beside(path)
+        try:
+            MlflowClient(sqlite_uri(new)).search_experiments(max_results=1)
+            _sync(new)
+            new.rename(path)
+        finally:
+            _remove(new)
+
+
+def migrate_database(path: Path) -> None:
+    """Bring the database of an older MLflow up to the one that is installed.
+
+    A copy is migrated, then copied back in one transaction of SQLite's: who has the database
+    open sees either the old one or the new one, and so does who comes after a kill.
+
+    Raises:
+        UsageError: MLflow could not migrate the copy; the database is as it was.
+    """
+    with locked(path):
+        new = _beside(path)
+        try:
+            _copy(path, new)
+            command = [sys.executable, "-m", "mlflow", "db", "upgrade", sqlite_uri(new)]
+            done = subprocess.run(command, capture_output=True, text=True, check=False)
+            if done.returncode != 0:
+                reason = (done.stderr.strip().splitlines() or [f"exit code {done.returncode}"])[-1]
+                raise UsageError(f"MLflow cannot migrate {path}: {reason}. It is as it was.")
+            _copy(new, path)
+        finally:
+            _remove(new)
+
+
+def _is_there(path: Path) -> bool:
+    return path.exists() and path.stat().st_size > 0
+
+
+def _beside(path: Path) -> Path:
+    """Where a new database is prepared. Whoever holds the lock may clear what a killed process left there."""
+    new = path.with_name(f".{path.name}.new")
+    _remove(new)
+    return new
+
+
+def _remove(path: Path) -> None:
+    for name in (path, path.with_name(f"{path.name}-journal")):
+        with suppress(FileNotFoundError):
+            name.unlink()
+
+
+def _copy(source: Path, target: Path) -> None:
+    with closing(sqlite3.connect(source)) as old, closing(sqlite3.connect(target, timeout=20)) as new:
+        old.backup(new)
+
+
+def _sync(path: Path) -> None:
+    for name in (path, path.parent):
+        descriptor = os.open(name, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
