@@ -237,7 +237,7 @@ class Factors:
             "item_factors": (len(item_ids), None),
         }
         if (folder / "item_means.npy").exists():
-            shapes["item_means"] = (len(item_ids),)
+            shapes["item_means"] = (len(item_ids) + 1,)
         arrays = {name: load_array(folder / f"{name}.npy", np.float32, shape) for name, shape in shapes.items()}
         parts = [
             Part.load(folder, f"part-{number:03d}", part, len(item_ids)) for number, part in enumerate(head["parts"])
