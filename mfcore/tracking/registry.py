@@ -13,7 +13,7 @@ from mlflow.entities.model_registry import ModelVersion, RegisteredModel
 from mlflow.exceptions import MlflowException
 from pydantic import BaseModel, ConfigDict
 
-from mfcore.errors import NothingToWorkFrom, SourceUnavailable, UsageError
+from mfcore.errors import NothingToWorkFrom, SourceUnavailable, UsageError, first_line
 from mfcore.models import Recipe
 from mfcore.models.model import Model
 from mfcore.settings import Settings
@@ -214,7 +214,7 @@ class Registry:
                 folder = mlflow.artifacts.download_artifacts(source, tracking_uri=self._tracking_uri)
         except (MlflowException, OSError) as error:
             raise SourceUnavailable(
-                f"the files of {registered.uri} are not available: {str(error).splitlines()[0]}. "
+                f"the files of {registered.uri} are not available: {first_line(error)}. "
                 "Promote another version, or run `mfcore run` to make one."
             ) from error
         return load_bundle(Path(folder), registered.uri)

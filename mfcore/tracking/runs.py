@@ -16,7 +16,7 @@ from mlflow.entities import Dataset, DatasetInput, InputTag, LoggedModelOutput, 
 from mlflow.exceptions import MlflowException
 
 from mfcore import __version__
-from mfcore.errors import MfcoreError, UsageError
+from mfcore.errors import MfcoreError, UsageError, first_line
 from mfcore.settings import Settings
 from mfcore.storage.files import locked
 from mfcore.tracking.database import database_of
@@ -64,7 +64,7 @@ class Experiment:
                     if tag not in found.tags:
                         self._client.set_experiment_tag(self.id, tag, value)
         except MlflowException as error:
-            raise UsageError(f"MLflow refuses the experiment {self.name}: {str(error).splitlines()[0]}") from error
+            raise UsageError(f"MLflow refuses the experiment {self.name}: {first_line(error)}.") from error
 
     @property
     def identity(self) -> str:

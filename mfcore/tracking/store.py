@@ -17,7 +17,7 @@ from sqlalchemy import create_engine
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 
-from mfcore.errors import MfcoreError, SourceUnavailable, UsageError
+from mfcore.errors import MfcoreError, SourceUnavailable, UsageError, first_line
 from mfcore.tracking import configure
 from mfcore.tracking.database import database_of, make_database, migrate_database
 
@@ -46,7 +46,7 @@ def prepare_store(tracking_uri: str) -> MlflowClient:
         with store_errors(tracking_uri):
             client = _open(tracking_uri)
     except (MlflowException, SQLAlchemyError, ArgumentError, ImportError, OSError) as error:
-        raise UsageError(f"{_cannot_use(tracking_uri)}: {_first_line(error)}. {_ADVICE}.") from error
+        raise UsageError(f"{_cannot_use(tracking_uri)}: {first_line(error)}. {_ADVICE}.") from error
     return cast(MlflowClient, _Guarded(client, tracking_uri))
 
 
@@ -98,7 +98,7 @@ def _open(tracking_uri: str) -> MlflowClient:
         try:
             make_database(database)
         except UsageError as error:
-            raise UsageError(f"{_cannot_use(tracking_uri)}: {_first_line(error)}. {_ADVICE}.") from error
+            raise UsageError(f"{_cannot_use(tracking_uri)}: {first_line(error)}. {_ADVICE}.") from error
     mlflow.set_tracking_uri(tracking_uri)
     try:
         return _connected(tracking_uri)
@@ -172,19 +172,13 @@ def _ours(tracking_uri: str, error: Exception) -> MfcoreError | None:
 
 def _unreachable(tracking_uri: str, error: object) -> SourceUnavailable:
     return SourceUnavailable(
-        f"{_cannot_use(tracking_uri)}: it does not answer ({_first_line(error)}). "
+        f"{_cannot_use(tracking_uri)}: it does not answer ({first_line(error)}). "
         "Start it, or set MLFLOW_TRACKING_URI to one that answers."
     )
 
 
 def _cannot_use(tracking_uri: str) -> str:
     return f"cannot use the tracking store {_without_secrets(tracking_uri)}"
-
-
-def _first_line(error: object) -> str:
-    """What went wrong, without the exception's name and without what is tried next."""
-    line = str(error).strip().partition("\n")[0].rstrip(".")
-    return line if len(line) <= 200 else line[:199] + "…"
 
 
 def _without_secrets(uri: str) -> str:
