@@ -1,6 +1,5 @@
 """MLflow's local SQLite database: made and migrated beside its place, so that it is never half of either."""
 
-import os
 import sqlite3
 import subprocess
 import sys
@@ -14,7 +13,7 @@ from sqlalchemy.exc import ArgumentError
 
 from mfcore.errors import UsageError
 from mfcore.settings import sqlite_uri
-from mfcore.storage.files import locked
+from mfcore.storage.files import locked, sync
 
 __all__ = ["database_of", "make_database", "migrate_database"]
 
@@ -47,8 +46,9 @@ def make_database(path: Path) -> None:
         new = _beside(path)
         try:
             MlflowClient(sqlite_uri(new)).search_experiments(max_results=1)
-            _sync(new)
+            sync(new)
             new.rename(path)
+            sync(path.parent)
         finally:
             _remove(new)
 
@@ -96,12 +96,3 @@ def _remove(path: Path) -> None:
 def _copy(source: Path, target: Path) -> None:
     with closing(sqlite3.connect(source)) as old, closing(sqlite3.connect(target, timeout=20)) as new:
         old.backup(new)
-
-
-def _sync(path: Path) -> None:
-    for name in (path, path.parent):
-        descriptor = os.open(name, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
