@@ -3,7 +3,7 @@
 import sqlite3
 import subprocess
 import sys
-from contextlib import closing, suppress
+from contextlib import AbstractContextManager, closing, nullcontext, suppress
 from pathlib import Path
 from urllib.parse import unquote
 
@@ -15,7 +15,7 @@ from mfcore.errors import UsageError
 from mfcore.settings import sqlite_uri
 from mfcore.storage.files import locked, sync
 
-__all__ = ["database_of", "make_database", "migrate_database"]
+__all__ = ["alone", "database_of", "make_database", "migrate_database"]
 
 
 def database_of(tracking_uri: str) -> Path | None:
@@ -34,6 +34,12 @@ def database_of(tracking_uri: str) -> Path | None:
     if "uri" in url.query and name.startswith("file:"):
         name = unquote(name.removeprefix("file:"))
     return Path(name).absolute()
+
+
+def alone(tracking_uri: str) -> AbstractContextManager[object]:
+    """Keep other processes of this machine from changing a local database meanwhile; a server looks after itself."""
+    database = database_of(tracking_uri)
+    return nullcontext() if database is None else locked(database)
 
 
 def make_database(path: Path) -> None:
