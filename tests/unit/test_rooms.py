@@ -14,7 +14,6 @@ ACROSS = {
     "data/test_size.py",
     "models/test_missing.py",
     "models/kernels/test_kernels.py",
-    "tuning/test_objectives.py",
     "bench/test_bench.py",
     "test_rooms.py",
 }
