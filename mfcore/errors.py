@@ -14,6 +14,7 @@ __all__ = [
     "SourceUnavailable",
     "TrainingDiverged",
     "UsageError",
+    "first_line",
     "nearest",
 ]
 
@@ -54,6 +55,16 @@ class NothingToWorkFrom(MfcoreError):
     """What the command builds on is missing: no champion, no artifact of the stage before."""
 
     exit_code = 5
+
+
+def first_line(error: object) -> str:
+    r"""What went wrong in another library, for a message of ours: its first line, 200 characters at most.
+
+    >>> first_line(ValueError("no such column.\n[SQL: SELECT ...]"))
+    'no such column'
+    """
+    line = (str(error).strip().splitlines() or [type(error).__name__])[0]
+    return (line if len(line) <= 200 else line[:200] + "…").removesuffix(".")
 
 
 def nearest(name: str, known: Iterable[str]) -> str:

@@ -17,7 +17,7 @@ from mfcore.data.heads import by_name, by_position
 from mfcore.data.ids import id_text
 from mfcore.data.layout import SEPARATORS, Layout, Survey, survey
 from mfcore.data.ratings import Scale
-from mfcore.errors import DataInvalid
+from mfcore.errors import DataInvalid, first_line
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -113,7 +113,7 @@ def read_text(path: Path, origin: str, layout: Layout, found: Survey | None = No
             return _finish(gatherer, None, np.empty(0, np.int64), {}, origin, layout.notes)
         separator = SEPARATORS.get(layout.separator, layout.separator)
         raise DataInvalid(
-            f"{origin} cannot be read as a text with columns separated by {separator}: {_first_line(error)}"
+            f"{origin} cannot be read as a text with columns separated by {separator}: {first_line(error)}"
         ) from error
     first = layout.n_skipped + 1
     n_rows = gatherer.n_rows + len(ragged)
@@ -152,7 +152,7 @@ def read_parquet(path: Path, origin: str, config: DatasetConfig) -> RawRatings:
             )
             titles = _gather(gatherer, file.iter_batches(columns=layout.wanted), layout)
     except (pa.ArrowException, OSError) as error:
-        raise DataInvalid(f"{origin} cannot be read as Parquet: {_first_line(error)}") from error
+        raise DataInvalid(f"{origin} cannot be read as Parquet: {first_line(error)}") from error
     return _finish(gatherer, titles, np.arange(1, gatherer.n_rows + 1), {}, origin, roles.notes)
 
 
@@ -255,8 +255,3 @@ def _refuse_open_quote(path: Path, origin: str, layout: Layout, encoding: str) -
                 f"{origin}: the quotes in line {line} don't fit together ({error}): double a quote inside a field, "
                 "and close each field that begins with one."
             ) from error
-
-
-def _first_line(error: Exception) -> str:
-    text = (str(error).splitlines() or [type(error).__name__])[0]
-    return (text if len(text) <= 200 else text[:200] + "…").removesuffix(".")

@@ -14,7 +14,7 @@ from typing import IO
 
 from mfcore.errors import UsageError
 
-__all__ = ["discard", "locked", "new_folder", "scratch_folder", "sha256_of", "write_file"]
+__all__ = ["discard", "locked", "new_folder", "scratch_folder", "sha256_of", "sync", "write_file"]
 
 logger = logging.getLogger(__name__)
 
@@ -35,7 +35,16 @@ def write_file(path: Path, text: str) -> None:
         file.flush()
         os.fsync(file.fileno())
     temporary.replace(path)
-    _sync_folder(path.parent)
+    sync(path.parent)
+
+
+def sync(path: Path) -> None:
+    """Wait until what was written to a file, or the names in a folder, are on the disk."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 @contextmanager
@@ -58,8 +67,7 @@ def new_folder(target: Path, *, replace: bool = False) -> Iterator[Path]:
         yield temporary
         for path in sorted(temporary.rglob("*")):
             if path.is_file():
-                with path.open("rb") as file:
-                    os.fsync(file.fileno())
+                sync(path)
         temporary.chmod(0o755)
         if replace and target.exists():
             discard(target)
@@ -68,7 +76,7 @@ def new_folder(target: Path, *, replace: bool = False) -> Iterator[Path]:
         except OSError:
             if not target.is_dir():
                 raise
-        _sync_folder(target.parent)
+        sync(target.parent)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
 
@@ -136,11 +144,3 @@ def _cannot_write(folder: Path, error: OSError) -> UsageError:
         f"cannot write to {folder}: {error.strerror}. "
         "Choose another place (MFCORE_HOME, MFCORE_EXPORTS) or mend its permissions."
     )
-
-
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -1,10 +1,9 @@
 """MLflow's local SQLite database: made and migrated beside its place, so that it is never half of either."""
 
-import os
 import sqlite3
 import subprocess
 import sys
-from contextlib import closing, suppress
+from contextlib import AbstractContextManager, closing, nullcontext, suppress
 from pathlib import Path
 from urllib.parse import unquote
 
@@ -14,9 +13,9 @@ from sqlalchemy.exc import ArgumentError
 
 from mfcore.errors import UsageError
 from mfcore.settings import sqlite_uri
-from mfcore.storage.files import locked
+from mfcore.storage.files import locked, sync
 
-__all__ = ["database_of", "make_database", "migrate_database"]
+__all__ = ["alone", "database_of", "make_database", "migrate_database"]
 
 
 def database_of(tracking_uri: str) -> Path | None:
@@ -37,6 +36,12 @@ def database_of(tracking_uri: str) -> Path | None:
     return Path(name).absolute()
 
 
+def alone(tracking_uri: str) -> AbstractContextManager[object]:
+    """Keep other processes of this machine from changing a local database meanwhile; a server looks after itself."""
+    database = database_of(tracking_uri)
+    return nullcontext() if database is None else locked(database)
+
+
 def make_database(path: Path) -> None:
     """Make the database if there is none; a process killed meanwhile, or a full disk, leaves none."""
     if _is_there(path):
@@ -47,8 +52,9 @@ def make_database(path: Path) -> None:
         new = _beside(path)
         try:
             MlflowClient(sqlite_uri(new)).search_experiments(max_results=1)
-            _sync(new)
+            sync(new)
             new.rename(path)
+            sync(path.parent)
         finally:
             _remove(new)
 
@@ -96,12 +102,3 @@ def _remove(path: Path) -> None:
 def _copy(source: Path, target: Path) -> None:
     with closing(sqlite3.connect(source)) as old, closing(sqlite3.connect(target, timeout=20)) as new:
         old.backup(new)
-
-
-def _sync(path: Path) -> None:
-    for name in (path, path.parent):
-        descriptor = os.open(name, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)

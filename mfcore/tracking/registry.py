@@ -1,10 +1,8 @@
 """The model registry: versions of `mfcore-<dataset>`, which of them is the champion, and its files."""
 
 import json
-import time
 import uuid
 from collections.abc import Iterator, Mapping
-from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -13,14 +11,13 @@ from mlflow.entities.model_registry import ModelVersion, RegisteredModel
 from mlflow.exceptions import MlflowException
 from pydantic import BaseModel, ConfigDict
 
-from mfcore.errors import NothingToWorkFrom, SourceUnavailable, UsageError
+from mfcore.errors import NothingToWorkFrom, SourceUnavailable, UsageError, first_line
 from mfcore.metrics.objective import Objective
 from mfcore.models import Recipe
 from mfcore.models.model import Model
 from mfcore.settings import Settings
-from mfcore.storage.files import locked
 from mfcore.tracking.bundle import BUNDLE, load_bundle
-from mfcore.tracking.database import database_of
+from mfcore.tracking.database import alone
 from mfcore.tracking.history import (
     CHALLENGER,
     CHAMPION,
@@ -34,7 +31,7 @@ from mfcore.tracking.history import (
 )
 from mfcore.tracking.names import model_name
 from mfcore.tracking.notes import model_note
-from mfcore.tracking.runs import model_id_of
+from mfcore.tracking.runs import model_id_of, now_ms
 from mfcore.tracking.store import prepare_store, store_errors
 
 __all__ = ["CHALLENGER", "CHAMPION", "PREVIOUS", "Registered", "Registry"]
@@ -197,11 +194,11 @@ class Registry:
 
     def history(self) -> list[Reign]:
         """Which version held which alias, since when, until when, and what ended it; in order of time."""
-        return reigns(self._moves())
+        return reigns(_moves(self._model()))
 
     def is_rolled_back(self, version: int) -> bool:
         """Whether the version lost the championship by a rollback, and has not been champion since."""
-        return version in rolled_back(self._moves())
+        return version in rolled_back(_moves(self._model()))
 
     def pull(self, registered: Registered) -> Model:
         """Fetch a version's bundle from the registry's store.
@@ -215,7 +212,7 @@ class Registry:
                 folder = mlflow.artifacts.download_artifacts(source, tracking_uri=self._tracking_uri)
         except (MlflowException, OSError) as error:
             raise SourceUnavailable(
-                f"the files of {registered.uri} are not available: {str(error).splitlines()[0]}. "
+                f"the files of {registered.uri} are not available: {first_line(error)}. "
                 "Promote another version, or run `mfcore run` to make one."
             ) from error
         return load_bundle(Path(folder), registered.uri)
@@ -236,13 +233,14 @@ class Registry:
         entries that others have written meanwhile: so two at once, on any machine, end in the state
         that both entries together give.
         """
-        with self._alone():
-            moves = self._moves()
-            for move in self._moved_by_others(moves):
+        with alone(self._tracking_uri):
+            model = self._model()
+            moves = _moves(model)
+            for move in self._moved_by_others(moves, _standing(model)):
                 moves.append(self._write(move, moves))
             if aliases_of(moves).get(role) != version:
                 moves.append(
-                    self._write(Move(at=_now(), role=role, version=version, why=why, is_rollback=is_rollback), moves)
+                    self._write(Move(at=now_ms(), role=role, version=version, why=why, is_rollback=is_rollback), moves)
                 )
             self._settle()
 
@@ -251,11 +249,10 @@ class Registry:
         read: list[Move] = []
         while True:
             model = self._model()
-            moves = Move.read(model.tags) if model else []
-            if model is None or moves == read:
+            moves, standing = _moves(model), _standing(model)
+            if moves == read:
                 return
             read = moves
-            standing = {alias: int(version) for alias, version in model.aliases.items()}
             # The champion last: at no time is it its own predecessor's equal.
             for alias, version in sorted(aliases_of(moves).items(), reverse=True):
                 if standing.get(alias) != version:
@@ -270,13 +267,11 @@ class Registry:
             # Two processes that make the same alias at once insert the same row; now it is there.
             self._client.set_registered_model_alias(self.name, alias, str(version))
 
-    def _moved_by_others(self, moves: list[Move]) -> Iterator[Move]:
+    def _moved_by_others(self, moves: list[Move], standing: dict[str, int]) -> Iterator[Move]:
         """Entries for what has none: aliases that were moved in MLflow itself, or before there was a history."""
-        if moves and _now() - moves[-1].at < _UNDER_WAY_MS:
+        if moves and now_ms() - moves[-1].at < _UNDER_WAY_MS:
             return
         expected = aliases_of(moves)
-        model = self._model()
-        standing = {alias: int(version) for alias, version in model.aliases.items()} if model else {}
         if not moves and PREVIOUS in standing:
             yield self._found(CHAMPION, standing[PREVIOUS])
         both: tuple[Role, ...] = (CHAMPION, CHALLENGER)
@@ -295,10 +290,6 @@ class Registry:
         self._client.set_registered_model_tag(self.name, *kept.tag)
         return kept
 
-    def _moves(self) -> list[Move]:
-        model = self._model()
-        return Move.read(model.tags) if model else []
-
     def _model(self) -> RegisteredModel | None:
         try:
             return self._client.get_registered_model(self.name)
@@ -306,11 +297,6 @@ class Registry:
             if error.error_code in _NOT_THERE:
                 return None
             raise
-
-    def _alone(self) -> AbstractContextManager[object]:
-        """Keep other processes of this machine from moving aliases of a local database meanwhile."""
-        database = database_of(self._tracking_uri)
-        return nullcontext() if database is None else locked(database)
 
     def _aliased(self, alias: str) -> Registered | None:
         try:
@@ -335,5 +321,10 @@ class Registry:
         )
 
 
-def _now() -> int:
-    return int(time.time() * 1000)
+def _moves(model: RegisteredModel | None) -> list[Move]:
+    return Move.read(model.tags) if model else []
+
+
+def _standing(model: RegisteredModel | None) -> dict[str, int]:
+    """Alias → version."""
+    return {alias: int(version) for alias, version in model.aliases.items()} if model else {}

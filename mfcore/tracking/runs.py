@@ -7,7 +7,7 @@ import os
 import socket
 import time
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -16,17 +16,16 @@ from mlflow.entities import Dataset, DatasetInput, InputTag, LoggedModelOutput, 
 from mlflow.exceptions import MlflowException
 
 from mfcore import __version__
-from mfcore.errors import MfcoreError, UsageError
+from mfcore.errors import MfcoreError, UsageError, first_line
 from mfcore.settings import Settings
-from mfcore.storage.files import locked
-from mfcore.tracking.database import database_of
+from mfcore.tracking.database import alone, database_of
 from mfcore.tracking.names import EXPERIMENTS, NOTE, PARENT, SOURCE, USER, VIEW, runs_view
 from mfcore.tracking.notes import experiment_note
 from mfcore.tracking.run_log import FinishedRun, RunLog
 from mfcore.tracking.store import is_server, prepare_store
 from mfcore.tuning import Trial
 
-__all__ = ["Experiment", "model_id_of", "prepare_store"]
+__all__ = ["Experiment", "model_id_of", "now_ms"]
 
 logger = logging.getLogger(__name__)
 
@@ -53,7 +52,7 @@ class Experiment:
         self._client = prepare_store(settings.tracking_uri)
         self._log = RunLog(self._client)
         try:
-            with _one_at_a_time(settings.tracking_uri):
+            with alone(settings.tracking_uri):
                 found = self._client.get_experiment_by_name(self.name)
                 if found is None:
                     location = _artifact_location(settings.tracking_uri, self.name)
@@ -64,7 +63,7 @@ class Experiment:
                     if tag not in found.tags:
                         self._client.set_experiment_tag(self.id, tag, value)
         except MlflowException as error:
-            raise UsageError(f"MLflow refuses the experiment {self.name}: {str(error).splitlines()[0]}") from error
+            raise UsageError(f"MLflow refuses the experiment {self.name}: {first_line(error)}.") from error
 
     @property
     def identity(self) -> str:
@@ -160,12 +159,12 @@ class Experiment:
 
     def log_metrics(self, run_id: str, metrics: Mapping[str, float], model_uri: str | None = None) -> None:
         """Log single values of a run and, where it made one, of its model."""
-        now, model_id = _now(), None if model_uri is None else model_id_of(model_uri)
+        now, model_id = now_ms(), None if model_uri is None else model_id_of(model_uri)
         self._client.log_batch(run_id, [Metric(k, v, now, 0, model_id=model_id) for k, v in metrics.items()])
 
     def log_curve(self, run_id: str, name: str, values: Iterable[float]) -> None:
         """Log a value for each epoch, from epoch 1."""
-        now = _now()
+        now = now_ms()
         points = [Metric(name, value, now, epoch) for epoch, value in enumerate(values, start=1)]
         self._client.log_batch(run_id, points)
 
@@ -204,7 +203,7 @@ class Experiment:
         Raises:
             MfcoreError: an earlier one could not be logged.
         """
-        now = _now()
+        now = now_ms()
         own = {"stage": "tune", "objective": trial.objective.value, "algorithm": trial.algorithm}
         own |= {"study": study, "outcome": trial.outcome}
         name = trial.metric_name
@@ -262,6 +261,11 @@ def model_id_of(model_uri: str) -> str:
     return model_uri.rpartition("/")[2]
 
 
+def now_ms() -> int:
+    """Milliseconds since 1970, as MLflow counts time."""
+    return int(time.time() * 1000)
+
+
 def _artifact_location(tracking_uri: str, experiment: str) -> str | None:
     """Where an experiment's files go: beside a local database; a server decides for itself."""
     if is_server(tracking_uri):
@@ -269,12 +273,6 @@ def _artifact_location(tracking_uri: str, experiment: str) -> str | None:
     database = database_of(tracking_uri)
     base = database.parent if database is not None else Path("mlruns").absolute()
     return (base / "artifacts" / experiment).as_uri()
-
-
-def _one_at_a_time(tracking_uri: str) -> AbstractContextManager[object]:
-    """Keep two processes from making the same experiment of a local database at once."""
-    database = database_of(tracking_uri)
-    return nullcontext() if database is None else locked(database)
 
 
 def _user() -> str:
@@ -297,7 +295,3 @@ def _alive(pid: int) -> bool:
             return True
         return True
     return False
-
-
-def _now() -> int:
-    return int(time.time() * 1000)

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import wraps
 from typing import Any, cast
-from urllib.error import HTTPError, URLError
+from urllib.error import HTTPError
 from urllib.parse import urlparse
 from urllib.request import urlopen
 
@@ -15,9 +15,9 @@ from mlflow.exceptions import MlflowException
 from requests.exceptions import RequestException
 from sqlalchemy import create_engine
 from sqlalchemy.engine import make_url
-from sqlalchemy.exc import ArgumentError, SQLAlchemyError
+from sqlalchemy.exc import SQLAlchemyError
 
-from mfcore.errors import MfcoreError, SourceUnavailable, UsageError
+from mfcore.errors import MfcoreError, SourceUnavailable, UsageError, first_line
 from mfcore.tracking import configure
 from mfcore.tracking.database import database_of, make_database, migrate_database
 
@@ -25,8 +25,6 @@ __all__ = ["is_server", "prepare_store", "store_errors"]
 
 _PROBE_S = 10
 """Seconds in which a server or database has to answer at first; MLflow by itself would try for minutes."""
-
-_ADVICE = "Set MLFLOW_TRACKING_URI to one that can be reached and written"
 
 _DISK = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM}
 
@@ -45,8 +43,8 @@ def prepare_store(tracking_uri: str) -> MlflowClient:
     try:
         with store_errors(tracking_uri):
             client = _open(tracking_uri)
-    except (MlflowException, SQLAlchemyError, ArgumentError, ImportError, OSError) as error:
-        raise UsageError(f"{_cannot_use(tracking_uri)}: {_first_line(error)}. {_ADVICE}.") from error
+    except (MlflowException, SQLAlchemyError, ImportError, OSError) as error:
+        raise _unusable(tracking_uri, first_line(error)) from error
     return cast(MlflowClient, _Guarded(client, tracking_uri))
 
 
@@ -98,7 +96,7 @@ def _open(tracking_uri: str) -> MlflowClient:
         try:
             make_database(database)
         except UsageError as error:
-            raise UsageError(f"{_cannot_use(tracking_uri)}: {_first_line(error)}. {_ADVICE}.") from error
+            raise _unusable(tracking_uri, first_line(error)) from error
     mlflow.set_tracking_uri(tracking_uri)
     try:
         return _connected(tracking_uri)
@@ -128,12 +126,12 @@ def _probe(tracking_uri: str) -> None:
                 pass
         except HTTPError:
             pass  # an answer all the same: MLflow's client says what is wrong with it
-        except (URLError, OSError) as error:
+        except OSError as error:
             raise _unreachable(tracking_uri, getattr(error, "reason", error)) from error
         return
     try:
         backend = make_url(tracking_uri).get_backend_name()
-    except (ArgumentError, ValueError, SQLAlchemyError):
+    except (SQLAlchemyError, ValueError):
         return  # no database's URL
     if backend in ("postgresql", "mysql"):
         engine = create_engine(tracking_uri, connect_args={"connect_timeout": _PROBE_S})
@@ -163,28 +161,28 @@ def _ours(tracking_uri: str, error: Exception) -> MfcoreError | None:
     if "disk is full" in text or "disk I/O error" in text:
         return UsageError(f"{_cannot_use(tracking_uri)}: its disk is full. Free some space there and run this again.")
     if "readonly database" in text or "unable to open database file" in text:
-        return UsageError(f"{_cannot_use(tracking_uri)}: it can't be written. {_ADVICE}.")
+        return _unusable(tracking_uri, "it can't be written")
     code = error.error_code if isinstance(error, MlflowException) else ""
     if code == "TEMPORARILY_UNAVAILABLE" or (is_server(tracking_uri) and "API request to" in text):
         return _unreachable(tracking_uri, error)
     return None
 
 
+def _unusable(tracking_uri: str, reason: str) -> UsageError:
+    return UsageError(
+        f"{_cannot_use(tracking_uri)}: {reason}. Set MLFLOW_TRACKING_URI to one that can be reached and written."
+    )
+
+
 def _unreachable(tracking_uri: str, error: object) -> SourceUnavailable:
     return SourceUnavailable(
-        f"{_cannot_use(tracking_uri)}: it does not answer ({_first_line(error)}). "
+        f"{_cannot_use(tracking_uri)}: it does not answer ({first_line(error)}). "
         "Start it, or set MLFLOW_TRACKING_URI to one that answers."
     )
 
 
 def _cannot_use(tracking_uri: str) -> str:
     return f"cannot use the tracking store {_without_secrets(tracking_uri)}"
-
-
-def _first_line(error: object) -> str:
-    """What went wrong, without the exception's name and without what is tried next."""
-    line = str(error).strip().partition("\n")[0].rstrip(".")
-    return line if len(line) <= 200 else line[:199] + "…"
 
 
 def _without_secrets(uri: str) -> str:

@@ -105,7 +105,7 @@ def test_promotions_at_once_end_in_one_state(
     is_locked: bool, registry: Registry, settings: Settings, client: MlflowClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     if not is_locked:
-        monkeypatch.setattr(Registry, "_alone", lambda _: nullcontext())
+        monkeypatch.setattr("mfcore.tracking.registry.alone", lambda _: nullcontext())
     start = threading.Barrier(4)
 
     def promote(version: int) -> None:
@@ -128,7 +128,7 @@ def test_promotions_at_once_end_in_one_state(
 def test_a_promotion_that_another_one_overtakes_does_not_undo_it(
     registry: Registry, settings: Settings, client: MlflowClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(Registry, "_alone", lambda _: nullcontext())
+    monkeypatch.setattr("mfcore.tracking.registry.alone", lambda _: nullcontext())
     registry.promote(1)
     overtaking, set_alias = [Registry(settings, registry.dataset)], Registry._set_alias
 
