@@ -77,7 +77,7 @@ class Training(ABC):
 class Recommender(BaseModel, ABC):
     """A factorization algorithm and its hyper-parameters.
 
-    `begin` starts a fit that the caller steps through, one epoch at a time; `fit` is the
+    `begin` starts a fit that the caller steps through, one epoch at a time; `train` is the
     plain loop over it.
 
     Attributes:
@@ -130,7 +130,7 @@ class Recommender(BaseModel, ABC):
             ValueError: `start` has another number of factors or another link.
         """
 
-    def fit(
+    def train(
         self,
         ratings: Ratings,
         on_epoch: Callable[[Training], None] | None = None,
@@ -179,7 +179,7 @@ class Recommender(BaseModel, ABC):
         epochs = self.n_epochs if n_epochs is None else n_epochs
         if epochs == 0:
             return factors
-        return self.model_copy(update={"n_epochs": epochs}).fit(ratings, start=factors)
+        return self.model_copy(update={"n_epochs": epochs}).train(ratings, start=factors)
 
 
 def _rmse(factors: Factors, ratings: Ratings) -> float:

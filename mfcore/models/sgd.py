@@ -71,7 +71,7 @@ class SGD(Recommender):
     >>> from mfcore.data.ratings import Ratings, Scale
     >>> frame = pd.DataFrame({"user_id": [1, 1, 2, 2], "item_id": [1, 2, 1, 3], "rating": [5.0, 3.0, 4.0, 1.0]})
     >>> ratings = Ratings.from_frame(frame, Scale(1, 5, 1))
-    >>> factors = SGD(n_factors=2, n_epochs=100, learning_rate=0.1, reg_user=0.01, reg_item=0.01).fit(ratings)
+    >>> factors = SGD(n_factors=2, n_epochs=100, learning_rate=0.1, reg_user=0.01, reg_item=0.01).train(ratings)
     >>> bool(np.all(abs(factors.predict(ratings.users, ratings.items) - ratings.values) < 0.2))
     True
     """
