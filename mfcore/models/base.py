@@ -7,12 +7,15 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
+from mfcore.data.loading import load
 from mfcore.data.ratings import Ratings, Scale
 from mfcore.errors import TrainingDiverged
 from mfcore.models.factors import Factors
+from mfcore.models.model import Model
 
 __all__ = ["MODELS", "Range", "Recommender", "Training"]
 
@@ -168,6 +171,19 @@ class Recommender(BaseModel, ABC):
             elif training.epoch - best_epoch >= patience:
                 break
         return training.factors() if best is None else best
+
+    def fit(self, data: Ratings | pd.DataFrame) -> Model:
+        """Train on `data`, and give a model over the ids in it.
+
+        Args:
+            data: ratings, or a data frame as for `mfcore.load`.
+
+        Raises:
+            DataInvalid: the data frame holds no ratings, or ones that fail the checks.
+            TrainingDiverged: factors left the range of numbers.
+        """
+        ratings = data if isinstance(data, Ratings) else load(data)
+        return Model.of(self.train(ratings), ratings, None)
 
     def partial_fit(self, factors: Factors, ratings: Ratings, n_epochs: int | None = None) -> Factors:
         """Train `factors` on for `n_epochs` (as many as a fit has, if not given) on `ratings`.
