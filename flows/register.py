@@ -75,7 +75,7 @@ def train_on_all(
     snapshot = Snapshot.load(data.path)
     ratings = snapshot.ratings
     fits = {recipe.fingerprint: recipe for recipe in recipes.values()}
-    trained = {name: recipe.build().fit(ratings) for name, recipe in fits.items()}
+    trained = {name: recipe.build().train(ratings) for name, recipe in fits.items()}
     heads = {objective: trained[recipe.fingerprint] for objective, recipe in recipes.items()}
     ranking = heads.get(Objective.RANKING)
     rating = heads[Objective.RATING]

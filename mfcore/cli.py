@@ -10,7 +10,7 @@ import time
 from collections.abc import Collection, Iterable, Mapping
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -32,6 +32,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
+    context_settings={"help_option_names": ["-h", "--help"]},
 )
 
 _SURE = 89
@@ -66,6 +67,23 @@ def main() -> None:
             print_json({"error": str(error), "exit_code": error.exit_code})
         print(f"mfcore: {error}", file=sys.stderr)
         sys.exit(error.exit_code)
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        from mfcore import __version__
+
+        print(f"mfcore {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _command(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Show the version and exit.")
+    ] = False,
+) -> None:
+    pass
 
 
 @app.command()
@@ -253,10 +271,6 @@ def recommend(
     as_json: JsonOption = False,
 ) -> None:
     """The best items that each user has not rated, or for somebody new who names favorites."""
-    import numpy as np
-
-    from mfcore.data.ratings import find_codes
-
     if bool(users) == bool(like):
         raise UsageError("name users by their ids, or somebody new's favorites with --like.")
     bundle = _bundle(dataset)
@@ -265,19 +279,16 @@ def recommend(
         print_lists(bundle.recommend(bundle.user_ids, k), "user_id", "For somebody new", as_json)
         return
     assert users is not None
-    codes = find_codes(bundle.user_ids, users)
-    if (codes < 0).any():
-        unknown = ", ".join(user for user, code in zip(users, codes, strict=True) if code < 0)
+    known = bundle.knows(users)
+    if not known.all():
+        unknown = ", ".join(user for user, is_known in zip(users, known, strict=True) if not is_known)
         first, last = bundle.user_ids[0], bundle.user_ids[-1]
         print(
             f"unknown user {unknown}: the champion was trained on {len(bundle.user_ids):,} users, {first} to {last}; "
             "what follows are the most rated items.",
             file=sys.stderr,
         )
-    ids = np.array(
-        [bundle.user_ids[code] if code >= 0 else user for user, code in zip(users, codes, strict=True)], object
-    )
-    print_lists(bundle.recommend(ids, k), "user_id", "For user {}", as_json)
+    print_lists(bundle.recommend(users, k), "user_id", "For user {}", as_json)
 
 
 @app.command(rich_help_panel=_USE)
@@ -289,8 +300,8 @@ def similar(
 ) -> None:
     """The items nearest to one, by the cosine of their factors."""
     bundle = _bundle(dataset)
-    code = _item(bundle, item)
-    print_lists(bundle.similar(bundle.item_ids[[code]], k), "item_id", f"Like {bundle.titles[code]}", as_json)
+    item_id = _item(bundle, item)
+    print_lists(bundle.similar(item_id, k), "item_id", f"Like {bundle.title(item_id)}", as_json)
 
 
 @app.command(rich_help_panel=_USE)
@@ -301,19 +312,15 @@ def predict(
     as_json: JsonOption = False,
 ) -> None:
     """The rating that a user would give an item; of an unknown user, what anybody would."""
-    import numpy as np
-
-    from mfcore.data.ratings import find_codes
-
     bundle = _bundle(dataset)
-    users, items = find_codes(bundle.user_ids, [user]), np.array([_item(bundle, item)], dtype=np.int32)
-    rating = float(bundle.factors.predict(users, items)[0])
-    title, known = str(bundle.titles[items[0]]), bool(users[0] >= 0)
+    item_id = _item(bundle, item)
+    rating = float(bundle.predict(user, item_id)[0])
+    title, known = bundle.title(item_id), bool(bundle.knows(user)[0])
     if as_json:
         print_json(
             {
                 "user_id": user,
-                "item_id": bundle.item_ids[items[0]],
+                "item_id": item_id,
                 "title": title,
                 "known_user": known,
                 "prediction": rating,
@@ -479,9 +486,7 @@ def _bundle(dataset: str | None) -> "Model":
 
 def _somebody_new(bundle: "Model", likes: Iterable[str]) -> "Model":
     """The bundle over one new user; a favorite without a rating gets the highest one."""
-    import numpy as np
-
-    items: dict[int, float] = {}
+    items: dict[object, float] = {}
     for like in likes:
         title, equals, text = like.rpartition("=")
         try:
@@ -489,11 +494,11 @@ def _somebody_new(bundle: "Model", likes: Iterable[str]) -> "Model":
         except ValueError:
             title, rating = like, bundle.factors.scale.maximum
         items[_item(bundle, title if equals else like)] = rating
-    return bundle.with_new_user(np.array(list(items), np.int32), np.array(list(items.values()), np.float32))
+    return bundle.fold_in(items)
 
 
-def _item(bundle: "Model", wanted: str) -> int:
-    """The code of an item given by id or, failing that, by title."""
+def _item(bundle: "Model", wanted: str) -> Any:
+    """The id of an item given by id or, failing that, by title."""
     import pandas as pd
 
     from mfcore.data.ratings import find_codes
@@ -501,11 +506,11 @@ def _item(bundle: "Model", wanted: str) -> int:
 
     code = int(find_codes(bundle.item_ids, [wanted])[0])
     if code >= 0:
-        return code
+        return bundle.item_ids[code]
     matches = find_titles(pd.DataFrame({"item_id": bundle.item_ids, "title": bundle.titles}), wanted, limit=5)
     if matches.empty or matches["score"].iloc[0] < _SURE:
         nearest = "; ".join(matches["title"])
         raise UsageError(f"no item has the id or title {wanted!r}{f'; the nearest: {nearest}' if nearest else ''}.")
     others = "; ".join(matches["title"].iloc[1:])
     print(f"{wanted!r}: {matches['title'].iloc[0]}{f' (others like it: {others})' if others else ''}", file=sys.stderr)
-    return int(find_codes(bundle.item_ids, [matches["item_id"].iloc[0]])[0])
+    return matches["item_id"].iloc[0]

@@ -105,7 +105,7 @@ def accuracy(
 
 
 def _own(recipe: Recipe) -> Callable[[Ratings], Predict]:
-    return lambda train: recipe.build().fit(train).predict
+    return lambda train: recipe.build().train(train).predict
 
 
 def _peer(library: str) -> Callable[[Ratings], Predict]:

@@ -100,7 +100,7 @@ def lists(
 
 
 def _entrants(ratings: Ratings) -> dict[str, Entrant]:
-    entrants = {"most popular": Entrant(lambda train, _: iter([MostPopular().fit(train).scores]), {}, {}, 1)}
+    entrants = {"most popular": Entrant(lambda train, _: iter([MostPopular().train(train).scores]), {}, {}, 1)}
     entrants["EASE, full"] = Entrant(_full_ease, {"reg": Range(100, 20_000, log=True)}, {"reg": 2000.0}, 1)
     if installed("implicit"):
         entrants["implicit iALS"] = Entrant(

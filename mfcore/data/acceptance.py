@@ -89,14 +89,14 @@ class Acceptance:
         }
 
 
-def accept(tables: Tables, config: PipelineConfig, previous: Snapshot | None, docs: Path) -> Acceptance:
+def accept(tables: Tables, config: PipelineConfig, previous: Snapshot | None, docs: Path | None = None) -> Acceptance:
     """Check what was read, compare it with the `previous` ratings, and merge it into them in append mode.
 
     Args:
         tables: from `mfcore.data.readers.read`.
         config: what is asked of the data.
         previous: what was accepted last, if anything was.
-        docs: an empty folder for Great Expectations' Data Docs.
+        docs: an empty folder for Great Expectations' Data Docs; None: none are written.
     """
     appends = previous is not None and config.dataset.mode == "append"
     base = previous.ratings if previous is not None and appends else None

@@ -13,7 +13,9 @@ from mfcore.data.ids import Ids, find_codes, intern
 from mfcore.data.times import UNKNOWN, as_seconds
 from mfcore.errors import DataInvalid
 
-__all__ = ["Ids", "Ratings", "Scale", "find_codes", "load_ids", "save_ids"]
+__all__ = ["Ids", "Ratings", "Scale", "find_codes", "load_ids", "save_ids", "titles_of"]
+
+_TITLES = "titles.parquet"
 
 
 @dataclass(frozen=True)
@@ -54,6 +56,7 @@ class Ratings:
         user_ids: (n_users,); sorted, unique.
         item_ids: (n_items,); sorted, unique.
         scale: what values are possible.
+        titles: (n_items,); the title of each item, where they are known.
 
     Raises:
         DataInvalid: a code without an id, as a missing id has, or a rating that is not a finite number.
@@ -71,6 +74,7 @@ class Ratings:
     user_ids: Ids
     item_ids: Ids
     scale: Scale
+    titles: NDArray[np.object_] | None = None
 
     def __post_init__(self) -> None:
         for what, codes, ids in (("user", self.users, self.user_ids), ("item", self.items, self.item_ids)):
@@ -88,8 +92,15 @@ class Ratings:
                 f"{missing[0]} counted from 0: leave them out."
             )
 
+        if self.titles is not None and len(self.titles) != len(self.item_ids):
+            raise ValueError(f"{len(self.titles)} titles of {len(self.item_ids)} items")
+
     def __len__(self) -> int:
         return len(self.values)
+
+    def __repr__(self) -> str:
+        on = f"{self.scale.minimum:g} to {self.scale.maximum:g}"
+        return f"Ratings({len(self):,} of {self.n_users:,} users on {self.n_items:,} items, {on})"
 
     @property
     def n_users(self) -> int:
@@ -151,6 +162,8 @@ class Ratings:
         save_ids(folder / "user_ids.parquet", self.user_ids)
         save_ids(folder / "item_ids.parquet", self.item_ids)
         (folder / "scale.json").write_text(json.dumps(asdict(self.scale)), encoding="utf-8")
+        if self.titles is not None:
+            pd.DataFrame({"title": self.titles}).to_parquet(folder / _TITLES, index=False)
 
     @classmethod
     def load(cls, folder: Path, *, mapped: bool = False) -> "Ratings":
@@ -160,6 +173,7 @@ class Ratings:
             # Mapped for writing into private copies, since arrays that can't be written are another type to Numba.
             return np.asarray(np.load(folder / f"{name}.npy", mmap_mode="c" if mapped else None, allow_pickle=False))
 
+        has_titles = (folder / _TITLES).is_file()
         return cls(
             users=array("users"),
             items=array("items"),
@@ -168,7 +182,22 @@ class Ratings:
             user_ids=load_ids(folder / "user_ids.parquet"),
             item_ids=load_ids(folder / "item_ids.parquet"),
             scale=Scale(**json.loads((folder / "scale.json").read_text(encoding="utf-8"))),
+            titles=pd.read_parquet(folder / _TITLES)["title"].to_numpy(object) if has_titles else None,
         )
+
+
+def titles_of(item_ids: Ids, items: pd.DataFrame | None) -> NDArray[np.object_]:
+    """The title of each item by the table `items` (item_id, title); its id where there is none.
+
+    >>> titles_of(np.array([1, 2]), pd.DataFrame({"item_id": [2], "title": ["Heat"]})).tolist()
+    ['1', 'Heat']
+    """
+    titles = item_ids.astype(str).astype(object)
+    if items is not None:
+        codes = find_codes(item_ids, items["item_id"])
+        given = (codes >= 0) & items["title"].notna().to_numpy()
+        titles[codes[given]] = items["title"].to_numpy(dtype=object)[given]
+    return titles
 
 
 def save_ids(path: Path, ids: Ids) -> None:

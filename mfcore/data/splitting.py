@@ -57,8 +57,8 @@ class Split:
         return cls(train, validation, test, json.loads((folder / "dropped.json").read_text(encoding="utf-8")))
 
 
-def split(ratings: Ratings, config: SplitConfig) -> Split:
-    """Part `ratings` as `config` says; the same ratings and configuration give the same parts.
+def split(ratings: Ratings, config: SplitConfig | None = None) -> Split:
+    """Part `ratings` as `config` says, at random by default; the same ratings and configuration give the same parts.
 
     Raises:
         UsageError: a part would be empty, or a split by time is asked of ratings without times.
@@ -70,6 +70,7 @@ def split(ratings: Ratings, config: SplitConfig) -> Split:
     >>> len(parts.train), len(parts.validation), len(parts.test)
     (80, 10, 10)
     """
+    config = config or SplitConfig()
     part_of, dropped = _METHODS[config.method](ratings, config)
     parts = {name: np.flatnonzero(part_of == number) for number, name in enumerate(_PARTS)}
     for name, rows in parts.items():

@@ -44,7 +44,7 @@ def blend_of(
     if len(able) < _FEWEST:
         return None
     try:
-        fits = [[one.recipe.build().fit(train) for one in able] for train, _ in parts]
+        fits = [[one.recipe.build().train(train) for one in able] for train, _ in parts]
     except TrainingDiverged:  # on these ratings alone, or it would be no finalist
         return None
     chosen = [place for place, member in enumerate(fits[0]) if member.link == fits[0][0].link]

@@ -80,7 +80,7 @@ def learning_curve(recipe: Recipe, train: Ratings, validation: Ratings) -> Learn
             curve.append(rmse(factors.predict(part.users, part.items), part.values))
 
     with suppress(TrainingDiverged):
-        recommender.model_copy(update={"n_epochs": n_epochs}).fit(train, on_epoch=follow)
+        recommender.model_copy(update={"n_epochs": n_epochs}).train(train, on_epoch=follow)
     return LearningCurve(train=errors[0], validation=errors[1], chosen=recommender.n_epochs)
 
 

@@ -186,12 +186,12 @@ def evaluate(candidates: Iterable[Candidate], evaluator: Evaluator) -> Iterator[
     for candidate in candidates:
         recommender = candidate.recipe.build()
         started = time.perf_counter()
-        factors = recommender.fit(evaluator.known)
+        factors = recommender.train(evaluator.known)
         seconds = time.perf_counter() - started
         predicts, curve = Objective.RATING in candidate.objectives, LearningCurve()
         if predicts and candidate.role == "finalist":
             curve = learning_curve(candidate.recipe, evaluator.train, evaluator.validation)
-        without = recommender.fit(evaluator.cold_start.others) if predicts else None
+        without = recommender.train(evaluator.cold_start.others) if predicts else None
         measured = evaluator.measure(factors, without)
         score = Score(candidate=candidate, measures=measured.measures, seconds=seconds)
         yield Scored(score, factors, measured.predictions, measured.estimates, curve)

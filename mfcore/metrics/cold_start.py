@@ -37,7 +37,7 @@ class ColdStartUsers:
     >>> from mfcore.models import BiasOnly
     >>> ratings = Ratings.from_frame(synthesize(40, 60, 1200).frame, Scale(1, 5, 1))
     >>> cold_start = ColdStartUsers.draw(ratings.take(np.arange(0, 1200, 2)), ratings.take(np.arange(1, 1200, 2)))
-    >>> [number for number, predicted in cold_start.predictions(BiasOnly().fit(cold_start.others))]
+    >>> [number for number, predicted in cold_start.predictions(BiasOnly().train(cold_start.others))]
     [0, 1, 2, 5, 10, 20]
     """
 

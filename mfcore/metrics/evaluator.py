@@ -64,7 +64,7 @@ class Evaluator:
     >>> from mfcore.models import BiasOnly
     >>> ratings = Ratings.from_frame(synthesize(60, 40, 1200).frame, Scale(1, 5, 1))
     >>> evaluator, model = Evaluator(ratings, split(ratings, SplitConfig())), BiasOnly()
-    >>> measured = evaluator.measure(model.fit(evaluator.known), model.fit(evaluator.cold_start.others))
+    >>> measured = evaluator.measure(model.train(evaluator.known), model.train(evaluator.cold_start.others))
     >>> [(one.metric, one.slice, one.n) for one in measured.measures[:2]]
     [('rmse', 'all', 120), ('mae', 'all', 120)]
     """

@@ -73,7 +73,7 @@ class Yardstick(BaseModel):
         >>> ratings = Ratings.from_frame(synthesize(40, 30, 600).frame, Scale(1, 5, 1))
         >>> train, held_out = ratings.take(np.arange(0, 600, 2)), ratings.take(np.arange(1, 600, 2))
         >>> measure = Yardstick(objective=Objective.RANKING, k=5).on(train, held_out)
-        >>> 0 < measure(MostPopular().fit(train)) < 1
+        >>> 0 < measure(MostPopular().train(train)) < 1
         True
         """
         if self.objective is Objective.RATING:

@@ -68,7 +68,7 @@ class ALS(Recommender):
     >>> import pandas as pd
     >>> from mfcore.data.ratings import Ratings, Scale
     >>> frame = pd.DataFrame({"user_id": [1, 1, 2, 2], "item_id": [1, 2, 1, 3], "rating": [5.0, 3.0, 4.0, 1.0]})
-    >>> factors = ALS(n_factors=2, n_epochs=5).fit(Ratings.from_frame(frame, Scale(1, 5, 1)))
+    >>> factors = ALS(n_factors=2, n_epochs=5).train(Ratings.from_frame(frame, Scale(1, 5, 1)))
     >>> factors.user_factors.shape, factors.user_factors.dtype.name
     ((2, 2), 'float32')
     """

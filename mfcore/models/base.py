@@ -7,12 +7,15 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
+from mfcore.data.loading import load
 from mfcore.data.ratings import Ratings, Scale
 from mfcore.errors import TrainingDiverged
 from mfcore.models.factors import Factors
+from mfcore.models.model import Model
 
 __all__ = ["MODELS", "Range", "Recommender", "Training"]
 
@@ -77,7 +80,7 @@ class Training(ABC):
 class Recommender(BaseModel, ABC):
     """A factorization algorithm and its hyper-parameters.
 
-    `begin` starts a fit that the caller steps through, one epoch at a time; `fit` is the
+    `begin` starts a fit that the caller steps through, one epoch at a time; `train` is the
     plain loop over it.
 
     Attributes:
@@ -130,7 +133,7 @@ class Recommender(BaseModel, ABC):
             ValueError: `start` has another number of factors or another link.
         """
 
-    def fit(
+    def train(
         self,
         ratings: Ratings,
         on_epoch: Callable[[Training], None] | None = None,
@@ -169,6 +172,19 @@ class Recommender(BaseModel, ABC):
                 break
         return training.factors() if best is None else best
 
+    def fit(self, data: Ratings | pd.DataFrame) -> Model:
+        """Train on `data`, and give a model over the ids in it.
+
+        Args:
+            data: ratings, or a data frame as for `mfcore.load`.
+
+        Raises:
+            DataInvalid: the data frame holds no ratings, or ones that fail the checks.
+            TrainingDiverged: factors left the range of numbers.
+        """
+        ratings = data if isinstance(data, Ratings) else load(data)
+        return Model.of(self.train(ratings), ratings, None)
+
     def partial_fit(self, factors: Factors, ratings: Ratings, n_epochs: int | None = None) -> Factors:
         """Train `factors` on for `n_epochs` (as many as a fit has, if not given) on `ratings`.
 
@@ -179,7 +195,7 @@ class Recommender(BaseModel, ABC):
         epochs = self.n_epochs if n_epochs is None else n_epochs
         if epochs == 0:
             return factors
-        return self.model_copy(update={"n_epochs": epochs}).fit(ratings, start=factors)
+        return self.model_copy(update={"n_epochs": epochs}).train(ratings, start=factors)
 
 
 def _rmse(factors: Factors, ratings: Ratings) -> float:

@@ -53,7 +53,7 @@ class GlobalMean(Recommender):
     >>> import pandas as pd
     >>> from mfcore.data.ratings import Ratings, Scale
     >>> frame = pd.DataFrame({"user_id": [1, 2], "item_id": [1, 2], "rating": [5.0, 2.0]})
-    >>> GlobalMean().fit(Ratings.from_frame(frame, Scale(1, 5, 1))).global_mean
+    >>> GlobalMean().train(Ratings.from_frame(frame, Scale(1, 5, 1))).global_mean
     3.5
     """
 
@@ -75,7 +75,7 @@ class MostPopular(Recommender):
     >>> import pandas as pd
     >>> from mfcore.data.ratings import Ratings, Scale
     >>> frame = pd.DataFrame({"user_id": [1, 2, 2], "item_id": [1, 2, 1], "rating": [5.0, 2.0, 2.0]})
-    >>> MostPopular().fit(Ratings.from_frame(frame, Scale(1, 5, 1))).item_bias.argmax().item()
+    >>> MostPopular().train(Ratings.from_frame(frame, Scale(1, 5, 1))).item_bias.argmax().item()
     0
     """
 
@@ -109,7 +109,7 @@ class BiasOnly(Recommender):
     >>> import pandas as pd
     >>> from mfcore.data.ratings import Ratings, Scale
     >>> frame = pd.DataFrame({"user_id": [1, 1, 2], "item_id": [1, 2, 1], "rating": [5.0, 3.0, 5.0]})
-    >>> factors = BiasOnly().fit(Ratings.from_frame(frame, Scale(1, 5, 1)))
+    >>> factors = BiasOnly().train(Ratings.from_frame(frame, Scale(1, 5, 1)))
     >>> bool(factors.item_bias[0] > factors.item_bias[1])
     True
     """

@@ -57,7 +57,7 @@ class Blend(Recommender):
     >>> from mfcore.data.ratings import Ratings, Scale
     >>> frame = pd.DataFrame({"user_id": [1, 1, 2, 2], "item_id": [1, 2, 1, 3], "rating": [5.0, 3.0, 4.0, 1.0]})
     >>> blend = Blend(members=[{"algorithm": "bias"}, {"algorithm": "als", "params": {"n_factors": 2}}])
-    >>> blend.fit(Ratings.from_frame(frame, Scale(1, 5, 1))).n_factors
+    >>> blend.train(Ratings.from_frame(frame, Scale(1, 5, 1))).n_factors
     2
     """
 
@@ -104,12 +104,12 @@ class _Blending(Training):
         order = np.random.default_rng(r.seed).permutation(n)
         cut = round(n * r.held_out)
         held_out, rest = self.ratings.take(np.sort(order[:cut])), self.ratings.take(np.sort(order[cut:]))
-        fitted = [member.fit(rest) for member in r.members]
+        fitted = [member.train(rest) for member in r.members]
         if r.objective == "ranking":
             weights = ranking_weights(fitted, held_out, rest)
-            return combined_for_lists([member.fit(self.ratings) for member in r.members], weights, self.ratings)
+            return combined_for_lists([member.train(self.ratings) for member in r.members], weights, self.ratings)
         weights = blend_weights(fitted, held_out)
-        return combined([member.fit(self.ratings) for member in r.members], weights, mean_rating(self.ratings))
+        return combined([member.train(self.ratings) for member in r.members], weights, mean_rating(self.ratings))
 
     def factors(self) -> Factors:
         """The blend; before the first step the members' first with no training at all."""

@@ -48,7 +48,7 @@ class BPMF(Recommender):
     >>> import pandas as pd
     >>> from mfcore.data.ratings import Ratings, Scale
     >>> frame = pd.DataFrame({"user_id": [1, 1, 2, 2], "item_id": [1, 2, 1, 3], "rating": [5.0, 3.0, 4.0, 1.0]})
-    >>> factors = BPMF(n_factors=2, n_epochs=12, burn_in=4).fit(Ratings.from_frame(frame, Scale(1, 5, 1)))
+    >>> factors = BPMF(n_factors=2, n_epochs=12, burn_in=4).train(Ratings.from_frame(frame, Scale(1, 5, 1)))
     >>> factors.n_draws, factors.n_factors
     (8, 32)
     """

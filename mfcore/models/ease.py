@@ -50,7 +50,7 @@ class EASE(Recommender):
     >>> import pandas as pd
     >>> from mfcore.data.ratings import Ratings, Scale
     >>> frame = pd.DataFrame({"user_id": [1, 1, 2, 2, 3], "item_id": [1, 2, 1, 2, 1], "rating": [5.0, 4, 4, 5, 5]})
-    >>> factors = EASE(n_factors=2, reg=1.0).fit(Ratings.from_frame(frame, Scale(1, 5, 1)))
+    >>> factors = EASE(n_factors=2, reg=1.0).train(Ratings.from_frame(frame, Scale(1, 5, 1)))
     >>> who_rated_only_the_first = factors.scores(np.array([2], np.int32))[0]
     >>> bool(who_rated_only_the_first[1] > 1)
     True

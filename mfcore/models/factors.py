@@ -88,6 +88,10 @@ class Factors:
         if self.parts and sum(part.columns for part in self.parts) != self.n_factors:
             raise ValueError(f"the parts don't take {self.n_factors} columns together")
 
+    def __repr__(self) -> str:
+        shape = f"{len(self.user_ids):,} users, {len(self.item_ids):,} items"
+        return f"Factors({shape}, {self.n_factors} columns, {self.link})"
+
     @property
     def n_factors(self) -> int:
         """Length k of a factor row."""

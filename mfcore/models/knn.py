@@ -49,7 +49,7 @@ class ItemKNN(Recommender):
     >>> import pandas as pd
     >>> from mfcore.data.ratings import Ratings, Scale
     >>> frame = pd.DataFrame({"user_id": [1, 1, 2, 2], "item_id": [1, 2, 1, 3], "rating": [5.0, 3.0, 4.0, 1.0]})
-    >>> ItemKNN(n_factors=2).fit(Ratings.from_frame(frame, Scale(1, 5, 1))).item_factors.shape
+    >>> ItemKNN(n_factors=2).train(Ratings.from_frame(frame, Scale(1, 5, 1))).item_factors.shape
     (3, 2)
     """
 
@@ -89,7 +89,7 @@ class _Neighborhoods(ItemWeights):
     def __init__(self, recommender: ItemKNN, ratings: Ratings) -> None:
         self.recommender = recommender
         r = recommender
-        self.biases = BiasOnly(reg_user_bias=r.reg_user_bias, reg_item_bias=r.reg_item_bias).fit(ratings)
+        self.biases = BiasOnly(reg_user_bias=r.reg_user_bias, reg_item_bias=r.reg_item_bias).train(ratings)
         popularity = Popularity(ratings, r.popularity_weight)
         super().__init__(ratings, self.biases, r.n_factors, r.seed, popularity, -0.5, r.reg_user_bias)
 

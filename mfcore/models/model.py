@@ -1,14 +1,16 @@
 """`Model`: two heads of factors with what it takes to recommend from them, as one folder in the registry."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
-from mfcore.data.ratings import Ids, Ratings, find_codes
-from mfcore.errors import SourceUnavailable
+from mfcore.data.ratings import Ids, Ratings, find_codes, titles_of
+from mfcore.errors import SourceUnavailable, UsageError
 from mfcore.models.factors import Factors
 from mfcore.models.lists import similar_items, top_n
 from mfcore.models.rated import RatedItems
@@ -42,11 +44,8 @@ class Model:
         cls, factors: Factors, ratings: Ratings, items: pd.DataFrame | None, ranking: Factors | None = None
     ) -> "Model":
         """Put together the heads, the `ratings` they were trained on and the item table, if there is one."""
-        titles = factors.item_ids.astype(str).astype(object)
-        if items is not None:
-            codes = find_codes(factors.item_ids, items["item_id"])
-            given = (codes >= 0) & items["title"].notna().to_numpy()
-            titles[codes[given]] = items["title"].to_numpy(dtype=object)[given]
+        known = ratings.titles if items is None else None
+        titles = titles_of(factors.item_ids, items) if known is None else known
         n_ratings = np.bincount(ratings.items, minlength=ratings.n_items).astype(np.int64)
         return cls(factors, titles, RatedItems.of(ratings), n_ratings, ranking)
 
@@ -65,7 +64,43 @@ class Model:
         """The id of each item code."""
         return self.factors.item_ids
 
-    def recommend(self, user_ids: Ids, k: int) -> pd.DataFrame:
+    def __repr__(self) -> str:
+        heads = "one head" if self.ranking is None else "two heads"
+        return f"Model({len(self.user_ids):,} users, {len(self.item_ids):,} items, {heads})"
+
+    def predict(self, user_ids: ArrayLike, item_ids: ArrayLike) -> NDArray[np.float32]:
+        """Predicted ratings of (user, item) pairs, by the rating head; always on the scale.
+
+        For an unknown user or item, what is known of the other one counts.
+
+        Args:
+            user_ids: one id, or n of them.
+            item_ids: one id, or n of them; one goes with each of n on the other side.
+
+        Returns:
+            (n,)
+
+        >>> from mfcore.models import ALS
+        >>> frame = pd.DataFrame({"user_id": ["a", "a", "b"], "item_id": [7, 8, 7], "rating": [5, 1, 4]})
+        >>> ALS(n_factors=1).fit(frame).predict("a", [7, 8]).round().tolist()
+        [4.0, 2.0]
+        """
+        users, items = np.broadcast_arrays(_codes(self.user_ids, user_ids), _codes(self.item_ids, item_ids))
+        return self.factors.predict(users, items)
+
+    def knows(self, user_ids: ArrayLike) -> NDArray[np.bool_]:
+        """Which of these users the model was trained on."""
+        return _codes(self.user_ids, user_ids) >= 0
+
+    def knows_items(self, item_ids: ArrayLike) -> NDArray[np.bool_]:
+        """Which of these items the model was trained on."""
+        return _codes(self.item_ids, item_ids) >= 0
+
+    def title(self, item_id: Any) -> str:
+        """The title of a known item."""
+        return str(self.titles[_codes(self.item_ids, item_id)[0]])
+
+    def recommend(self, user_ids: ArrayLike, k: int = 10) -> pd.DataFrame:
         """The `k` best items that each user has not rated; for somebody unknown, the most rated ones.
 
         Returns:
@@ -73,12 +108,13 @@ class Model:
             the rating head, on the scale), title, known_user; users in the order given, fewer rows for one who has
             rated nearly everything.
         """
-        users = find_codes(self.user_ids, user_ids)
+        ids = _several(user_ids)
+        users = find_codes(self.user_ids, ids)
         items, scores = top_n(self.lists, users, k, self.rated)
         unknown = users < 0
         if unknown.any():
             items[unknown], scores[unknown] = top_n(self._most_popular(), users[unknown], k)
-        table = self._ranked("user_id", user_ids, items, "score", scores)
+        table = self._ranked("user_id", _as_known(self.user_ids, ids, users), items, "score", scores)
         rows = np.nonzero(items >= 0)[0]
         ratings = self.factors.predict(users[rows].astype(np.int32), items[items >= 0])
         table.insert(4, "predicted_rating", ratings)
@@ -101,24 +137,31 @@ class Model:
             item_means=None,
         )
 
-    def with_new_user(self, items: NDArray[np.int32], values: NDArray[np.float32]) -> "Model":
-        """The same model over one new user, `new`, who gave `values` to the items of these codes; in both heads.
+    def fold_in(self, rated: Mapping[Any, float]) -> "Model":
+        """The same model over one new user, `new`, who gave these items (id → rating) these ratings; in both heads.
 
         Raises:
-            UsageError: a value that is not on the scale.
+            UsageError: an item that is not known, or a rating that is not on the scale.
         """
-        rated = RatedItems(starts=np.array([0, len(items)], np.int64), items=items)
+        items = find_codes(self.item_ids, list(rated))
+        if (items < 0).any():
+            unknown = ", ".join(str(one) for one, code in zip(rated, items, strict=True) if code < 0)
+            raise UsageError(f"no item has the id {unknown}: look ids up in `Model.item_ids`.")
+        values = np.array(list(rated.values()), np.float32)
+        own = RatedItems(starts=np.array([0, len(items)], np.int64), items=items)
         ranking = None if self.ranking is None else self.ranking.fold_in(items, values)
-        return replace(self, factors=self.factors.fold_in(items, values), rated=rated, ranking=ranking)
+        return replace(self, factors=self.factors.fold_in(items, values), rated=own, ranking=ranking)
 
-    def similar(self, item_ids: Ids, k: int) -> pd.DataFrame:
+    def similar(self, item_ids: ArrayLike, k: int = 10) -> pd.DataFrame:
         """The `k` items most alike each given item: the cosine of their factors, shrunk where an item has few ratings.
 
         Returns:
             item_id, rank (from 1), other_item_id, cosine, title and n_ratings (of the other item).
         """
-        items, cosines = similar_items(self.lists, find_codes(self.item_ids, item_ids), k, self.n_ratings)
-        table = self._ranked("item_id", item_ids, items, "cosine", cosines)
+        ids = _several(item_ids)
+        codes = find_codes(self.item_ids, ids)
+        items, cosines = similar_items(self.lists, codes, k, self.n_ratings)
+        table = self._ranked("item_id", _as_known(self.item_ids, ids, codes), items, "cosine", cosines)
         table["n_ratings"] = self.n_ratings[items[items >= 0]]
         return table
 
@@ -172,3 +215,19 @@ class Model:
         rated = RatedItems.load(folder, len(factors.user_ids), len(factors.item_ids))
         n_ratings = load_array(folder / _COUNTS, np.int64, (len(factors.item_ids),))
         return cls(factors, titles, rated, n_ratings, ranking)
+
+
+def _several(ids: ArrayLike) -> Sequence[Any]:
+    """The ids as a sequence; one id is a sequence of one, text included."""
+    return [ids] if np.ndim(ids) == 0 else ids  # type: ignore[return-value]
+
+
+def _codes(known: Ids, ids: ArrayLike) -> NDArray[np.int32]:
+    return find_codes(known, _several(ids))
+
+
+def _as_known(known: Ids, ids: Sequence[Any], codes: NDArray[np.int32]) -> Ids:
+    """The ids of these codes as the model has them; an unknown one as it was given."""
+    if (codes >= 0).all():
+        return known[codes]
+    return np.array([known[code] if code >= 0 else one for one, code in zip(ids, codes, strict=True)], object)

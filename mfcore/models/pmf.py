@@ -69,7 +69,7 @@ class PMF(Recommender):
     >>> import pandas as pd
     >>> from mfcore.data.ratings import Ratings, Scale
     >>> frame = pd.DataFrame({"user_id": [1, 1, 2, 2], "item_id": [1, 2, 1, 3], "rating": [5.0, 3.0, 4.0, 1.0]})
-    >>> factors = PMF(n_factors=2, n_epochs=5).fit(Ratings.from_frame(frame, Scale(1, 5, 1)))
+    >>> factors = PMF(n_factors=2, n_epochs=5).train(Ratings.from_frame(frame, Scale(1, 5, 1)))
     >>> factors.item_factors.shape
     (3, 2)
     """

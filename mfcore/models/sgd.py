@@ -18,8 +18,6 @@ __all__ = ["SGD"]
 
 Codes = NDArray[np.int32]
 
-_START = 0.01
-"""Standard deviation of factors before the first epoch."""
 _PULLS = 16
 """Times per epoch that all pairs pull."""
 
@@ -63,6 +61,7 @@ class SGD(Recommender):
         n_factors: k, length of a factor row.
         learning_rate: η; decay: what is left of it after each epoch, 1 for all.
         reg_user: λ_u; reg_item: λ_i; reg_user_bias: λ_bu; reg_item_bias: λ_bi.
+        init_scale: standard deviation of factors before the first epoch.
         optimizer: "sgd" or "adam".
         batch_size: ratings of a batch, for Adam.
         missing_weight, missing_rating, popularity_weight: as in `ALS`; weak ratings with the optimizer "sgd" only.
@@ -71,7 +70,7 @@ class SGD(Recommender):
     >>> from mfcore.data.ratings import Ratings, Scale
     >>> frame = pd.DataFrame({"user_id": [1, 1, 2, 2], "item_id": [1, 2, 1, 3], "rating": [5.0, 3.0, 4.0, 1.0]})
     >>> ratings = Ratings.from_frame(frame, Scale(1, 5, 1))
-    >>> factors = SGD(n_factors=2, n_epochs=100, learning_rate=0.1, reg_user=0.01, reg_item=0.01).fit(ratings)
+    >>> factors = SGD(n_factors=2, n_epochs=100, learning_rate=0.1, reg_user=0.01, reg_item=0.01).train(ratings)
     >>> bool(np.all(abs(factors.predict(ratings.users, ratings.items) - ratings.values) < 0.2))
     True
     """
@@ -119,6 +118,7 @@ class SGD(Recommender):
     missing_weight: float = Field(0.0, ge=0, le=1)
     missing_rating: float = Field(0.0, allow_inf_nan=False)
     popularity_weight: float = Field(0.0, ge=0, allow_inf_nan=False)
+    init_scale: float = Field(0.01, gt=0, allow_inf_nan=False)
     optimizer: Literal["sgd", "adam"] = "sgd"
     batch_size: int = Field(64, ge=1)
 
@@ -164,7 +164,9 @@ class _Descent(Training):
         """Small random rows, zero for those without ratings: nothing is known of them."""
         block = Block.zeros(len(counts), size)
         shape = (len(counts), self.recommender.n_factors)
-        block.factors[:, : shape[1]] = np.float32(_START) * self.random.standard_normal(shape, dtype=np.float32)
+        block.factors[:, : shape[1]] = np.float32(self.recommender.init_scale) * self.random.standard_normal(
+            shape, dtype=np.float32
+        )
         block.factors[counts == 0] = 0
         return block
 
@@ -221,7 +223,7 @@ class _Descent(Training):
         k = self.recommender.n_factors
         rows = np.column_stack([self.users.factors[:, :k], self.users.bias])
         with self.threads.limit(limits=1, user_api="blas"):  # another number of threads would be other bits
-            moment = (rows.T @ rows).astype(np.float64) + _START**2 * np.eye(k + 1)
+            moment = (rows.T @ rows).astype(np.float64) + self.recommender.init_scale**2 * np.eye(k + 1)
             moment /= np.count_nonzero(rows.any(axis=1)) + 1
             noise = (self.loss + 1) / (len(self.ratings) + 1)
             precision = noise * np.linalg.inv(moment)

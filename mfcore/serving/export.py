@@ -4,20 +4,21 @@ import json
 import os
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
 from mfcore.config import ExportConfig
-from mfcore.data.ratings import Ids
+from mfcore.data.ratings import Ids, Scale
+from mfcore.errors import SourceUnavailable
 from mfcore.models.factors import Factors
 from mfcore.models.model import Model
-from mfcore.storage.artifacts import MANIFEST, is_whole, write_manifest
+from mfcore.storage.artifacts import MANIFEST, damage, is_whole, write_manifest
 from mfcore.storage.files import new_folder
 
-__all__ = ["export_model", "point_latest"]
+__all__ = ["export_model", "load_export", "point_latest"]
 
 _USERS_AT_A_TIME = 10_000
 """Users (or items) whose lists are in memory at once, each a row group of the Parquet file."""
@@ -62,6 +63,46 @@ def export_model(bundle: Model, target: Path, head: dict[str, Any], config: Expo
         on = {"min": scale.minimum, "max": scale.maximum, "step": scale.step}
         write_manifest(folder, **head, model=formulas, scale=on, rows=rows)
     return True
+
+
+def load_export(folder: str | Path, head: Literal["rating", "ranking"] = "rating") -> Factors:
+    """Read factors back from an export: what predicts ratings, or what orders lists.
+
+    The rating of user u for item i is that of `Factors`: the score is the manifest's `global_mean`, both biases
+    and the product of the two rows of factors together; the link "identity" clips it to the scale, and "logistic"
+    maps it to min + (max - min) / (1 + exp(-score)). What folds in new users is not part of an export.
+
+    Args:
+        folder: one written by the stage export, such as `exports/<dataset>/latest`.
+        head: which pair of matrices.
+
+    Raises:
+        SourceUnavailable: a file is missing or differs from the manifest.
+    """
+    folder = Path(folder)
+    problem = damage(folder)
+    if problem is not None:
+        raise SourceUnavailable(f"{folder} is no whole export: {problem}. Make it again with `mfcore export`.")
+    manifest = _manifest(folder)
+    formula, on = manifest["model"][head], manifest["scale"]
+    prefix = "" if head == "rating" else "ranking_"
+    users, items = (pd.read_parquet(folder / f"{prefix}{side}_factors.parquet") for side in ("user", "item"))
+
+    def matrix(frame: pd.DataFrame) -> NDArray[np.float32]:
+        flat = np.concatenate([np.empty(0, np.float32), *frame["factors"]]).astype(np.float32)
+        return flat.reshape(len(frame), formula["n_factors"])
+
+    return Factors(
+        global_mean=formula["global_mean"],
+        user_bias=users["bias"].to_numpy(np.float32),
+        item_bias=items["bias"].to_numpy(np.float32),
+        user_factors=matrix(users),
+        item_factors=matrix(items),
+        user_ids=users["user_id"].to_numpy(),
+        item_ids=items["item_id"].to_numpy(),
+        scale=Scale(on["min"], on["max"], on["step"]),
+        link=formula["link"],
+    )
 
 
 def point_latest(target: Path) -> Path:

@@ -12,7 +12,6 @@ import pandas as pd
 from mlflow.models import set_model
 from mlflow.pyfunc.model import PythonModel
 
-from mfcore.data.ratings import find_codes
 from mfcore.tracking.bundle import load_bundle
 
 __all__ = ["ServedModel"]
@@ -38,10 +37,12 @@ class ServedModel(PythonModel):
             `Model.recommend`.
         """
         if "item_id" in model_input and model_input["item_id"].notna().any():
-            users = find_codes(self.bundle.user_ids, model_input["user_id"])
-            items = find_codes(self.bundle.item_ids, model_input["item_id"])
-            predictions = self.bundle.factors.predict(users, items)
-            table = {"prediction": predictions.astype(np.float64), "known_user": users >= 0, "known_item": items >= 0}
+            users, items = model_input["user_id"], model_input["item_id"]
+            table = {
+                "prediction": self.bundle.predict(users, items).astype(np.float64),
+                "known_user": self.bundle.knows(users),
+                "known_item": self.bundle.knows_items(items),
+            }
             return pd.DataFrame(table, index=model_input.index)
         return self.bundle.recommend(model_input["user_id"].to_numpy(), int((params or {}).get("k", 10)))
 

@@ -47,7 +47,7 @@ def test_everything_beats_biases(five_folds: dict[str, float]) -> None:
 
 def test_bpmf_on_the_predefined_fold(fold_u3: tuple[Ratings, Ratings]) -> None:
     base, test = fold_u3
-    factors = bench.RECIPES["bpmf"].build().fit(base)
+    factors = bench.RECIPES["bpmf"].build().train(base)
     assert rmse(factors.predict(test.users, test.items), test.values) <= 0.8944
 
 
@@ -55,5 +55,5 @@ def test_ten_ratings_left_out_of_each_user(ml_100k: Ratings) -> None:
     parts = split(ml_100k, SplitConfig(method="leave-k-out", leave_k=10))
     train = ml_100k.take(parts.known)
     test = ml_100k.take(parts.test)
-    factors = bench.RECIPES["bpmf"].build().fit(train)
+    factors = bench.RECIPES["bpmf"].build().train(train)
     assert rmse(factors.predict(test.users, test.items), test.values) ** 2 <= 0.875

@@ -109,19 +109,19 @@ def test_every_algorithm_is_under_contract() -> None:
 @pytest.mark.parametrize("name", LEARNERS)
 def test_recovers_true_factors(name: str) -> None:
     ratings, truth = synthetic_ratings()
-    factors = LEARNERS[name].fit(ratings)
+    factors = LEARNERS[name].train(ratings)
     error = rmse(factors.predict(truth.users, truth.items), truth.values)
     # Noise of 0.1 over ~80 ratings per row and ~6 unknowns per pair of rows leaves about 0.04.
     assert error < 0.08
-    biases = BiasOnly().fit(ratings)
+    biases = BiasOnly().train(ratings)
     assert error < 0.2 * rmse(biases.predict(truth.users, truth.items), truth.values)
 
 
 @pytest.mark.parametrize("name", [*LEARNERS, "pmf, logistic", "als, not negative", "item kNN", "blend"])
 def test_beats_biases(name: str) -> None:
     ratings, truth = synthetic_ratings()
-    factors = MODELS_UNDER_CONTRACT[name].fit(ratings)
-    biases = BiasOnly().fit(ratings)
+    factors = MODELS_UNDER_CONTRACT[name].train(ratings)
+    biases = BiasOnly().train(ratings)
     errors = [rmse(one.predict(truth.users, truth.items), truth.values) for one in (factors, biases)]
     assert errors[0] < 0.8 * errors[1]
 
@@ -129,7 +129,7 @@ def test_beats_biases(name: str) -> None:
 @pytest.mark.parametrize("name", LEARNERS)
 def test_another_seed_is_another_start_and_as_good(name: str) -> None:
     ratings, truth = synthetic_ratings()
-    fits = [LEARNERS[name].model_copy(update={"seed": seed}).fit(ratings) for seed in (1, 2)]
+    fits = [LEARNERS[name].model_copy(update={"seed": seed}).train(ratings) for seed in (1, 2)]
     assert not same_bits(*fits)
     assert all(rmse(factors.predict(truth.users, truth.items), truth.values) < 0.08 for factors in fits)
 
@@ -141,7 +141,7 @@ def test_same_bits_whatever_the_number_of_threads(model: Recommender) -> None:
     try:
         for n_threads in sorted({1, min(2, before), before}):
             numba.set_num_threads(n_threads)
-            fits += [model.fit(ratings), model.fit(ratings)]
+            fits += [model.train(ratings), model.train(ratings)]
     finally:
         numba.set_num_threads(before)
     assert all(same_bits(fits[0], other) for other in fits[1:])
@@ -157,7 +157,7 @@ def test_fit_is_the_loop_over_step(model: Recommender) -> None:
             midway = training.factors()
             kept = copy.deepcopy(midway)
     epochs: list[int] = []
-    assert same_bits(training.factors(), model.fit(ratings, lambda one: epochs.append(one.epoch)))
+    assert same_bits(training.factors(), model.train(ratings, lambda one: epochs.append(one.epoch)))
     assert epochs == list(range(1, model.n_epochs + 1))
     assert midway is None or same_bits(midway, kept), "later steps changed factors handed out before"
 
@@ -167,25 +167,25 @@ def test_fit_leaves_its_input_alone(model: Recommender) -> None:
     before = copy.deepcopy(ratings)
     for array in (ratings.users, ratings.items, ratings.values):
         array.flags.writeable = False
-    model.fit(ratings)
+    model.train(ratings)
     for name in ("users", "items", "values", "user_ids", "item_ids"):
         assert np.array_equal(getattr(ratings, name), getattr(before, name))
 
 
 def test_save_and_load_give_the_same_bits(model: Recommender, tmp_path: Path) -> None:
-    factors = model.fit(synthetic_ratings()[0])
+    factors = model.train(synthetic_ratings()[0])
     factors.save(tmp_path / "factors")
     assert same_bits(factors, Factors.load(tmp_path / "factors"))
 
 
 def test_predictions_are_sound_for_known_and_unknown(model: Recommender) -> None:
-    check_sound(model.fit(synthetic_ratings(n_users=30, n_items=20)[0]), Scale(1, 5))
+    check_sound(model.train(synthetic_ratings(n_users=30, n_items=20)[0]), Scale(1, 5))
 
 
 def test_cold_rows_are_predicted_by_what_is_known_of_the_other_side(model: Recommender) -> None:
     """User 4 and item 4 have no ratings: they get what an unknown user or item gets."""
     users, items = np.divmod(np.arange(16), 4)
-    factors = model.fit(make(users, items, 1 + items % 5, (5, 5)))
+    factors = model.train(make(users, items, 1 + items % 5, (5, 5)))
     everyone = np.arange(4, dtype=np.int32)
 
     def agree(users: np.ndarray, items: np.ndarray, unknown: np.ndarray) -> bool:
@@ -215,7 +215,7 @@ EDGES: dict[str, Ratings] = {
 @pytest.mark.parametrize("edge", EDGES)
 def test_edges(model: Recommender, edge: str) -> None:
     ratings = EDGES[edge]
-    factors = model.fit(ratings)
+    factors = model.train(ratings)
     assert factors.user_factors.shape[0] == ratings.n_users
     assert factors.item_factors.shape[0] == ratings.n_items
     check_sound(factors, ratings.scale)
@@ -229,7 +229,7 @@ def test_any_scale(model: Recommender, scale: Scale) -> None:
     ratings, _ = synthetic_ratings()
     stretch = scale.width / 4
     stretched = make(ratings.users, ratings.items, scale.minimum + (ratings.values - 1) * stretch, (200, 120), scale)
-    check_sound(model.fit(stretched), scale)
+    check_sound(model.train(stretched), scale)
 
 
 UNITS = [
@@ -255,8 +255,8 @@ def test_the_unit_of_the_ratings_does_not_matter(name: str, unit: float, minimum
         params["popularity_weight"] = model.popularity_weight * unit  # type: ignore[attr-defined]
     pairs = truth.users, truth.items
     model = model.model_copy(update={"n_epochs": min(model.n_epochs, 8)})
-    expected = model.fit(ratings).pair_scores(*pairs)
-    found = model.model_copy(update=params).fit(other).pair_scores(*pairs) / unit - minimum + 1
+    expected = model.train(ratings).pair_scores(*pairs)
+    found = model.model_copy(update=params).train(other).pair_scores(*pairs) / unit - minimum + 1
     near = 0.05 if model.algorithm == "bpmf" else 5e-3  # rounding of ratings up to 100 units away
     if "logistic" not in name:
         assert found == pytest.approx(expected, abs=near)
@@ -264,14 +264,14 @@ def test_the_unit_of_the_ratings_does_not_matter(name: str, unit: float, minimum
 
 def test_no_epochs_more_change_nothing(model: Recommender) -> None:
     ratings, _ = synthetic_ratings(n_users=50, n_items=40)
-    factors = model.model_copy(update={"n_epochs": min(model.n_epochs, 10)}).fit(ratings)
+    factors = model.model_copy(update={"n_epochs": min(model.n_epochs, 10)}).train(ratings)
     assert same_bits(model.partial_fit(factors, ratings, n_epochs=0), factors)
 
 
 @pytest.mark.parametrize("name", FOR_LISTS)
 def test_somebody_unknown_gets_the_most_popular_items_and_their_mean_ratings(name: str) -> None:
     ratings, _ = synthetic_ratings(n_users=60, n_items=40, density=0.3)
-    factors = FOR_LISTS[name].fit(ratings)
+    factors = FOR_LISTS[name].train(ratings)
     counts = np.bincount(ratings.items, minlength=40)
     if not (name == "als, popular" or name.startswith("item kNN")):
         listed, _ = top_items(factors, np.array([-1], np.int32), 40)
@@ -285,7 +285,7 @@ def test_somebody_unknown_gets_the_most_popular_items_and_their_mean_ratings(nam
 def test_a_new_user_is_folded_in(model: Recommender) -> None:
     """What somebody liked raises its score, unless the model knows no users."""
     ratings, _ = synthetic_ratings()
-    factors = model.fit(ratings)
+    factors = model.train(ratings)
     liked = np.arange(10, dtype=np.int32)
     new = factors.fold_in(liked, np.full(10, 5, np.float32))
     check_sound(new, ratings.scale)

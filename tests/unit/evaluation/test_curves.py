@@ -14,7 +14,7 @@ ALS_3 = Recipe(algorithm="als", params={"n_factors": 2, "n_epochs": 3})
 def test_both_errors_are_those_of_one_fit_after_each_epoch() -> None:
     curve = learning_curve(ALS_3, TRAIN, VALIDATION)
     assert (len(curve.train), len(curve.validation), curve.chosen) == (200, 200, 3)
-    factors = ALS(n_factors=2, n_epochs=3).fit(TRAIN)
+    factors = ALS(n_factors=2, n_epochs=3).train(TRAIN)
     assert curve.train[2] == rmse(factors.predict(TRAIN.users, TRAIN.items), TRAIN.values)
     assert curve.validation[2] == rmse(factors.predict(VALIDATION.users, VALIDATION.items), VALIDATION.values)
     frame = curve.frame()

@@ -56,10 +56,10 @@ def found(scored: dict[str, Scored]) -> Evaluation:
 
 def test_recipes_are_trained_on_train_and_validation(evaluator: Evaluator, scored: dict[str, Scored]) -> None:
     model, one = ALS.recipe.build(), scored["als"]
-    factors = model.fit(evaluator.known)
+    factors = model.train(evaluator.known)
     assert len(evaluator.known) == len(evaluator.train) + len(evaluator.validation)
     assert np.array_equal(one.factors.item_factors, factors.item_factors)
-    assert one.score.measures == evaluator.measure(factors, model.fit(evaluator.cold_start.others)).measures
+    assert one.score.measures == evaluator.measure(factors, model.train(evaluator.cold_start.others)).measures
     assert np.array_equal(one.predictions, factors.predict(evaluator.test.users, evaluator.test.items))
     assert one.curve == learning_curve(ALS.recipe, evaluator.train, evaluator.validation)
 

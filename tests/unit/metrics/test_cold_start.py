@@ -41,7 +41,7 @@ def test_what_is_known_first_are_the_earliest_training_ratings(times: bool) -> N
 
 def test_predictions_are_those_of_folding_in() -> None:
     cold_start, _, _ = drawn()
-    factors = ALS(n_factors=3, n_epochs=4).fit(cold_start.others)
+    factors = ALS(n_factors=3, n_epochs=4).train(cold_start.others)
     found = dict(cold_start.predictions(factors))
     assert tuple(found) == NUMBERS_KNOWN
     place = 4
@@ -56,7 +56,7 @@ def test_predictions_are_those_of_folding_in() -> None:
 
 def test_a_model_that_learns_nothing_of_users_predicts_the_same_whatever_is_known() -> None:
     cold_start, _, _ = drawn()
-    predictions = [one for _, one in cold_start.predictions(GlobalMean().fit(cold_start.others))]
+    predictions = [one for _, one in cold_start.predictions(GlobalMean().train(cold_start.others))]
     assert all(np.array_equal(one, predictions[0]) for one in predictions)
 
 
@@ -66,4 +66,4 @@ def test_nobody_has_enough_ratings() -> None:
     cold_start = ColdStartUsers.draw(train, test)
     assert len(cold_start.users) == 0
     assert len(cold_start.others) == len(train)
-    assert [len(one) for _, one in cold_start.predictions(GlobalMean().fit(train))] == [0] * 6
+    assert [len(one) for _, one in cold_start.predictions(GlobalMean().train(train))] == [0] * 6

@@ -24,7 +24,7 @@ def evaluator() -> Evaluator:
 @pytest.fixture(scope="module")
 def measured(evaluator: Evaluator) -> Measured:
     model = ALS(n_factors=3, n_epochs=3)
-    return evaluator.measure(model.fit(evaluator.known), model.fit(evaluator.cold_start.others))
+    return evaluator.measure(model.train(evaluator.known), model.train(evaluator.cold_start.others))
 
 
 def by_name(measured: Measured) -> dict[tuple[str, str], Measure]:
@@ -69,7 +69,7 @@ def test_slices_agree_with_a_group_by(evaluator: Evaluator, measured: Measured) 
 
 def test_lists_by_slice_agree_with_counting(evaluator: Evaluator, measured: Measured) -> None:
     found = by_name(measured)
-    lists = evaluator._lists(ALS(n_factors=3, n_epochs=3).fit(evaluator.known))
+    lists = evaluator._lists(ALS(n_factors=3, n_epochs=3).train(evaluator.known))
     assert lists is not None
     counts = np.bincount(evaluator.known.users, minlength=60)
     light = np.quantile(counts[evaluator.users], 1 / 3, method="inverted_cdf")
@@ -95,7 +95,7 @@ def test_lists_by_slice_agree_with_counting(evaluator: Evaluator, measured: Meas
 
 
 def test_cold_start_users_are_measured_by_a_model_that_never_saw_them(evaluator: Evaluator, measured: Measured) -> None:
-    without = ALS(n_factors=3, n_epochs=3).fit(evaluator.cold_start.others)
+    without = ALS(n_factors=3, n_epochs=3).train(evaluator.cold_start.others)
     predicted = dict(evaluator.cold_start.predictions(without))[5]
     expected = root_mean_squared_error(evaluator.cold_start.test.values, predicted)
     one = by_name(measured)["rmse", "new users, 5 ratings"]
@@ -120,7 +120,7 @@ def test_clipped_and_cold_are_counted() -> None:
 
 def test_a_model_without_an_opinion_has_no_list(evaluator: Evaluator) -> None:
     found = by_name(
-        evaluator.measure(*(GlobalMean().fit(one) for one in (evaluator.known, evaluator.cold_start.others)))
+        evaluator.measure(*(GlobalMean().train(one) for one in (evaluator.known, evaluator.cold_start.others)))
     )
     for metric in ("ndcg_at_5", "recall_at_3", "novelty_at_5", "coverage_at_5", "gini_at_5"):
         assert found[metric, "all"].value is None
@@ -142,7 +142,7 @@ def test_what_cannot_be_computed_says_why() -> None:
 
 
 def test_lists_leave_out_what_was_seen_in_train_or_validation(evaluator: Evaluator) -> None:
-    items = evaluator._lists(MostPopular().fit(evaluator.known))
+    items = evaluator._lists(MostPopular().train(evaluator.known))
     assert items is not None
     pairs = set(zip(evaluator.known.users.tolist(), evaluator.known.items.tolist(), strict=True))
     listed = {(user, item) for user, row in zip(evaluator.users.tolist(), items.tolist(), strict=True) for item in row}
@@ -153,7 +153,7 @@ def test_the_same_seed_gives_the_same_measures(measured: Measured) -> None:
     ratings, split = random_ratings((60, 80), 1, density=0.5)
     again = Evaluator(ratings, split, ITEMS, EvaluationConfig(ks=(5, 3)))
     model = ALS(n_factors=3, n_epochs=3)
-    assert again.measure(model.fit(again.known), model.fit(again.cold_start.others)).measures == measured.measures
+    assert again.measure(model.train(again.known), model.train(again.cold_start.others)).measures == measured.measures
 
 
 def test_a_measure_is_never_nan_or_empty_without_a_word() -> None:

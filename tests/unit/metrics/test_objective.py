@@ -66,14 +66,14 @@ def test_ndcg_is_that_of_sklearn_over_unrated_items(seed: int) -> None:
 
 def test_rmse_is_of_all_held_out_ratings() -> None:
     train, held_out = parts()
-    factors = BiasOnly().fit(train)
+    factors = BiasOnly().train(train)
     errors = factors.predict(held_out.users, held_out.items) - held_out.values
     assert Yardstick().on(train, held_out)(factors) == pytest.approx(np.sqrt(np.mean(errors**2)), rel=1e-6)
 
 
 def test_some_users_drawn_by_the_seed_stand_for_many() -> None:
     train, held_out = parts((300, 60))
-    factors = MostPopular().fit(train)
+    factors = MostPopular().train(train)
     whole, *some = (
         Yardstick(objective=RANKING, max_users=n, seed=seed).on(train, held_out)(factors)
         for n, seed in ((5000, 0), (100, 0), (100, 0), (100, 1))

@@ -44,7 +44,7 @@ def test_rarely_rated_neighbors_are_counted() -> None:
 
 def test_nearest_are_sklearns_and_those_that_are_shown() -> None:
     train, _ = synthetic_ratings(80, 50)
-    factors = ALS(n_factors=6, n_epochs=4).fit(train)
+    factors = ALS(n_factors=6, n_epochs=4).train(train)
     items = np.arange(0, 50, 3, dtype=np.int32)
     model = NearestNeighbors(n_neighbors=6, metric="cosine", algorithm="brute").fit(factors.item_factors)
     expected = model.kneighbors(factors.item_factors[items], return_distance=False)[:, 1:]

@@ -27,7 +27,7 @@ evaluator = Evaluator(ratings, parts, items)
 seconds = time.perf_counter() - start
 found = {}
 for name, recipe in recipes.items():
-    factors, without = (recipe.build().fit(one) for one in (evaluator.known, evaluator.cold_start.others))
+    factors, without = (recipe.build().train(one) for one in (evaluator.known, evaluator.cold_start.others))
     start = time.perf_counter()
     measured = evaluator.measure(factors, without)
     seconds += time.perf_counter() - start

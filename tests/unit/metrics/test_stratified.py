@@ -58,7 +58,7 @@ def test_popular_lists_lose_by_it_and_nobody_else() -> None:
     ]
     evaluator = Evaluator(ratings.take(rows), type(split)(*parts), config=EvaluationConfig(ks=(5,), stratified_by=1.0))
     model = MostPopular()
-    measured = evaluator.measure(model.fit(evaluator.known), None)
+    measured = evaluator.measure(model.train(evaluator.known), None)
     values = {one.metric: one.value for one in measured.measures if one.slice == "all"}
     assert values["stratified_recall_at_5"] < values["recall_at_5"]
     assert values["stratified_ndcg_at_5"] < values["ndcg_at_5"]

@@ -60,8 +60,8 @@ def test_pmf_with_fixed_priors_is_plain_ridge() -> None:
     """Its mode is ALS's with exponent 0; both get there from different starts."""
     ratings, _ = synthetic_ratings()
     regs = {"reg_user": 2.0, "reg_item": 3.0, "reg_user_bias": 1.0, "reg_item_bias": 2.0}
-    pmf = PMF(n_factors=4, n_epochs=100, priors="fixed", **regs).fit(ratings)
-    als = ALS(n_factors=4, n_epochs=100, reg_exponent=0, **regs).fit(ratings)
+    pmf = PMF(n_factors=4, n_epochs=100, priors="fixed", **regs).train(ratings)
+    als = ALS(n_factors=4, n_epochs=100, reg_exponent=0, **regs).train(ratings)
     pairs = ratings.users, ratings.items
     assert pmf.predict(*pairs) == pytest.approx(als.predict(*pairs), abs=0.01)
 

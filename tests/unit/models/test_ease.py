@@ -22,7 +22,7 @@ def reference(ratings: Ratings, reg: float, rating: float) -> np.ndarray:
 @pytest.mark.parametrize("rating", [0.0, -1.5, 2.0])
 def test_full_rank_is_ridge_regression_of_each_item_on_all_others(rating: float) -> None:
     ratings, _ = synthetic_ratings(n_users=60, n_items=25)
-    factors = EASE(n_factors=25, reg=30, missing_rating=rating).fit(ratings)
+    factors = EASE(n_factors=25, reg=30, missing_rating=rating).train(ratings)
     everyone = np.arange(60, dtype=np.int32)
     # Popularity, at its least, orders ties.
     bias = 4e-4 * np.log1p(np.bincount(ratings.items, minlength=25))
@@ -32,7 +32,7 @@ def test_full_rank_is_ridge_regression_of_each_item_on_all_others(rating: float)
 
 def test_fewer_factors_are_the_best_approximation_of_the_weights() -> None:
     ratings, _ = synthetic_ratings(n_users=80, n_items=60)
-    full, pair = (EASE(n_factors=k, reg=30).fit(ratings) for k in (60, 10))
+    full, pair = (EASE(n_factors=k, reg=30).train(ratings) for k in (60, 10))
     weights, compressed = (one.item_factors @ one.parts[0].basis.T for one in (full, pair))  # type: ignore[union-attr]
     values = np.linalg.svd(weights.astype(float), compute_uv=False)
     assert np.linalg.norm(weights - compressed) < 1.02 * np.sqrt((values[10:] ** 2).sum())
@@ -40,7 +40,7 @@ def test_fewer_factors_are_the_best_approximation_of_the_weights() -> None:
 
 def test_a_new_user_is_a_product() -> None:
     ratings, _ = synthetic_ratings(n_users=60, n_items=50)
-    factors = EASE(n_factors=12).fit(ratings)
+    factors = EASE(n_factors=12).train(ratings)
     for user in range(0, 60, 7):
         theirs = ratings.users == user
         new = factors.fold_in(ratings.items[theirs], ratings.values[theirs])
@@ -52,4 +52,4 @@ def test_too_many_items_are_refused_with_a_way_out() -> None:
     none = np.empty(0, np.int32)
     many = Ratings(none, none, np.empty(0, np.float32), None, np.arange(2), np.arange(20_001), Scale(1, 5, 1))
     with pytest.raises(UsageError, match=r"20,000 items at most, not 20,001: .*als with missing_weight"):
-        EASE().fit(many)
+        EASE().train(many)

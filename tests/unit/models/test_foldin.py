@@ -21,7 +21,7 @@ EXACT: dict[str, Recommender] = {
 @pytest.mark.parametrize("name", EXACT)
 def test_folding_in_a_trained_user_gives_their_row(name: str) -> None:
     ratings, _ = synthetic_ratings(n_users=60, n_items=50)
-    factors = EXACT[name].fit(ratings)
+    factors = EXACT[name].train(ratings)
     for user in range(0, 60, 7):
         theirs = ratings.users == user
         new = factors.fold_in(ratings.items[theirs], ratings.values[theirs])
@@ -33,7 +33,7 @@ def test_behind_a_link_the_row_is_where_training_ends() -> None:
     """Gauss–Newton steps an epoch at a time reach the mode that fold-in finds at once."""
     ratings, _ = synthetic_ratings(n_users=60, n_items=50)
     model = PMF(n_factors=3, n_epochs=300, link="logistic", priors="fixed", reg_user=5, reg_item=5)
-    factors = model.fit(ratings)
+    factors = model.train(ratings)
     for user in range(0, 60, 7):
         theirs = ratings.users == user
         new = factors.fold_in(ratings.items[theirs], ratings.values[theirs])
@@ -45,7 +45,7 @@ def test_behind_a_link_the_row_is_where_training_ends() -> None:
 def test_a_sampled_model_folds_in_near_its_own_rows() -> None:
     """The mean over draws of the conditional mean is close to the mean over draws."""
     ratings, _ = synthetic_ratings(n_users=80, n_items=60)
-    factors = BPMF(n_factors=2, n_epochs=80).fit(ratings)
+    factors = BPMF(n_factors=2, n_epochs=80).train(ratings)
     everything = np.arange(60, dtype=np.int32)
     for user in range(0, 80, 16):
         theirs = ratings.users == user
@@ -55,7 +55,7 @@ def test_a_sampled_model_folds_in_near_its_own_rows() -> None:
 
 
 def test_the_last_value_counts_and_unknown_items_don_t() -> None:
-    factors = ALS(n_factors=3).fit(synthetic_ratings()[0])
+    factors = ALS(n_factors=3).train(synthetic_ratings()[0])
     once = factors.fold_in(np.array([4, 7], np.int32), np.array([5, 2], np.float32))
     twice = factors.fold_in(np.array([4, -1, 7, 4], np.int32), np.array([1, 3, 2, 5], np.float32))
     assert once.user_factors.tolist() == twice.user_factors.tolist()
@@ -63,6 +63,6 @@ def test_the_last_value_counts_and_unknown_items_don_t() -> None:
 
 @pytest.mark.parametrize("value", [0.5, 6, np.nan])
 def test_values_off_the_scale_are_refused(value: float) -> None:
-    factors = ALS(n_factors=3).fit(synthetic_ratings()[0])
+    factors = ALS(n_factors=3).train(synthetic_ratings()[0])
     with pytest.raises(UsageError, match="between 1 and 5"):
         factors.fold_in(np.array([4], np.int32), np.array([value], np.float32))

@@ -8,8 +8,8 @@ from tests.contract.synthetic import synthetic_ratings
 def test_full_rank_is_the_formula_by_the_letter() -> None:
     ratings, _ = synthetic_ratings(n_users=40, n_items=25)
     model = ItemKNN(n_factors=25, n_neighbors=6, shrink=10)
-    factors = model.fit(ratings)
-    biases = BiasOnly(reg_user_bias=model.reg_user_bias, reg_item_bias=model.reg_item_bias).fit(ratings)
+    factors = model.train(ratings)
+    biases = BiasOnly(reg_user_bias=model.reg_user_bias, reg_item_bias=model.reg_item_bias).train(ratings)
     z = np.zeros((40, 25))
     rated = np.zeros((40, 25), bool)
     rated[ratings.users, ratings.items] = True

@@ -40,7 +40,7 @@ def test_rows_solve_the_weighted_least_squares_over_all_pairs(n_factors: int, we
     """Each user's row, trained and folded in, against a solve in float64 with a weight for every item."""
     ratings, _ = synthetic_ratings(n_users=60, n_items=50, density=0.3)
     model = ALS(n_factors=n_factors, reg_user=0.4, reg_item=0.3, missing_weight=weight, missing_rating=rating)
-    factors = model.model_copy(update={"n_epochs": 3}).fit(ratings)
+    factors = model.model_copy(update={"n_epochs": 3}).train(ratings)
     matrix, rated = dense(ratings)
     y = factors.item_factors.astype(float)
     spread = float(np.std(ratings.values, dtype=np.float64))
@@ -71,7 +71,7 @@ def test_the_objective_over_all_pairs_never_rises(nonnegative: bool) -> None:
 @pytest.mark.parametrize("priors", ["fixed", "diagonal"])
 def test_pmf_solves_the_same_with_variances_of_all_pairs(priors: str) -> None:
     ratings, _ = synthetic_ratings(n_users=60, n_items=50)
-    factors = PMF(n_factors=5, n_epochs=12, priors=priors, missing_weight=0.2, missing_rating=0.5).fit(ratings)
+    factors = PMF(n_factors=5, n_epochs=12, priors=priors, missing_weight=0.2, missing_rating=0.5).train(ratings)
     matrix, rated = dense(ratings)
     part, y = factors.parts[0], factors.item_factors.astype(float)
     variance = part.item_variance.astype(float) if part.item_variance is not None else np.zeros_like(y)
@@ -112,7 +112,7 @@ def test_all_algorithms_find_what_is_rated(name: str) -> None:
     random = np.random.default_rng(0)
     users, items = np.nonzero((np.arange(60)[:, None] % 2 == np.arange(40) % 2) & (random.random((60, 40)) < 0.5))
     ratings = make(users, items, random.integers(3, 6, len(users)), (60, 40), Scale(1, 5, 1))
-    factors = WEAK[name].fit(ratings)
+    factors = WEAK[name].train(ratings)
     everyone = np.arange(60, dtype=np.int32)
     listed, _ = top_items(factors, everyone, 10)
     assert (listed % 2 == everyone[:, None] % 2).mean() > 0.99
@@ -124,9 +124,9 @@ def test_sgd_comes_near_the_minimum_that_als_finds() -> None:
     ratings, _ = synthetic_ratings(n_users=60, n_items=40)
     shared = {"n_factors": 3, "missing_weight": 0.2, "missing_rating": 0.0, "reg_user": 0.05, "reg_item": 0.05}
     model = ALS(**shared, reg_exponent=1, n_epochs=60)
-    sgd = SGD(**shared, learning_rate=0.01, decay=0.98, n_epochs=250).fit(ratings)
+    sgd = SGD(**shared, learning_rate=0.01, decay=0.98, n_epochs=250).train(ratings)
     least, start = (
-        objective(one, ratings, model) for one in (model.fit(ratings), SGD(**shared, n_epochs=0).fit(ratings))
+        objective(one, ratings, model) for one in (model.train(ratings), SGD(**shared, n_epochs=0).train(ratings))
     )
     assert objective(sgd, ratings, model) < least + 0.01 * (start - least)
 
@@ -136,7 +136,7 @@ def test_sgd_comes_near_the_minimum_that_als_finds() -> None:
 def test_folding_in_a_trained_user_gives_their_row(weight: float, rating: float, n_factors: int, seed: int) -> None:
     ratings, _ = synthetic_ratings(n_users=25, n_items=20, seed=seed)
     model = ALS(n_factors=n_factors, n_epochs=2, missing_weight=weight, missing_rating=rating)
-    factors, theirs = model.fit(ratings), ratings.users == 3
+    factors, theirs = model.train(ratings), ratings.users == 3
     folded = factors.fold_in(ratings.items[theirs], ratings.values[theirs])
     assert folded.user_factors[0] == pytest.approx(factors.user_factors[3], abs=1e-4)
 
@@ -146,7 +146,7 @@ def test_folding_in_a_trained_user_gives_their_row(weight: float, rating: float,
 )
 def test_pmf_folds_in_its_own_rows(model: PMF) -> None:
     ratings, _ = synthetic_ratings(n_users=60, n_items=50)
-    factors = model.model_copy(update={"n_epochs": 15}).fit(ratings)
+    factors = model.model_copy(update={"n_epochs": 15}).train(ratings)
     for user in range(0, 60, 9):
         theirs = ratings.users == user
         folded = factors.fold_in(ratings.items[theirs], ratings.values[theirs])
@@ -155,7 +155,7 @@ def test_pmf_folds_in_its_own_rows(model: PMF) -> None:
 
 def test_a_sampled_model_folds_in_near_its_own_rows() -> None:
     ratings, _ = synthetic_ratings(n_users=80, n_items=60)
-    factors = BPMF(n_factors=3, n_epochs=80, missing_weight=0.3).fit(ratings)
+    factors = BPMF(n_factors=3, n_epochs=80, missing_weight=0.3).train(ratings)
     theirs = ratings.users == 7
     new = factors.fold_in(ratings.items[theirs], ratings.values[theirs])
     apart = new.scores(np.zeros(1, np.int32)) - factors.scores(np.array([7], np.int32))
@@ -169,7 +169,7 @@ def test_same_bits_whatever_the_number_of_threads(name: str) -> None:
     try:
         for n_threads in sorted({1, min(2, before), before}):
             numba.set_num_threads(n_threads)
-            fits.append(WEAK[name].fit(ratings))
+            fits.append(WEAK[name].train(ratings))
     finally:
         numba.set_num_threads(before)
     assert all(same_bits(fits[0], other) for other in fits[1:])
@@ -179,14 +179,14 @@ def test_same_bits_whatever_the_number_of_threads(name: str) -> None:
 def test_als_continues_exactly_where_it_stopped(nonnegative: bool) -> None:
     ratings, _ = synthetic_ratings()
     model = ALS(n_factors=5, n_epochs=9, missing_weight=0.2, popularity_weight=0.1, nonnegative=nonnegative)
-    half = model.model_copy(update={"n_epochs": 4}).fit(ratings)
-    assert same_bits(model.partial_fit(half, ratings, n_epochs=5), model.fit(ratings))
+    half = model.model_copy(update={"n_epochs": 4}).train(ratings)
+    assert same_bits(model.partial_fit(half, ratings, n_epochs=5), model.train(ratings))
 
 
 def test_without_weight_the_missing_rating_is_of_no_account() -> None:
     ratings, _ = synthetic_ratings()
     for model in (ALS(n_factors=3), PMF(n_factors=3, n_epochs=5), BPMF(n_factors=3, n_epochs=5), SGD(n_epochs=5)):
-        assert same_bits(model.fit(ratings), model.model_copy(update={"missing_rating": 2.5}).fit(ratings))
+        assert same_bits(model.train(ratings), model.model_copy(update={"missing_rating": 2.5}).train(ratings))
 
 
 @pytest.mark.parametrize("weight", [-0.1, 1.1, float("nan")])

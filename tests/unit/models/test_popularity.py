@@ -27,7 +27,7 @@ def test_popularity_is_an_item_bias_and_no_more(name: str) -> None:
     """Scores grow by the weight times log(1 + n), those of somebody new too; ratings stay on the scale."""
     ratings, _ = synthetic_ratings(n_users=40, n_items=30)
     counts = np.bincount(ratings.items, minlength=30)
-    light, heavy = (with_popularity(TUNABLE[name], weight).fit(ratings) for weight in (0.1, 0.8))
+    light, heavy = (with_popularity(TUNABLE[name], weight).train(ratings) for weight in (0.1, 0.8))
     expected = 0.7 * np.log1p(counts)
     everyone = np.arange(-1, 40, dtype=np.int32)
     gain = heavy.scores(everyone) - light.scores(everyone)
@@ -45,14 +45,14 @@ def test_popularity_is_an_item_bias_and_no_more(name: str) -> None:
 def test_enough_of_it_lists_the_most_popular(name: str) -> None:
     ratings, _ = synthetic_ratings(n_users=40, n_items=30)
     counts = np.bincount(ratings.items, minlength=30)
-    listed, _ = top_items(with_popularity(TUNABLE[name], 1e3).fit(ratings), np.arange(40, dtype=np.int32), 10)
+    listed, _ = top_items(with_popularity(TUNABLE[name], 1e3).train(ratings), np.arange(40, dtype=np.int32), 10)
     assert (np.diff(counts[listed]) <= 0).all()
 
 
 def test_users_without_ratings_are_as_unknown() -> None:
     users, items = np.divmod(np.arange(16), 4)
     ratings = make(users[:15], items[:15], np.array([5, 1, 2, 3] * 4)[:15], (5, 5))
-    factors = ALS(n_factors=2, missing_weight=0.5).fit(ratings)
+    factors = ALS(n_factors=2, missing_weight=0.5).train(ratings)
     listed, _ = top_items(factors, np.array([4, -1], np.int32), 5)
     assert listed[0].tolist() == listed[1].tolist() == [0, 1, 2, 3, 4]
     of_item_0 = (5 * 4 + 2 * ratings.values.mean()) / 6
@@ -76,7 +76,7 @@ def test_spaces_and_defaults_of_ranking_are_possible_on_any_scale(algorithm: str
                 assert getattr(model(**{name: int(end) if whole else end}), name) == end
         assert space["popularity_weight"].low == 0
     as_given = model(**model.ranking_defaults)
-    assert as_given.fit(synthetic_ratings(n_users=30, n_items=20)[0]).item_means is not None or algorithm == "knn"
+    assert as_given.train(synthetic_ratings(n_users=30, n_items=20)[0]).item_means is not None or algorithm == "knn"
 
 
 def test_ranges_are_put_on_a_scale() -> None:
@@ -88,7 +88,7 @@ def test_ranges_are_put_on_a_scale() -> None:
 
 
 def test_item_means_are_kept_on_disk(tmp_path) -> None:  # type: ignore[no-untyped-def]
-    factors = EASE(n_factors=5).fit(synthetic_ratings(n_users=30, n_items=20)[0])
+    factors = EASE(n_factors=5).train(synthetic_ratings(n_users=30, n_items=20)[0])
     factors.save(tmp_path)
     loaded = Factors.load(tmp_path)
     assert loaded.item_means is not None and factors.item_means is not None

@@ -20,14 +20,14 @@ def toy() -> Ratings:
 @pytest.mark.parametrize("seed", range(5))
 def test_learns_the_five_by_four_matrix(toy: Ratings, seed: int) -> None:
     regs = dict.fromkeys(("reg_user", "reg_item", "reg_user_bias", "reg_item_bias"), 0.01)
-    factors = SGD(n_factors=2, learning_rate=0.1, n_epochs=100, seed=seed, **regs).fit(toy)
+    factors = SGD(n_factors=2, learning_rate=0.1, n_epochs=100, seed=seed, **regs).train(toy)
     assert np.abs(factors.predict(toy.users, toy.items) - toy.values).max() < 0.15
 
 
 def test_divergence_names_the_epoch_and_a_smaller_rate() -> None:
     ratings, _ = synthetic_ratings()
     with pytest.raises(TrainingDiverged, match=r"sgd diverged in epoch \d+ .*learning_rate, such as 2\.5"):
-        SGD(learning_rate=10, decay=1).fit(ratings)
+        SGD(learning_rate=10, decay=1).train(ratings)
 
 
 def test_one_epoch_is_the_update_rule() -> None:
@@ -83,7 +83,7 @@ def test_adam_learns_with_any_batch(batch_size: int) -> None:
     ratings, truth = synthetic_ratings()
     rate = 0.02 if batch_size < 1000 else 0.1
     model = SGD(optimizer="adam", n_factors=2, learning_rate=rate, reg_user=0.003, reg_item=0.003)
-    factors = model.model_copy(update={"batch_size": batch_size}).fit(ratings)
+    factors = model.model_copy(update={"batch_size": batch_size}).train(ratings)
     error = rmse(factors.predict(truth.users, truth.items), truth.values)
     assert error < 0.2
 
@@ -98,7 +98,7 @@ def test_rows_without_ratings_in_a_batch_stay_as_they_are() -> None:
 
 def test_only_huge_rates_make_adam_diverge() -> None:
     with pytest.raises(TrainingDiverged, match="smaller learning_rate"):
-        SGD(optimizer="adam", learning_rate=1e18).fit(synthetic_ratings()[0])
+        SGD(optimizer="adam", learning_rate=1e18).train(synthetic_ratings()[0])
 
 
 @pytest.mark.parametrize("n_known", [1, 5, 20])
@@ -106,7 +106,7 @@ def test_somebody_new_is_served_by_few_ratings_no_worse_than_by_none(n_known: in
     found = synthesize(600, 150, 18_000, seed=3)
     ratings = Ratings.from_frame(found.frame, found.scale)
     is_new = np.isin(ratings.users, np.flatnonzero(np.bincount(ratings.users) >= 30)[::8])
-    factors = SGD(n_factors=32, n_epochs=12, reg_user=0.01, reg_item=0.01).fit(ratings.take(np.flatnonzero(~is_new)))
+    factors = SGD(n_factors=32, n_epochs=12, reg_user=0.01, reg_item=0.01).train(ratings.take(np.flatnonzero(~is_new)))
     errors: list[list[float]] = [[], []]
     for user in np.unique(ratings.users[is_new]):
         own = ratings.take(np.random.default_rng(user).permutation(np.flatnonzero(ratings.users == user)))

@@ -59,4 +59,4 @@ def client(experiment: Experiment, settings: Settings) -> MlflowClient:
 def model() -> Model:
     frame = synthesize(40, 30, 600).frame
     ratings = Ratings.from_frame(frame, Scale(1, 5, 1))
-    return Model.of(Recipe(algorithm="als", params={"n_factors": 4}).build().fit(ratings), ratings, None)
+    return Model.of(Recipe(algorithm="als", params={"n_factors": 4}).build().train(ratings), ratings, None)

@@ -32,7 +32,7 @@ def test_the_highest_ndcg_wins_at_the_epoch_where_it_was_highest(tmp_path: Path)
     assert tuned.recipe.params["n_epochs"] == np.argmax(tuned.best.curve) + 1
     train, validation = parts()
     measure = Yardstick(objective=RANKING, k=5).on(train, validation)
-    assert measure(tuned.recipe.build().fit(train)) == tuned.value
+    assert measure(tuned.recipe.build().train(train)) == tuned.value
     patience = 3
     for trial in tuned.trials:
         assert trial.value == max(trial.curve)
@@ -76,7 +76,7 @@ def test_folds_have_a_mean_and_a_spread_of_ndcg(tmp_path: Path) -> None:
     config = changed(validation="k-fold", n_folds=3, n_trials=1)
     tuned = tune("als", *parts(), config, tmp_path / "study.log", objective=RANKING, lists=LISTS)
     model, yardstick = tuned.recipe.build(), Yardstick(objective=RANKING, k=5)
-    found = [yardstick.on(*fold)(model.fit(fold[0])) for fold in folds_of(*parts(), config)]
+    found = [yardstick.on(*fold)(model.train(fold[0])) for fold in folds_of(*parts(), config)]
     assert tuned.value == pytest.approx(np.mean(found))
     assert tuned.spread == pytest.approx(np.std(found, ddof=1))
 

@@ -42,7 +42,7 @@ def test_defaults_first_and_the_best_wins(tmp_path: Path, algorithm: str) -> Non
     assert tuned.value == min(t.value for t in tuned.trials if t.value is not None)
     assert tuned.value <= (tuned.trials[0].value or np.inf)
     assert tuned.recipe.params["n_epochs"] == np.argmin(tuned.best.curve) + 1
-    factors = tuned.recipe.build().fit(parts()[0])
+    factors = tuned.recipe.build().train(parts()[0])
     validation = parts()[1]
     error = np.sqrt(np.mean((factors.predict(validation.users, validation.items) - validation.values) ** 2))
     assert error == pytest.approx(tuned.value, abs=1e-6)
@@ -210,7 +210,7 @@ def test_k_fold_validation_is_the_mean_and_the_spread_of_fits_one_by_one(tmp_pat
     model = tuned.recipe.build()
     errors = []
     for kept, held_out in folds_of(*parts(), config):
-        predicted = model.fit(kept).predict(held_out.users, held_out.items)
+        predicted = model.train(kept).predict(held_out.users, held_out.items)
         errors.append(np.sqrt(np.mean((predicted - held_out.values) ** 2)))
     assert tuned.value == pytest.approx(np.mean(errors), abs=1e-6)
     assert tuned.spread == pytest.approx(np.std(errors, ddof=1), abs=1e-6)

@@ -114,7 +114,7 @@ def test_workers_share_the_arrays(tmp_path: Path) -> None:
         from mfcore.tuning.folds import shared
         train, held_out = shared(Path(sys.argv[1]))[0][0]
         print(float(train.values.sum()), flush=True)
-        ALS(n_factors=4).fit(train)
+        ALS(n_factors=4).train(train)
         maps = re.split(r"\\n(?=[0-9a-f]+-[0-9a-f]+ )", Path("/proc/self/smaps").read_text())
         own = [one for one in maps if "train/values.npy" in one.partition("\\n")[0]]
         print(len(own), sum(int(re.search(r"Anonymous: +(\\d+)", one)[1]) for one in own))

@@ -1,0 +1,6 @@
+"""`python -m mfcore` is the command `mfcore`."""
+
+from mfcore.cli import main
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""Five tutorials of matrix factorization, done with this library: `python -m mfcore.tutorials.NAME`."""
