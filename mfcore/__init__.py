@@ -1,3 +1,3 @@
 """Matrix factorization for explicit ratings: from raw ratings to served recommendations."""
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
