@@ -16,6 +16,7 @@ ACROSS = {
     "models/kernels/test_kernels.py",
     "tuning/test_objectives.py",
     "bench/test_bench.py",
+    "test_documents.py",
     "test_rooms.py",
 }
 """Tests of a whole folder, which mirror it and none of its modules."""
