@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from mfcore.models.model import Model
     from mfcore.serving.export import load_export
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 __all__ = [
     "ALS",

@@ -15,6 +15,7 @@ ACROSS = {
     "models/test_missing.py",
     "models/kernels/test_kernels.py",
     "bench/test_bench.py",
+    "test_documents.py",
     "test_rooms.py",
 }
 """Tests of a whole folder, which mirror it and none of its modules."""
