@@ -17,7 +17,11 @@ _SUPPORT = 20
 
 
 def top_items(
-    factors: Factors, users: NDArray[np.int32], k: int, rated: RatedItems | None = None
+    factors: Factors,
+    users: NDArray[np.int32],
+    k: int,
+    rated: RatedItems | None = None,
+    allowed: NDArray[np.bool_] | None = None,
 ) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
     """The `k` items with the highest scores for each of `users`, without those they rated in `rated`.
 
@@ -29,13 +33,12 @@ def top_items(
         users: codes; −1, an unknown user, gets the list for somebody with no bias and no factors.
         k: length of a list, at least 1.
         rated: over the same codes; these items are left out of their users' lists.
+        allowed: (n_items,); whether an item may be listed at all; None: every one may.
 
     Returns:
         Items int32 (len(users), k), best first, and their scores float32 of the same shape;
         −1 and −inf where fewer than `k` items are left.
     """
-    from mfcore.models.kernels.topk import top_k
-
     n_items = len(factors.item_ids)
     items = np.empty((len(users), k), np.int32)
     scores = np.empty((len(users), k), np.float32)
@@ -44,12 +47,19 @@ def top_items(
     for first in range(0, len(users), step):
         part = slice(first, first + step)
         own = users[part]
-        items[part], scores[part] = top_k(factors.scores(own), *rated.rows(own), k)
+        all_scores = factors.scores(own)
+        if allowed is not None:
+            all_scores[:, ~allowed] = -np.inf
+        items[part], scores[part] = _top_k(all_scores, *rated.rows(own), k)
     return items, scores
 
 
 def top_n(
-    factors: Factors, users: NDArray[np.int32], k: int, rated: RatedItems | None = None
+    factors: Factors,
+    users: NDArray[np.int32],
+    k: int,
+    rated: RatedItems | None = None,
+    allowed: NDArray[np.bool_] | None = None,
 ) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
     """The `k` items with the highest scores for each user, without those in `rated`.
 
@@ -62,6 +72,7 @@ def top_n(
         users: int32 codes; −1 is an unknown user.
         k: length of a list.
         rated: what each user has rated, over the same codes.
+        allowed: (n_items,); whether an item may be listed at all; None: every one may.
 
     Returns:
         Item codes int32 (len(users), k), best first and −1 where items run out; scores float32
@@ -75,7 +86,7 @@ def top_n(
     >>> items.tolist(), scores.tolist()
     ([[1, 0, -1]], [[3.5, 3.0, nan]])
     """
-    items, scores = top_items(factors, users, k, rated)
+    items, scores = top_items(factors, users, k, rated, allowed)
     scores[items < 0] = np.nan
     return items, scores
 
@@ -104,8 +115,6 @@ def similar_items(
         Item codes int32 (len(items), k), −1 where others run out; likeness float32 of the same
         shape, from −1 to 1, NaN where others run out.
     """
-    from mfcore.models.kernels.topk import top_k
-
     unit, known = _directions(factors)
     candidates = np.flatnonzero(known).astype(np.int32)
     place = np.full(len(unit) + 1, -1, np.int64)  # the last entry answers for code −1
@@ -119,11 +128,44 @@ def similar_items(
         part = np.arange(first, min(first + _CHUNK, len(items)))
         part = part[place[items[part]] >= 0]
         own = place[items[part]].astype(np.int32)
-        best, values = top_k(unit[items[part]] @ toward.T, np.arange(len(part) + 1), own, k)
+        best, values = _top_k(unit[items[part]] @ toward.T, np.arange(len(part) + 1), own, k)
         found = best >= 0
         others[part] = np.where(found, candidates.take(best, mode="clip") if len(candidates) else -1, -1)
         likeness[part] = np.where(found, np.clip(values, -1, 1), np.nan)
     return others, likeness
+
+
+def _top_k(
+    scores: NDArray[np.float32], starts: NDArray[np.int64], rated: NDArray[np.int32], k: int
+) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
+    """`kernels.topk.top_k`, or the same by numpy where numba is not installed, as beside a served model."""
+    try:
+        from mfcore.models.kernels.topk import top_k
+    except ModuleNotFoundError as error:
+        if error.name != "numba":
+            raise
+        return _top_k_by_numpy(scores, starts, rated, k)
+    best: tuple[NDArray[np.int32], NDArray[np.float32]] = top_k(scores, starts, rated, k)
+    return best
+
+
+def _top_k_by_numpy(
+    scores: NDArray[np.float32], starts: NDArray[np.int64], rated: NDArray[np.int32], k: int
+) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
+    n_rows = len(scores)
+    best = np.full((n_rows, k), -1, np.int32)
+    best_scores = np.full((n_rows, k), -np.inf, np.float32)
+    for row, line in enumerate(scores):
+        line[rated[starts[row] : starts[row + 1]]] = -np.inf
+        columns = np.flatnonzero(line > -np.inf)
+        if len(columns) > k:
+            # Everything that ties with the k-th stays, for the lower column to win.
+            threshold = np.partition(line[columns], len(columns) - k)[len(columns) - k]
+            columns = columns[line[columns] >= threshold]
+        columns = columns[np.argsort(-line[columns], kind="stable")[:k]]
+        best[row, : len(columns)] = columns
+        best_scores[row, : len(columns)] = line[columns]
+    return best, best_scores
 
 
 def _directions(factors: Factors) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:

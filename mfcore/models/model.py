@@ -100,8 +100,25 @@ class Model:
         """The title of a known item."""
         return str(self.titles[_codes(self.item_ids, item_id)[0]])
 
-    def recommend(self, user_ids: ArrayLike, k: int = 10) -> pd.DataFrame:
-        """The `k` best items that each user has not rated; for somebody unknown, the most rated ones.
+    def recommend(
+        self,
+        user_ids: ArrayLike,
+        k: int = 10,
+        *,
+        exclude_rated: bool = True,
+        exclude_items: ArrayLike | None = None,
+        only_items: ArrayLike | None = None,
+        min_ratings: int = 0,
+    ) -> pd.DataFrame:
+        """The `k` best items for each user; for somebody unknown, the most rated ones.
+
+        Args:
+            user_ids: whom to make lists for.
+            k: length of a list; no list is longer than the catalog.
+            exclude_rated: leave out what the user has rated.
+            exclude_items: ids of items to leave out.
+            only_items: ids of the items to choose from; None: all. Unknown ids are passed over.
+            min_ratings: leave out items rated less often than this.
 
         Returns:
             user_id, rank (from 1), item_id, score (of the ranking head: its order, no rating), predicted_rating (of
@@ -110,16 +127,29 @@ class Model:
         """
         ids = _several(user_ids)
         users = find_codes(self.user_ids, ids)
-        items, scores = top_n(self.lists, users, k, self.rated)
+        k = min(k, len(self.item_ids))
+        allowed = self.n_ratings >= min_ratings
+        if only_items is not None:
+            allowed &= self._are_among(only_items)
+        if exclude_items is not None:
+            allowed &= ~self._are_among(exclude_items)
+        items, scores = top_n(self.lists, users, k, self.rated if exclude_rated else None, allowed)
         unknown = users < 0
         if unknown.any():
-            items[unknown], scores[unknown] = top_n(self._most_popular(), users[unknown], k)
+            items[unknown], scores[unknown] = top_n(self._most_popular(), users[unknown], k, allowed=allowed)
         table = self._ranked("user_id", _as_known(self.user_ids, ids, users), items, "score", scores)
         rows = np.nonzero(items >= 0)[0]
         ratings = self.factors.predict(users[rows].astype(np.int32), items[items >= 0])
         table.insert(4, "predicted_rating", ratings)
         table["known_user"] = ~unknown[rows]
         return table
+
+    def _are_among(self, item_ids: ArrayLike) -> NDArray[np.bool_]:
+        """Which items have one of these ids."""
+        codes = _codes(self.item_ids, item_ids)
+        among = np.zeros(len(self.item_ids), np.bool_)
+        among[codes[codes >= 0]] = True
+        return among
 
     def _most_popular(self) -> Factors:
         """What orders items by their number of ratings, for anybody."""

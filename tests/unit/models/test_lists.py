@@ -1,0 +1,64 @@
+"""Lists: the same with and without numba, and filters that leave out what they say."""
+
+import sys
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+from numpy.typing import NDArray
+
+from mfcore.data.ratings import Ratings, Scale
+from mfcore.data.synthetic import synthesize
+from mfcore.models.lists import top_items
+from mfcore.models.model import Model
+from tests.unit.metrics.cases import random_factors
+
+
+@pytest.fixture(scope="module")
+def model() -> Model:
+    ratings = Ratings.from_frame(synthesize(40, 30, 600).frame, Scale(1, 5, 1))
+    factors = random_factors((ratings.n_users, ratings.n_items), 1)
+    return Model.of(replace(factors, user_ids=ratings.user_ids, item_ids=ratings.item_ids), ratings, None)
+
+
+@given(
+    bias=arrays(np.float32, 12, elements=st.sampled_from([-1.0, 0.0, 0.5, 2.0])),
+    allowed=arrays(np.bool_, 12),
+    k=st.integers(1, 15),
+)
+def test_lists_are_the_same_without_numba(bias: NDArray[np.float32], allowed: NDArray[np.bool_], k: int) -> None:
+    some = random_factors((5, 12), 3)
+    # Without factors, so that scores tie.
+    factors = replace(some, item_bias=bias, item_factors=np.zeros_like(some.item_factors))
+    users = np.array([0, 4, -1], np.int32)
+    with_numba = top_items(factors, users, k, allowed=allowed)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.delitem(sys.modules, "mfcore.models.kernels.topk", raising=False)
+        patch.setitem(sys.modules, "numba", None)
+        without = top_items(factors, users, k, allowed=allowed)
+    np.testing.assert_array_equal(with_numba[0], without[0])
+    np.testing.assert_array_equal(with_numba[1], without[1])
+
+
+@pytest.mark.parametrize("user", ["known", "unknown"])
+def test_filters_leave_out_what_they_say(model: Model, user: str) -> None:
+    users = model.user_ids[:1] if user == "known" else np.array([10**6])
+    everything = model.recommend(users, 10**9, exclude_rated=False)["item_id"].tolist()
+    assert sorted(everything) == model.item_ids.tolist()
+    without = model.recommend(users, 30, exclude_rated=False, exclude_items=np.array(everything[:3]))
+    assert without["item_id"].tolist() == everything[3:]
+    only = model.recommend(users, 30, exclude_rated=False, only_items=np.array([*everything[5:8], 10**6]))
+    assert only["item_id"].tolist() == everything[5:8]
+    often = np.sort(model.n_ratings)[15]
+    popular = model.recommend(users, 30, exclude_rated=False, min_ratings=int(often))["item_id"].tolist()
+    counts = dict(zip(model.item_ids.tolist(), model.n_ratings.tolist(), strict=True))
+    assert popular == [item for item in everything if counts[item] >= often]
+
+
+def test_rated_items_are_left_out_unless_asked_for(model: Model) -> None:
+    rated = set(model.item_ids[model.rated.rows(np.array([0], np.int32))[1]].tolist())
+    listed = set(model.recommend(model.user_ids[:1], 30)["item_id"].tolist())
+    assert rated and not rated & listed and rated | listed == set(model.item_ids.tolist())
