@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from mfcore.errors import MfcoreError, UsageError, nearest
-from mfcore.terminal import print_artifact, print_json, print_lists, print_table, print_versions, start_log
+from mfcore.terminal import print_artifact, print_json, print_lists, print_table, print_versions, printable, start_log
 
 if TYPE_CHECKING:
     from mfcore.config import PipelineConfig
@@ -327,7 +327,7 @@ def predict(
             }
         )
     else:
-        print(f"{rating:.2f}  {title}{'' if known else '  (unknown user: what is known of the item alone)'}")
+        print(f"{rating:.2f}  {printable(title)}{'' if known else '  (unknown user: what is known of the item alone)'}")
 
 
 @app.command(rich_help_panel=_KEEP)
@@ -512,5 +512,6 @@ def _item(bundle: "Model", wanted: str) -> Any:
         nearest = "; ".join(matches["title"])
         raise UsageError(f"no item has the id or title {wanted!r}{f'; the nearest: {nearest}' if nearest else ''}.")
     others = "; ".join(matches["title"].iloc[1:])
-    print(f"{wanted!r}: {matches['title'].iloc[0]}{f' (others like it: {others})' if others else ''}", file=sys.stderr)
+    taken = printable(f"{matches['title'].iloc[0]}{f' (others like it: {others})' if others else ''}")
+    print(f"{wanted!r}: {taken}", file=sys.stderr)
     return matches["item_id"].iloc[0]

@@ -4,6 +4,7 @@ import json
 import logging
 import sys
 import time
+import unicodedata
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
@@ -21,6 +22,7 @@ __all__ = [
     "print_lists",
     "print_table",
     "print_versions",
+    "printable",
     "progress_bar",
     "start_log",
 ]
@@ -82,20 +84,40 @@ def print_table(title: str, rows: Iterable[Mapping[Any, object]]) -> None:
     """Print rows of the same keys as a table."""
     from rich.console import Console
     from rich.table import Table
+    from rich.text import Text
 
+    # Text, not str: rich reads markup in a str, and titles are data.
     rows = list(rows)
-    table = Table(title=title or None, title_justify="left", box=None, header_style="bold", pad_edge=False)
+    table = Table(
+        title=Text(printable(title)) if title else None,
+        title_justify="left",
+        box=None,
+        header_style="bold",
+        pad_edge=False,
+    )
     for name, value in (rows[0] if rows else {}).items():
-        table.add_column(str(name), justify="right" if isinstance(value, int | float) else "left", overflow="fold")
+        table.add_column(
+            Text(printable(str(name))), justify="right" if isinstance(value, int | float) else "left", overflow="fold"
+        )
     for row in rows:
-        table.add_row(*(_cell(value) for value in row.values()))
+        table.add_row(*(Text(_cell(value)) for value in row.values()))
     Console(width=None if sys.stdout.isatty() else 160).print(table)
 
 
 def _cell(value: object) -> str:
     if isinstance(value, float):
         return f"{value:.4f}" if abs(value) < 100 else f"{value:,.0f}"
-    return "–" if value is None else f"{value:,}" if isinstance(value, int) else str(value)
+    return "–" if value is None else f"{value:,}" if isinstance(value, int) else printable(str(value))
+
+
+def printable(text: str) -> str:
+    r"""Text with its control characters written out, for a terminal would obey them.
+
+    Examples:
+        >>> printable("Heat\x1b[31m") == r"Heat\x1b[31m"
+        True
+    """
+    return "".join(f"\\x{ord(one):02x}" if unicodedata.category(one) == "Cc" else one for one in text)
 
 
 def start_log() -> None:

@@ -184,7 +184,7 @@ def compared(table: pd.DataFrame, metrics: Mapping[str, str]) -> "Figure":
     figure, panels = canvas(1, len(metrics), size=(1.5 + 5.5 * len(metrics), 1.2 + 0.3 * max(8, len(table))))
     for axes, (objective, metric) in zip(panels, metrics.items(), strict=True):
         _bars(axes, table, Objective(objective), metric)
-    figure.suptitle("Models on the same test ratings (hatched: baselines; pale: made for the other objective)")
+    figure.suptitle("Models on the same test ratings\n(hatched: baselines; pale: made for the other objective)")
     return figure
 
 

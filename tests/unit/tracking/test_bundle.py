@@ -61,7 +61,7 @@ DAMAGES: dict[str, tuple[str, Callable[[Path], bytes]]] = {
     "another link": ("rating/factors.json", changed("rating/factors.json", link="exec")),
     "a mean of NaN": ("rating/factors.json", changed("rating/factors.json", global_mean=float("nan"))),
     "no JSON": ("rating/factors.json", lambda _: b"{"),
-    "ids that are no table": ("user_ids.parquet", lambda _: b"PAR1"),
+    "ids that are no table": ("rating/user_ids.parquet", lambda _: b"PAR1"),
     "titles that are no table": ("titles.parquet", lambda _: b"PAR1"),
 }
 

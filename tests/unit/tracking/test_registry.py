@@ -192,7 +192,7 @@ def test_a_model_is_pulled_as_it_was_registered_or_not_at_all(model: Model, tmp_
     served = mlflow.pyfunc.load_model(champion.uri)
     lists = served.predict(pd.DataFrame({"user_id": model.user_ids[:1]}), params={"k": 3})
     assert len(lists) == 3
-    (array,) = (tmp_path / "mlruns" / "artifacts").rglob("bundle/item_bias.npy")
+    (array,) = (tmp_path / "mlruns" / "artifacts").rglob("bundle/rating/item_bias.npy")
     content = bytearray(array.read_bytes())
     content[-1] ^= 1
     array.write_bytes(content)
