@@ -1,9 +1,9 @@
 """A stage's output: a folder with a manifest, written whole or not at all.
 
 An artifact's folder is named by the fingerprint of what made it. Equal inputs give the
-same name, so a stage that finds its artifact whole has nothing left to do. Two processes
-that make the same artifact at once both write to temporary names; the first to rename
-wins and the other takes the winner's.
+same name, so a stage that finds its artifact whole has nothing left to do. Of two processes
+that need the same artifact at once, one makes it; the other waits and takes it. The lock goes
+with the process that holds it, so one that was killed keeps nobody waiting.
 """
 
 import hashlib
@@ -19,7 +19,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from mfcore.errors import NothingToWorkFrom
-from mfcore.storage.files import discard, new_folder, sha256_of, write_file
+from mfcore.storage.files import discard, locked, new_folder, sha256_of, write_file
 
 __all__ = [
     "MANIFEST",
@@ -117,16 +117,21 @@ class ArtifactStore:
     ) -> Artifact:
         """Reuse the artifact with this fingerprint, or have `write` fill a new folder.
 
-        `write` gets the folder and returns the details to record in the manifest.
+        `write` gets the folder and returns the details to record in the manifest. While another
+        process makes the same artifact, this one waits.
         """
         found = self.find(kind, dataset, key)
         if found is not None:
             return found
         names = {artifact.kind: artifact.path.name for artifact in inputs}
         path = self.home / kind / f"{dataset}-{key}"
-        with new_folder(path) as folder:
-            details = write(folder)
-            write_manifest(folder, kind=kind, dataset=dataset, fingerprint=key, inputs=names, details=details)
+        with locked(self.home / "locks" / f"{kind}-{path.name}"):
+            found = self.find(kind, dataset, key)  # made by whoever held the lock
+            if found is not None:
+                return found
+            with new_folder(path) as folder:
+                details = write(folder)
+                write_manifest(folder, kind=kind, dataset=dataset, fingerprint=key, inputs=names, details=details)
         return Artifact(kind=kind, dataset=dataset, fingerprint=key, path=path, inputs=names)
 
     def has(self, kind: str, dataset: str) -> bool:

@@ -14,6 +14,8 @@ ACROSS = {
     "data/test_size.py",
     "models/test_missing.py",
     "models/kernels/test_kernels.py",
+    "tuning/test_objectives.py",
+    "tutorials/test_tutorials.py",
     "bench/test_bench.py",
     "test_documents.py",
     "test_rooms.py",

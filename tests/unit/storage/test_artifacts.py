@@ -2,6 +2,7 @@ import os
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -72,14 +73,43 @@ with new_folder(Path({str(tmp_path)!r}) / "raw" / "toy-k") as folder:
     assert [path.name for path in (tmp_path / "raw").iterdir()] == ["toy-k"]
 
 
-def test_the_first_of_two_at_once_wins_and_both_get_it(tmp_path: Path) -> None:
-    store = ArtifactStore(tmp_path)
+MAKER = """
+import os, sys, time
+from pathlib import Path
+from mfcore.storage.artifacts import ArtifactStore
+home = Path(sys.argv[1])
+def write(folder):
+    (home / "began").touch()
+    while not (home / "go").exists():
+        time.sleep(0.01)
+    if sys.argv[2] == "killed":
+        os._exit(9)
+    return {"by": "other"}
+ArtifactStore(home).make("raw", "toy", "k", write)
+"""
 
-    def slow(folder: Path) -> dict[str, str]:
-        store.make("raw", "toy", "k", lambda inner: {"by": (inner / "b").write_text("") or "other"})
+
+@pytest.mark.parametrize(("fate", "made_by"), [("finishes", "other"), ("killed", "this")])
+def test_of_two_at_once_one_works_and_the_other_waits(tmp_path: Path, fate: str, made_by: str) -> None:
+    other = subprocess.Popen([sys.executable, "-c", MAKER, str(tmp_path), fate])
+    while not (tmp_path / "began").exists():
+        assert other.poll() is None
+        time.sleep(0.01)
+    calls: list[Path] = []
+
+    def write(folder: Path) -> dict[str, str]:
+        calls.append(folder)
         return {"by": "this"}
 
-    assert store.make("raw", "toy", "k", slow).details == {"by": "other"}
+    with ThreadPoolExecutor() as pool:
+        made = pool.submit(ArtifactStore(tmp_path).make, "raw", "toy", "k", write)
+        time.sleep(0.3)
+        assert not made.done()
+        assert not calls
+        (tmp_path / "go").touch()
+        assert made.result(timeout=60).details == {"by": made_by}
+    assert len(calls) == (made_by == "this")
+    other.wait(timeout=60)
 
 
 def test_newest_is_of_the_data_set(tmp_path: Path) -> None:
