@@ -6,7 +6,7 @@ from typing import Any, ClassVar, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import Field, SerializeAsAny, field_validator
+from pydantic import Field, field_serializer, field_validator
 
 from mfcore.data.ratings import Ratings
 from mfcore.errors import UsageError
@@ -64,7 +64,7 @@ class Blend(Recommender):
     algorithm: ClassVar[str] = "blend"
 
     n_epochs: int = Field(1, ge=0)
-    members: tuple[SerializeAsAny[Recommender], ...] = (BPMF(), PMF(), ALS(n_factors=64), ItemKNN())
+    members: tuple[Recommender, ...] = (BPMF(), PMF(), ALS(n_factors=64), ItemKNN())
     objective: Literal["rating", "ranking"] = "rating"
     held_out: float = Field(0.1, gt=0, lt=0.5)
 
@@ -82,6 +82,10 @@ class Blend(Recommender):
         if not members:
             raise ValueError("a blend needs members")
         return members
+
+    @field_serializer("members")
+    def _as_recipes(self, members: tuple[Recommender, ...]) -> list[dict[str, Any]]:
+        return [{"algorithm": one.algorithm, "params": one.model_dump(mode="json")} for one in members]
 
     def begin(self, ratings: Ratings, start: Factors | None = None) -> Training:
         """Nothing is learned before the first step. `start` is of no use here."""

@@ -37,12 +37,12 @@ def test_a_part_that_is_missing_is_refused() -> None:
         written("a <!-- x --> old", "x", "new")
 
 
-@pytest.mark.parametrize("link", ["identity"])
+@pytest.mark.parametrize("link", ["identity", "logistic"])
 def test_the_readme_turns_exported_factors_into_ratings(
     link: Literal["identity", "logistic"], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ratings, _ = synthetic_ratings()
-    factors = PMF(link=link, n_epochs=3, n_factors=4, seed=1).fit(ratings)
+    factors = PMF(link=link, n_epochs=3, n_factors=4, seed=1).train(ratings)
     target = tmp_path / "exports" / "ml-100k" / "1"
     target.parent.mkdir(parents=True)
     export_model(Model.of(factors, ratings, None), target, {}, ExportConfig())

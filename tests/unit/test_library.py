@@ -112,7 +112,7 @@ def test_a_blend_is_a_recipe_too() -> None:
     assert _recipe(blend).build() == blend
 
 
-@pytest.mark.parametrize("arguments", [["-m", "mfcore", "--version"], ["-m", "mfcore", "recommend", "-h"]])
-def test_the_package_is_the_command(arguments: list[str]) -> None:
-    done = subprocess.run([sys.executable, *arguments], capture_output=True, text=True, check=True)
-    assert mfcore.__version__ in done.stdout or "USERS" in done.stdout
+@pytest.mark.parametrize(("argument", "said"), [("--version", mfcore.__version__), ("-h", "recommend")])
+def test_the_package_is_the_command(argument: str, said: str) -> None:
+    done = subprocess.run([sys.executable, "-m", "mfcore", argument], capture_output=True, text=True, check=True)
+    assert said in done.stdout
