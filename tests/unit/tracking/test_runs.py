@@ -32,7 +32,8 @@ def test_a_trial_lines_up_with_others(experiment: Experiment, client: MlflowClie
     }
     first, diverged = found["rating-als-000"], found["rating-als-002"]
     assert first.data.params == {
-        "objective": "rating", "algorithm": "als", "n_epochs": "5", "n_factors": "4", "reg_user": "0.01", "priors": "fixed", "seed": "0"
+        "objective": "rating", "algorithm": "als", "n_epochs": "5",
+        "n_factors": "4", "reg_user": "0.01", "priors": "fixed", "seed": "0"
     }  # fmt: skip
     assert first.info.end_time - first.info.start_time == 500
     assert first.data.metrics["validation_rmse"] == min(trial(0).curve)
