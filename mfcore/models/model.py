@@ -55,6 +55,11 @@ class Model:
         return self.factors if self.ranking is None else self.ranking
 
     @property
+    def likeness(self) -> Factors:
+        """What similar items are found by: what lists are made by, or the rating head where that has no factors."""
+        return self.lists if self.lists.n_factors else self.factors
+
+    @property
     def user_ids(self) -> Ids:
         """The id of each user code."""
         return self.factors.user_ids
@@ -190,7 +195,7 @@ class Model:
         """
         ids = _several(item_ids)
         codes = find_codes(self.item_ids, ids)
-        items, cosines = similar_items(self.lists, codes, k, self.n_ratings)
+        items, cosines = similar_items(self.likeness, codes, k, self.n_ratings)
         table = self._ranked("item_id", _as_known(self.item_ids, ids, codes), items, "cosine", cosines)
         table["n_ratings"] = self.n_ratings[items[items >= 0]]
         return table

@@ -9,7 +9,8 @@ NAME = "synthetic-150x60-6000-seed1"
 
 
 def run(mfcore: Mfcore, *options: str) -> dict:  # type: ignore[type-arg]
-    return ran(mfcore, "--dataset", DATASET, "--algorithms", "als", *options)
+    own = ("--dataset", DATASET, "--algorithms", "als", "--set", "tuning.validation=single")
+    return ran(mfcore, *own, *options)
 
 
 @pytest.fixture(scope="module")
@@ -24,28 +25,33 @@ def versions(mfcore: Mfcore) -> dict[int, dict]:  # type: ignore[type-arg]
 
 def test_a_better_recipe_takes_the_champions_place(mfcore: Mfcore, poor_then_good: tuple[dict, dict]) -> None:  # type: ignore[type-arg]
     poor, good = poor_then_good
-    assert (poor["version"], good["version"]) == (1, 2)
+    assert good["version"] > poor["version"]
+    assert good["heads"]["rating"]["status"] == "promoted"
     assert good["metrics"]["test_rmse"] < poor["metrics"]["test_rmse"]
-    assert (versions(mfcore)[1]["aliases"], versions(mfcore)[2]["aliases"]) == (["previous"], ["champion"])
+    after = versions(mfcore)
+    assert (after[poor["version"]]["aliases"], after[good["version"]]["aliases"]) == (["previous"], ["champion"])
 
 
 def test_a_worse_recipe_becomes_the_challenger_and_the_champions_is_kept(
     mfcore: Mfcore,
     poor_then_good: tuple[dict, dict],  # type: ignore[type-arg]
 ) -> None:
+    _, good = poor_then_good
     kept = run(mfcore, "--trials", "1", "--set", "tuning.max_epochs=1", "--set", "split.seed=3")
-    assert kept["version"] == 2
+    assert kept["version"] == good["version"]
+    assert kept["heads"]["rating"]["status"] == "kept"
     after = versions(mfcore)
-    assert after[2]["aliases"] == ["champion"]
+    assert after[good["version"]]["aliases"] == ["champion"]
     (challenger,) = (one for one in after.values() if "challenger" in one["aliases"])
-    assert challenger["recipe"]["params"]["n_epochs"] == 1
-    assert challenger["metrics"]["test_rmse"] > after[2]["metrics"]["test_rmse"]
+    assert challenger["recipes"]["rating"]["params"]["n_epochs"] == 1
+    assert challenger["metrics"]["test_rmse"] > after[good["version"]]["metrics"]["test_rmse"]
 
 
 def test_back_and_forth_by_hand(mfcore: Mfcore, poor_then_good: tuple[dict, dict]) -> None:  # type: ignore[type-arg]
-    assert mfcore("rollback", "--dataset", NAME, "--json").document[0]["version"] == 1
-    assert versions(mfcore)[2]["aliases"] == ["previous"]
-    assert mfcore("promote", 2, "--dataset", NAME, "--json").document[0]["version"] == 2
+    poor, good = (one["version"] for one in poor_then_good)
+    assert mfcore("rollback", "--dataset", NAME, "--json").document[0]["version"] == poor
+    assert versions(mfcore)[good]["aliases"] == ["previous"]
+    assert mfcore("promote", good, "--dataset", NAME, "--json").document[0]["version"] == good
     refused = mfcore("promote", 99, "--dataset", NAME)
     assert (refused.code, "no version 99" in refused.err) == (2, True)
     table = mfcore("models", "--dataset", NAME)

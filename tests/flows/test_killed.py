@@ -59,7 +59,7 @@ print(json.dumps(codes))
 
 KILLED_AT = [
     ("validate", "mfcore.data.ratings", "Ratings.save", 1),
-    ("tune, in a trial", "mfcore.tuning.objective", "rmse", 30),
+    ("tune, in a trial", "mfcore.metrics.yardstick", "rmse", 30),
     ("evaluate, between two finalists", "mfcore.tracking.finalists", "log_model", 2),
     ("register, before the alias", "mfcore.tracking.registry", "Registry.promote", 1),
     ("export, before the pointer", "flows.export", "point_latest", 1),
@@ -100,6 +100,8 @@ def test_killed_in_every_stage_and_started_again(
         SMALL,
         "--algorithms",
         "als,pmf",
+        "--set",
+        "tuning.validation=single",
         "--trials",
         "3",
         "--json",
@@ -130,5 +132,10 @@ def test_killed_in_every_stage_and_started_again(
     mlflow.set_tracking_uri(f"sqlite:///{tmp_path / 'killed' / 'mlruns' / 'mlflow.db'}")
     runs = mlflow.search_runs(search_all_experiments=True, output_format="list")
     trials = [one.info.run_name for one in runs if one.data.tags["stage"] == "tune" and one.info.status == "FINISHED"]
-    assert sorted(trials) == [f"{name}-00{number}" for name in ("als", "pmf") for number in range(3)]
+    assert sorted(trials) == [
+        f"{objective}-{name}-00{number}"
+        for objective in ("ranking", "rating")
+        for name in ("als", "pmf")
+        for number in range(3)
+    ]
     assert {one.info.status for one in runs} == {"FINISHED", "KILLED"}

@@ -150,7 +150,10 @@ def test_before_there_is_an_artifact(mfcore: Mfcore) -> None:
 
 def test_an_unknown_user_or_item(mfcore: Mfcore) -> None:
     assert mfcore("run", "--dataset", SMALL, "--trials", "1", "--algorithms", "als").code == 0
-    refused(mfcore("recommend", "1", "9999"), 2, "unknown user 9999", "120 users")
+    lists = mfcore("recommend", "1", "9999", "-k", 3, "--json")
+    assert [row["known_user"] for row in lists.document] == [True] * 3 + [False] * 3
+    assert "unknown user 9999" in lists.err
+    assert "120 users" in lists.err
     refused(mfcore("similar", "no such film at all"), 2, "no such film at all")
     refused(mfcore("predict", "1", "no such film at all"), 2)
     assert mfcore("predict", "9999", "3", "--json").document["known_user"] is False
