@@ -87,7 +87,7 @@ def test_a_separator_nobody_uses(mfcore: Mfcore, tmp_path: Path) -> None:
 def test_an_empty_file(mfcore: Mfcore, tmp_path: Path) -> None:
     file = tmp_path / "empty.csv"
     file.write_text("")
-    refused(check(mfcore, file), 3, "empty")
+    refused(mfcore("download", "--dataset", file), 3, "empty.csv is empty")
     file = tmp_path / "header.csv"
     file.write_text("user_id,item_id,rating\n")
     refused(check(mfcore, file), 3)
