@@ -20,7 +20,7 @@ def as_flow(stage: Stage[R], context: Context | None = None) -> Flow[..., R]:
     """The flow that runs a stage, in a context of its own or, within the pipeline, in the pipeline's.
 
     Its parameters are the configuration and, for any stage but the first, what the stage before
-    has made; by default the newest of that.
+    has made; by default what belongs to the configuration.
     """
 
     @flow(name=stage.name, description=stage.description)

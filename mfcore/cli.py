@@ -51,7 +51,10 @@ SourceOption = Annotated[Path | None, typer.Option("--source", help="Files of th
 ConfigOption = Annotated[Path | None, typer.Option("--config", "-c", help="A TOML file of settings")]
 SetOption = Annotated[list[str] | None, typer.Option("--set", "-s", help="One setting, as section.key=value")]
 FromOption = Annotated[
-    Path | None, typer.Option("--from", help="The folder to work from; the newest of the stage before by default")
+    Path | None,
+    typer.Option(
+        "--from", help="The folder to work from; by default what belongs to the data set, or what was made last"
+    ),
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="One JSON document on stdout")]
 LengthOption = Annotated[int, typer.Option("-k", min=1, help="Length of the list")]
@@ -154,7 +157,7 @@ def _add_stage(stage: Stage["Artifact"]) -> None:
         as_json: JsonOption = False,
     ) -> None:
         loaded = _config(dataset, config, settings)
-        print_artifact(_run_stage(stage, loaded, _artifact(stage, start, dataset, loaded)), as_json)
+        print_artifact(_run_stage(stage, loaded, _artifact(stage, start, loaded)), as_json)
 
     app.command(stage.name, rich_help_panel=_STAGES, help=stage.description)(command)
 
@@ -173,7 +176,7 @@ def evaluate(
 ) -> None:
     """Run the stage and print its tables."""
     loaded = _config(dataset, config, settings)
-    found = _run_stage(EVALUATE, loaded, _artifact(EVALUATE, start, dataset, loaded))
+    found = _run_stage(EVALUATE, loaded, _artifact(EVALUATE, start, loaded))
     from mfcore.evaluation.scoreboard import scoreboard
     from mfcore.stages.evaluate import load_evaluation
 
@@ -201,7 +204,7 @@ def register(
 ) -> None:
     """Run the stage and print the version it made."""
     loaded = _config(dataset, config, settings)
-    registration = _run_stage(REGISTER, loaded, _artifact(REGISTER, start, dataset, loaded))
+    registration = _run_stage(REGISTER, loaded, _artifact(REGISTER, start, loaded))
     print_versions([registration.champion], as_json)
 
 
@@ -442,15 +445,15 @@ def _run_stage(stage: Stage[R], config: "PipelineConfig", given: "Artifact | Reg
     return run_here(as_flow(stage), config, given)
 
 
-def _artifact(stage: Stage[Any], source: Path | None, dataset: str | None, config: "PipelineConfig") -> "Artifact":
-    """What a stage works from: the folder that was named, or the newest one of its kind."""
+def _artifact(stage: Stage[Any], source: Path | None, config: "PipelineConfig") -> "Artifact | None":
+    """What a stage works from: the folder that was named, or the newest of its kind; None where a data set is named."""
     from mfcore.stages.context import Context
 
     assert stage.takes is not None
-    context = Context(config)
+    store = Context(config).store
     if source is None:
-        return context.store.newest(stage.takes, None if dataset is None else context.dataset_name)
-    found = context.store.open(source.absolute())
+        return None if "name" in config.dataset.model_fields_set else store.newest(stage.takes)
+    found = store.open(source.absolute())
     if found.kind != stage.takes:
         raise UsageError(f"{source} holds {found.kind}, but this stage works from {stage.takes}.")
     return found

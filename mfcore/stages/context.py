@@ -8,8 +8,10 @@ from typing import Any
 
 from mfcore.config import PipelineConfig
 from mfcore.data.catalog import Dataset, resolve
+from mfcore.errors import SourceUnavailable, UsageError
 from mfcore.settings import Settings
 from mfcore.stages.observer import Observer
+from mfcore.stages.table import STAGES
 from mfcore.storage.artifacts import Artifact, ArtifactStore
 from mfcore.storage.kinds import Kind
 from mfcore.tracking.registry import Registry
@@ -65,8 +67,22 @@ class Context:
 
     @property
     def dataset_name(self) -> str:
-        """The short name of the data set, as artifacts and models have it."""
-        return self.dataset.name if self._dataset_name is None else self._dataset_name
+        """The short name of the data set, as artifacts and models have it.
+
+        Files that were downloaded under a name of their own are known by that name alone.
+        """
+        if self._dataset_name is not None:
+            return self._dataset_name
+        name = self.config.dataset.name
+        return self.dataset.name if self._is_known or not self.store.has(Kind.RAW, name) else name
+
+    @cached_property
+    def _is_known(self) -> bool:
+        """Whether the configuration says where the data set comes from."""
+        try:
+            return self.dataset is not None
+        except (UsageError, SourceUnavailable):
+            return False
 
     @cached_property
     def experiment(self) -> Experiment:
@@ -92,13 +108,22 @@ class Context:
             finally:
                 self._run_id = None
 
-    def given_or_newest(self, given: Artifact | None, kind: Kind) -> Artifact:
-        """What a stage works from: what it was given, or else the data set's newest artifact of a kind.
+    def input(self, given: Artifact | None, kind: Kind) -> Artifact:
+        """What a stage works from: what it was given, or else what belongs to the configuration.
+
+        Raw files are those that the data set has now; of any other kind it is the newest of the data set.
+        What is not there is made first, with all that it needs.
 
         Raises:
-            NothingToWorkFrom: there is none.
+            MfcoreError: a stage before fails, as it does by itself.
         """
-        return given if given is not None else self.store.newest(kind, self.dataset_name)
+        if given is not None:
+            return given
+        is_there = self.store.has(kind, self.dataset_name)
+        if is_there and not (kind is Kind.RAW and self._is_known):
+            return self.store.newest(kind, self.dataset_name)
+        made: Artifact = next(stage for stage in STAGES if stage.makes is kind).run(self)
+        return made
 
     def report(self, artifact: Artifact, summary: str) -> Artifact:
         """Say what a stage has made or reused, and hand the artifact on."""

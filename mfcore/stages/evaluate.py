@@ -39,10 +39,10 @@ def evaluate_recipes(context: Context, studies: Artifact | None = None) -> Artif
     """Retrain on train + validation, score once on test, and let the gate choose the next champion's recipe.
 
     Raises:
-        NothingToWorkFrom: there are no studies.
+        MfcoreError: a stage before is run because its output is lacking, and fails.
         TrainingDiverged: a recipe leaves the range of numbers.
     """
-    source = context.given_or_newest(studies, Kind.STUDIES)
+    source = context.input(studies, Kind.STUDIES)
     champion = context.registry.champion()
     with context.parent_run("evaluate") as run_id:
         evaluation = _score(context, source, champion.recipes if champion else {}, run_id)

@@ -39,9 +39,9 @@ def register_champion(context: Context, evaluation: Artifact | None = None) -> R
     challenger that lost is registered under its alias, as it was scored.
 
     Raises:
-        NothingToWorkFrom: there is no evaluation.
+        MfcoreError: a stage before is run because its output is lacking, and fails.
     """
-    source = context.given_or_newest(evaluation, Kind.EVALUATIONS)
+    source = context.input(evaluation, Kind.EVALUATIONS)
     found, registry = load_evaluation(source), context.registry
     # Two runs at once would register the same model twice.
     with locked(context.store.home / registry.name), context.parent_run("register") as run_id:

@@ -18,10 +18,10 @@ def split_ratings(context: Context, ratings: Artifact | None = None) -> Artifact
     """Split the ratings; nothing of a later part is in an earlier one.
 
     Raises:
-        NothingToWorkFrom: there are no ratings.
+        MfcoreError: a stage before is run because its output is lacking, and fails.
         UsageError: a part would be empty, or a split by time is asked of ratings without times.
     """
-    source = context.given_or_newest(ratings, Kind.RATINGS)
+    source = context.input(ratings, Kind.RATINGS)
     parts = context.observer.step("split", lambda: _split(context, source))
     counts = parts.details
     dropped = "".join(f"; {count:,} {reason}" for reason, count in counts["dropped"].items())

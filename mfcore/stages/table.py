@@ -50,7 +50,7 @@ class Stage(Generic[R]):
     description: str
 
     def run(self, context: "Context", given: Any = None) -> R:
-        """Run the stage on what the stage before it made; None: on the newest of that."""
+        """Run the stage on what the stage before it made; None: on what belongs to the context's configuration."""
         function: Callable[..., R] = resolve_name(self.entry)
         return function(context) if given is None else function(context, given)
 

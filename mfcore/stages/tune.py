@@ -35,11 +35,11 @@ def tune_recipes(context: Context, splits: Artifact | None = None) -> Artifact:
 
     Raises:
         UsageError: a search space names what is not known.
-        NothingToWorkFrom: there is no split.
+        MfcoreError: a stage before is run because its output is lacking, and fails.
         NothingRelevant: nobody liked anything among the validation ratings, and only lists were tuned for.
     """
     search_spaces(context.config.tuning)
-    source = context.given_or_newest(splits, Kind.SPLITS)
+    source = context.input(splits, Kind.SPLITS)
     champion = context.registry.champion()
     recipes = champion.recipes if champion else {}
     with context.parent_run("tune") as run_id:

@@ -27,10 +27,10 @@ def validate_raw(context: Context, raw: Artifact | None = None) -> Artifact:
     """Read the raw files and check them; rows that fail are set aside, a table that fails stops the run.
 
     Raises:
-        NothingToWorkFrom: there are no raw files.
+        MfcoreError: a stage before is run because its output is lacking, and fails.
         DataInvalid: the ratings fail the checks, or can't be read.
     """
-    source = context.given_or_newest(raw, Kind.RAW)
+    source = context.input(raw, Kind.RAW)
     with context.parent_run("validate") as run_id:
         ratings = context.observer.step("read_and_check", lambda: _read_and_check(context, source, run_id))
         context.observer.step("publish", lambda: _publish(context, ratings, run_id))

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from mfcore.errors import NothingToWorkFrom, UsageError
+from mfcore.errors import UsageError
 from mfcore.stages.context import Context
 from mfcore.storage.kinds import Kind
 from tests.unit.stages.conftest import NAME, configured, settings_in
@@ -65,8 +65,28 @@ def test_a_run_that_failed_is_no_parent_of_the_next(context: Context) -> None:
 
 
 def test_the_input_is_what_was_given_or_else_the_newest(context: Context) -> None:
-    with pytest.raises(NothingToWorkFrom, match=f"no raw of {NAME}"):
-        context.given_or_newest(None, Kind.RAW)
-    older, newer = (context.store.make(Kind.RAW, NAME, key, lambda folder: {}) for key in ("1", "2"))
-    assert context.given_or_newest(older, Kind.RAW) == older
-    assert context.given_or_newest(None, Kind.RAW).path == newer.path
+    older, newer = (context.store.make(Kind.STUDIES, NAME, key, lambda folder: {}) for key in ("1", "2"))
+    assert context.input(older, Kind.STUDIES) == older
+    assert context.input(None, Kind.STUDIES).path == newer.path
+
+
+def test_raw_files_are_those_of_today_though_others_were_made_last(tmp_path: Path) -> None:
+    file = tmp_path / "shop.csv"
+    context = Context(configured(dataset=str(file)), settings=settings_in(tmp_path))
+    prints = {}
+    for rating in (3, 4, 3):
+        file.write_text(f"user_id,item_id,rating\n1,2,{rating}\n")
+        raw = context.input(None, Kind.RAW)
+        assert prints.setdefault(rating, raw.fingerprint) == raw.fingerprint
+    assert len(set(prints.values())) == 2
+
+
+def test_files_are_known_by_the_name_they_were_downloaded_under(tmp_path: Path) -> None:
+    file, settings = tmp_path / "export.csv", settings_in(tmp_path)
+    file.write_text("user_id,item_id,rating\n1,2,3\n")
+    raw = Context(configured(f"dataset.source={file}", dataset="shop"), settings=settings).input(None, Kind.RAW)
+    later = Context(configured(dataset="shop"), settings=settings)
+    assert later.dataset_name == "shop"
+    assert later.input(None, Kind.RAW).path == raw.path
+    with pytest.raises(UsageError, match="unknown data set 'shops'"):
+        Context(configured(dataset="shops"), settings=settings).input(None, Kind.RAW)

@@ -16,7 +16,8 @@ from mfcore.stages.evaluate import load_evaluation
 from mfcore.stages.export import export_champion
 from mfcore.stages.pipeline import PipelineResult, run_pipeline
 from mfcore.stages.register import register_champion
-from mfcore.stages.table import STAGES, TUNE
+from mfcore.stages.split import split_ratings
+from mfcore.stages.table import STAGES, TUNE, Stage
 from mfcore.stages.tune import load_tuned, tune_recipes
 from mfcore.stages.validate import validate_raw
 from mfcore.storage.kinds import Kind
@@ -43,8 +44,17 @@ def watched() -> Recorder:
 
 
 @pytest.fixture(scope="module")
-def result(settings: Settings, watched: Recorder) -> PipelineResult:
-    return run_pipeline(Context(configured(*SMALL), observer=watched, settings=settings))
+def given() -> list[tuple[Stage[Any], Any]]:
+    return []
+
+
+@pytest.fixture(scope="module")
+def result(settings: Settings, watched: Recorder, given: list[tuple[Stage[Any], Any]]) -> PipelineResult:
+    def run_stage(stage: Stage[Any], context: Context, output: Any) -> Any:
+        given.append((stage, output))
+        return stage.run(context, output)
+
+    return run_pipeline(Context(configured(*SMALL), observer=watched, settings=settings), run_stage)
 
 
 def test_the_chain_ends_with_a_champion_and_its_export(result: PipelineResult) -> None:
@@ -83,24 +93,12 @@ def test_every_run_is_a_child_of_the_pipelines(result: PipelineResult, settings:
     assert {run.info.status for run in runs} == {"FINISHED"}
 
 
-def test_again_everything_is_reused_but_what_the_champion_decides(
-    result: PipelineResult, settings: Settings, recorder: Recorder
+def test_an_orchestrator_runs_the_stages_of_the_table_on_what_each_takes(
+    result: PipelineResult, given: list[tuple[Stage[Any], Any]]
 ) -> None:
-    given: list[tuple[str, Any]] = []
-
-    def run_stage(stage: Any, context: Context, output: Any) -> Any:
-        given.append((stage.name, output))
-        return stage.run(context, output)
-
-    again = run_pipeline(Context(configured(*SMALL), observer=recorder, settings=settings), run_stage)
-    made = [name for name, stage in again.stages.items() if stage.status == "made"]
-    assert made in ([], ["evaluate"])
-    assert (again.version, again.metrics) == (result.version, result.metrics)
-    assert "tune-rating-als" not in recorder.steps
-    assert [name for name, _ in given] == [stage.name for stage in STAGES]
-    kinds = [output.kind if output is not None and hasattr(output, "kind") else None for _, output in given]
-    assert kinds == [stage.takes for stage in STAGES]
-    assert given[-1][1].version == result.version
+    assert [stage for stage, _ in given] == list(STAGES)
+    assert [getattr(output, "kind", None) for _, output in given] == [stage.takes for stage in STAGES]
+    assert given[-1][1].uri == result.model_uri
 
 
 def test_a_stage_alone_needs_no_look_up_of_the_data_set(result: PipelineResult, settings: Settings) -> None:
@@ -130,11 +128,19 @@ def test_ratings_that_fail_are_shown_and_set_aside(settings: Settings, recorder:
     frame = pd.DataFrame({"user_id": [1, 1, 2, 3] * 9, "item_id": range(36), "rating": ["5", "four", "?", "3"] * 9})
     frame.to_csv(file, index=False)
     context = Context(configured(dataset=str(file)), observer=recorder, settings=settings)
-    raw = STAGES[0].run(context)
     with pytest.raises(DataInvalid, match="failed validation") as refused:
-        validate_raw(context, raw)
+        validate_raw(context)
     (rows,) = (settings.home / "quarantine").glob("*.csv")
     assert len(pd.read_csv(rows)) == 18
     assert str(rows) in str(refused.value)
-    assert not all(check["success"] for check in recorder.tables[f"checks-{raw.dataset}"])
-    assert not context.store.has(Kind.RATINGS, raw.dataset)
+    assert not all(check["success"] for check in recorder.tables[f"checks-{context.dataset_name}"])
+    assert not context.store.has(Kind.RATINGS, context.dataset_name)
+
+
+def test_a_stage_alone_makes_what_it_lacks(settings: Settings, recorder: Recorder) -> None:
+    context = Context(configured(dataset="synthetic:users=50,items=30,ratings=800"), None, recorder, settings)
+    splits = split_ratings(context)
+    assert recorder.steps == ["fetch", "read_and_check", "publish", "split"]
+    assert context.store.input(splits, Kind.RAW).dataset == splits.dataset == "synthetic-50x30-800"
+    assert split_ratings(context).reused
+    assert recorder.steps[4:] == ["split"]

@@ -9,7 +9,6 @@ import pytest
 from mfcore.data.ratings import Ratings, Scale
 from mfcore.data.splitting import Split, split
 from mfcore.data.synthetic import synthesize
-from mfcore.errors import NothingToWorkFrom
 from mfcore.stages.context import Context
 from mfcore.stages.split import split_ratings
 from mfcore.storage.artifacts import Artifact
@@ -48,8 +47,3 @@ def test_it_is_reused_until_a_setting_of_its_own_changes(context: Context, ratin
 def test_it_works_from_the_newest_ratings_of_the_data_set(context: Context, ratings: Artifact) -> None:
     context.store.make(Kind.RATINGS, "another", "key", lambda folder: {})
     assert split_ratings(context).inputs == {"ratings": ratings.path.name}
-
-
-def test_without_ratings(context: Context) -> None:
-    with pytest.raises(NothingToWorkFrom, match=f"no ratings of {NAME}"):
-        split_ratings(context)
