@@ -103,6 +103,7 @@ def train_on_all(
         recipes=recipes,
         fingerprint=key,
         data=data.fingerprint,
+        split=splits.fingerprint,
         metrics=found.headline,
         description=version_note(
             recipes,
@@ -121,7 +122,8 @@ def register_challenger(evaluation: Artifact, found: Evaluation, registry: Regis
         return
     head = lost[0]
     score = found.score_of(head.challenger)
-    data = open_store().input(evaluation, "ratings")
+    store = open_store()
+    data, splits = store.input(evaluation, "ratings"), store.input(evaluation, "splits")
     if score.model_uri is None or score.run_id is None:  # a baseline that was tuned as well: it has no model of its own
         return
     recipes = {head.objective: score.candidate.recipe}
@@ -131,6 +133,7 @@ def register_challenger(evaluation: Artifact, found: Evaluation, registry: Regis
         recipes=recipes,
         fingerprint=fingerprint("challenger", evaluation.fingerprint, score.candidate.name),
         data=data.fingerprint,
+        split=splits.fingerprint,
         metrics=score.headline,
         description=version_note(
             recipes,

@@ -255,8 +255,14 @@ def datasets(as_json: JsonOption = False) -> None:
     if as_json:
         print_json(rows)
         return
-    print_table("Known data sets", [{**row, "homepage": row["homepage"]} for row in rows])
+    shown = [{key: _grouped(value) for key, value in row.items() if key != "homepage"} for row in rows]
+    print_table("Known data sets", shown)
     print("Or your own: --dataset path/to/ratings.csv, or --dataset synthetic:users=…,items=…,ratings=…")
+
+
+def _grouped(value: object) -> object:
+    """A number with its thousands apart, and no zeros behind it; anything else as it is."""
+    return f"{value:,}" if isinstance(value, int) else f"{value:g}" if isinstance(value, float) else value
 
 
 @app.command(rich_help_panel=_USE)
@@ -276,7 +282,8 @@ def recommend(
     bundle = _bundle(dataset)
     if like:
         bundle = _somebody_new(bundle, like)
-        print_lists(bundle.recommend(bundle.user_ids, k), "user_id", "For somebody new", as_json)
+        lists = bundle.recommend(bundle.user_ids, k).assign(user_id=None)
+        print_lists(lists, "user_id", "For somebody new", as_json)
         return
     assert users is not None
     known = bundle.knows(users)
@@ -312,6 +319,8 @@ def predict(
     as_json: JsonOption = False,
 ) -> None:
     """The rating that a user would give an item; of an unknown user, what anybody would."""
+    from mfcore.data.ids import as_id
+
     bundle = _bundle(dataset)
     item_id = _item(bundle, item)
     rating = float(bundle.predict(user, item_id)[0])
@@ -319,7 +328,7 @@ def predict(
     if as_json:
         print_json(
             {
-                "user_id": user,
+                "user_id": as_id(bundle.user_ids, user),
                 "item_id": item_id,
                 "title": title,
                 "known_user": known,
