@@ -97,8 +97,8 @@ def print_frame(title: str, frame: "pd.DataFrame") -> None:
     print_table(title, frame.astype(object).where(frame.notna(), None).to_dict("records"))
 
 
-def print_table(title: str, rows: Iterable[Mapping[Any, object]]) -> None:
-    """Print rows of the same keys as a table."""
+def print_table(title: str, rows: Iterable[Mapping[Any, object]], *, to_stderr: bool = False) -> None:
+    """Print rows of the same keys as a table, on stdout or beside it."""
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
@@ -112,7 +112,7 @@ def print_table(title: str, rows: Iterable[Mapping[Any, object]]) -> None:
         table.add_column(Text(printable(str(name))), justify="right" if is_number else "left", overflow="fold")
     for line in cells:
         table.add_row(*map(Text, line))
-    console = Console(width=None if sys.stdout.isatty() else 160)
+    console = Console(stderr=to_stderr, width=None if (sys.stderr if to_stderr else sys.stdout).isatty() else 160)
     if title:
         console.print(Text(printable(title), style="italic"))
     console.print(table)
