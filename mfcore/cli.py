@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
-from mfcore.errors import MfcoreError, UsageError, nearest
+from mfcore.errors import Ambiguous, MfcoreError, UsageError, nearest
 from mfcore.stages.table import DOWNLOAD, EVALUATE, EXPORT, REGISTER, SPLIT, TUNE, VALIDATE, Output, Stage
 from mfcore.storage.kinds import Kind
 from mfcore.terminal import print_artifact, print_json, print_lists, print_table, print_versions, printable, start_log
@@ -37,9 +37,6 @@ app = typer.Typer(
     rich_markup_mode="rich",
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-
-_SURE = 89
-"""How alike a title must be to be taken without asking: a typing error or two, or a part of it."""
 
 _STAGES, _USE, _KEEP = "Stages, one at a time", "Using the champion", "Looking after it"
 
@@ -69,9 +66,13 @@ def main() -> None:
     try:
         app()
     except MfcoreError as error:
+        candidates = error.candidates if isinstance(error, Ambiguous) else ()
         if "--json" in sys.argv:
-            print_json({"error": str(error), "exit_code": error.exit_code})
+            document = {"error": str(error), "exit_code": error.exit_code}
+            print_json({**document, "candidates": candidates} if candidates else document)
         print(f"mfcore: {error}", file=sys.stderr)
+        if candidates:
+            print_table("", candidates, to_stderr=True)
         sys.exit(error.exit_code)
 
 
@@ -243,8 +244,14 @@ def datasets(as_json: JsonOption = False) -> None:
     if as_json:
         print_json(rows)
         return
-    print_table("Known data sets", [{**row, "homepage": row["homepage"]} for row in rows])
+    shown = [{key: _grouped(value) for key, value in row.items() if key != "homepage"} for row in rows]
+    print_table("Known data sets", shown)
     print("Or your own: --dataset path/to/ratings.csv, or --dataset synthetic:users=…,items=…,ratings=…")
+
+
+def _grouped(value: object) -> object:
+    """A number with its thousands apart, and no zeros behind it; anything else as it is."""
+    return f"{value:,}" if isinstance(value, int) else f"{value:g}" if isinstance(value, float) else value
 
 
 @app.command(rich_help_panel=_USE)
@@ -254,19 +261,26 @@ def recommend(
         list[str] | None,
         typer.Option(help='Somebody new likes this title, as in --like "Heat" or --like "Iron Man=5"'),
     ] = None,
+    dislike: Annotated[
+        list[str] | None, typer.Option(help="Somebody new dislikes this title, as by the lowest rating")
+    ] = None,
     k: LengthOption = 10,
     dataset: DatasetOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """The best items that each user has not rated, or for somebody new who names favorites."""
-    if bool(users) == bool(like):
-        raise UsageError("name users by their ids, or somebody new's favorites with --like.")
+    """The best items that each user has not rated; for somebody new who names likes and dislikes; or for anybody."""
+    if users and (like or dislike):
+        raise UsageError("name users by their ids, or what somebody new likes and dislikes, not both.")
     bundle = _bundle(dataset)
-    if like:
-        bundle = _somebody_new(bundle, like)
-        print_lists(bundle.recommend(bundle.user_ids, k), "user_id", "For somebody new", as_json)
+    if like or dislike:
+        bundle = _somebody_new(bundle, like or (), dislike or ())
+        lists = bundle.recommend(bundle.user_ids, k).assign(user_id=None)
+        print_lists(lists, "user_id", "For somebody new", as_json)
         return
-    assert users is not None
+    if not users:
+        print("no user and no title is named: what follows are the most rated items.", file=sys.stderr)
+        print_lists(bundle.recommend([""], k).assign(user_id=None), "user_id", "For anybody", as_json)
+        return
     known = bundle.knows(users)
     if not known.all():
         unknown = ", ".join(user for user, is_known in zip(users, known, strict=True) if not is_known)
@@ -300,6 +314,8 @@ def predict(
     as_json: JsonOption = False,
 ) -> None:
     """The rating that a user would give an item; of an unknown user, what anybody would."""
+    from mfcore.data.ids import as_id
+
     bundle = _bundle(dataset)
     item_id = _item(bundle, item)
     rating = float(bundle.predict(user, item_id)[0])
@@ -307,7 +323,7 @@ def predict(
     if as_json:
         print_json(
             {
-                "user_id": user,
+                "user_id": as_id(bundle.user_ids, user),
                 "item_id": item_id,
                 "title": title,
                 "known_user": known,
@@ -479,34 +495,36 @@ def _bundle(dataset: str | None) -> "Model":
     return registry.pull(registry.require_champion())
 
 
-def _somebody_new(bundle: "Model", likes: Iterable[str]) -> "Model":
-    """The bundle over one new user; a favorite without a rating gets the highest one."""
+def _somebody_new(bundle: "Model", likes: Iterable[str], dislikes: Iterable[str]) -> "Model":
+    """The bundle over one new user; a like without a rating counts as the highest one, a dislike as the lowest."""
+    scale = bundle.factors.scale
+    rated = [(title, scale.maximum if rating is None else rating) for title, rating in map(_rated, likes)]
     items: dict[object, float] = {}
-    for like in likes:
-        title, equals, text = like.rpartition("=")
-        try:
-            rating = float(text) if equals else bundle.factors.scale.maximum
-        except ValueError:
-            title, rating = like, bundle.factors.scale.maximum
-        items[_item(bundle, title if equals else like)] = rating
+    for title, rating in [*rated, *((title, scale.minimum) for title in dislikes)]:
+        item_id = _item(bundle, title)
+        if items.setdefault(item_id, rating) != rating:
+            raise UsageError(
+                f"{bundle.title(item_id)!r} is rated twice, {items[item_id]:g} and {rating:g}: name it once."
+            )
     return bundle.fold_in(items)
 
 
+def _rated(like: str) -> tuple[str, float | None]:
+    """The title and the rating in `title=rating`; a title may hold a = of its own."""
+    title, equals, text = like.rpartition("=")
+    try:
+        return (title, float(text)) if equals else (like, None)
+    except ValueError:
+        return like, None
+
+
 def _item(bundle: "Model", wanted: str) -> Any:
-    """The id of an item given by id or, failing that, by title."""
-    import pandas as pd
+    """The id of an item given by id or title; what a title was taken for is said."""
+    from mfcore.serving.titles import find_item
 
-    from mfcore.data.ratings import find_codes
-    from mfcore.serving.titles import find_titles
-
-    code = int(find_codes(bundle.item_ids, [wanted])[0])
-    if code >= 0:
-        return bundle.item_ids[code]
-    matches = find_titles(pd.DataFrame({"item_id": bundle.item_ids, "title": bundle.titles}), wanted, limit=5)
-    if matches.empty or matches["score"].iloc[0] < _SURE:
-        nearest = "; ".join(matches["title"])
-        raise UsageError(f"no item has the id or title {wanted!r}{f'; the nearest: {nearest}' if nearest else ''}.")
-    others = "; ".join(matches["title"].iloc[1:])
-    taken = printable(f"{matches['title'].iloc[0]}{f' (others like it: {others})' if others else ''}")
-    print(f"{wanted!r}: {taken}", file=sys.stderr)
-    return matches["item_id"].iloc[0]
+    found = find_item(bundle, wanted)
+    if not found.is_exact:
+        print(f"no title is {wanted!r}; taken for: {printable(found.title)}", file=sys.stderr)
+    elif wanted != str(found.item_id):
+        print(f"{wanted!r}: {printable(found.title)}", file=sys.stderr)
+    return found.item_id

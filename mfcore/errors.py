@@ -4,9 +4,11 @@ A message is one or two lines that say what is wrong, where, and what to do abou
 Anything else that escapes is a defect of ours and ends with exit code 1.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 __all__ = [
+    "Ambiguous",
     "DataInvalid",
     "MfcoreError",
     "NothingRelevant",
@@ -29,6 +31,14 @@ class UsageError(MfcoreError):
     """Wrong use: an unknown name, an impossible setting, a folder that can't be written."""
 
     exit_code = 2
+
+
+class Ambiguous(UsageError):
+    """Several things are meant by one name; `candidates` are rows of a table to choose from."""
+
+    def __init__(self, message: str, candidates: Sequence[Mapping[str, Any]]) -> None:
+        super().__init__(message)
+        self.candidates = candidates
 
 
 class TrainingDiverged(UsageError):

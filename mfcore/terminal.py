@@ -2,6 +2,7 @@
 
 import json
 import logging
+import re
 import sys
 import time
 import unicodedata
@@ -26,6 +27,12 @@ __all__ = [
     "progress_bar",
     "start_log",
 ]
+
+_FINGERPRINT = 8
+"""Digits of a fingerprint that a table shows."""
+
+_NUMBER = re.compile(r"([+-]?[\d,.]+( ?%)?|–|)")
+"""What stands to the right in its column, if all of the column does."""
 
 
 def print_json(document: object) -> None:
@@ -52,7 +59,7 @@ def print_lists(frame: "pd.DataFrame", key: str, title: str, as_json: bool) -> N
     if as_json:
         print_json(json.loads(frame.to_json(orient="records")))
         return
-    for one, rows in frame.groupby(key, sort=False):
+    for one, rows in frame.groupby(key, sort=False, dropna=False):
         print_frame(title.format(one), rows.drop(columns=key))
 
 
@@ -61,18 +68,28 @@ def print_versions(versions: "Iterable[Registered]", as_json: bool) -> None:
     if as_json:
         print_json([version.model_dump(mode="json") | {"uri": version.uri} for version in versions])
         return
-    rows = [
-        {
-            "version": version.version,
-            "aliases": ", ".join(version.aliases),
-            **{str(objective): recipe.algorithm for objective, recipe in version.recipes.items()},
-            **version.metrics,
-            "made": time.strftime("%Y-%m-%d %H:%M", time.localtime(version.made_at / 1000)),
-            "data": version.data,
+    print_table("", [row for version in versions for row in _heads(version)])
+
+
+def _heads(version: "Registered") -> Iterator[dict[str, object]]:
+    """A row per head of a version: how it was made, and the figure it was chosen by with the split of that."""
+    of_version = {
+        "version": version.version,
+        "aliases": ", ".join(version.aliases),
+        "made": time.strftime("%Y-%m-%d %H:%M", time.localtime(version.made_at / 1000)),
+    }
+    for objective, recipe in version.recipes.items():
+        prefix = f"test_{objective.metric(0).partition('_at_')[0]}"
+        metric = next((name for name in version.metrics if name.startswith(prefix)), None)
+        yield {
+            **of_version,
+            "head": str(objective),
+            "algorithm": recipe.algorithm,
+            "figure": metric,
+            "value": None if metric is None else version.metrics[metric],
+            "split": version.split and version.split[:_FINGERPRINT],
         }
-        for version in versions
-    ]
-    print_table("", rows)
+        of_version = dict.fromkeys(of_version, "")
 
 
 def print_frame(title: str, frame: "pd.DataFrame") -> None:
@@ -80,34 +97,34 @@ def print_frame(title: str, frame: "pd.DataFrame") -> None:
     print_table(title, frame.astype(object).where(frame.notna(), None).to_dict("records"))
 
 
-def print_table(title: str, rows: Iterable[Mapping[Any, object]]) -> None:
-    """Print rows of the same keys as a table."""
+def print_table(title: str, rows: Iterable[Mapping[Any, object]], *, to_stderr: bool = False) -> None:
+    """Print rows of the same keys as a table, on stdout or beside it."""
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
     # Text, not str: rich reads markup in a str, and titles are data.
     rows = list(rows)
-    table = Table(
-        title=Text(printable(title)) if title else None,
-        title_justify="left",
-        box=None,
-        header_style="bold",
-        pad_edge=False,
-    )
-    for name, value in (rows[0] if rows else {}).items():
-        table.add_column(
-            Text(printable(str(name))), justify="right" if isinstance(value, int | float) else "left", overflow="fold"
-        )
-    for row in rows:
-        table.add_row(*(Text(_cell(value)) for value in row.values()))
-    Console(width=None if sys.stdout.isatty() else 160).print(table)
+    cells = [[_cell(value) for value in row.values()] for row in rows]
+    table = Table(box=None, header_style="bold", pad_edge=False)
+    for name, column in zip(rows[0] if rows else (), zip(*cells, strict=True), strict=True):
+        is_number = all(_NUMBER.fullmatch(cell) for cell in column)
+        table.add_column(Text(printable(str(name))), justify="right" if is_number else "left", overflow="fold")
+    for line in cells:
+        table.add_row(*map(Text, line))
+    console = Console(stderr=to_stderr, width=None if (sys.stderr if to_stderr else sys.stdout).isatty() else 160)
+    if title:
+        console.print(Text(printable(title), style="italic"))
+    console.print(table)
 
 
 def _cell(value: object) -> str:
+    """Integers as they are: they may be ids."""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
     if isinstance(value, float):
         return f"{value:.4f}" if abs(value) < 100 else f"{value:,.0f}"
-    return "–" if value is None else f"{value:,}" if isinstance(value, int) else printable(str(value))
+    return "–" if value is None else printable(str(value))
 
 
 def printable(text: str) -> str:

@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 
 from mfcore.errors import DataInvalid
 
-__all__ = ["INTEGER", "Ids", "as_integers", "find_codes", "id_text", "intern", "is_missing"]
+__all__ = ["INTEGER", "Ids", "as_id", "as_integers", "find_codes", "id_text", "intern", "is_missing"]
 
 Ids = NDArray[Any]
 """Ids sorted and unique: int64, or strings (dtype object)."""
@@ -100,6 +100,16 @@ def id_text(value: Any) -> str | None:
     if isinstance(value, _AS_TEXT):
         return str(value)
     raise DataInvalid(f"an id is of type {type(value).__name__}: give ids as text or numbers.")
+
+
+def as_id(ids: Ids, value: Any) -> Any:
+    """An id, known or not, as `ids` have theirs: an integer where they are integers and it can be one, else text.
+
+    >>> as_id(np.array([3, 8]), "7"), as_id(np.array([3, 8]), "x7"), as_id(np.array(["3", "b"], object), 7)
+    (7, 'x7', '7')
+    """
+    text = id_text(value)
+    return int(text) if text is not None and ids.dtype == np.int64 and re.match(INTEGER, text) else text
 
 
 def as_integers(texts: Iterable[str]) -> NDArray[np.int64] | None:

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
+from mfcore.data.ids import as_id
 from mfcore.data.ratings import Ids, Ratings, find_codes, titles_of
 from mfcore.errors import SourceUnavailable, UsageError
 from mfcore.models.factors import Factors
@@ -262,7 +263,9 @@ def _codes(known: Ids, ids: ArrayLike) -> NDArray[np.int32]:
 
 
 def _as_known(known: Ids, ids: Sequence[Any], codes: NDArray[np.int32]) -> Ids:
-    """The ids of these codes as the model has them; an unknown one as it was given."""
+    """The ids of these codes as the model has them; an unknown one in the same type where it can be."""
     if (codes >= 0).all():
         return known[codes]
-    return np.array([known[code] if code >= 0 else one for one, code in zip(ids, codes, strict=True)], object)
+    return np.array(
+        [known[code] if code >= 0 else as_id(known, one) for one, code in zip(ids, codes, strict=True)], object
+    )

@@ -1,66 +1,186 @@
-"""Items found by their titles."""
+"""`find_item`: the item that somebody means by an id or a title, or the candidates where that is not clear."""
 
 import re
+import unicodedata
+from dataclasses import dataclass
+from typing import Any
 
-import pandas as pd
+import numpy as np
+from numpy.typing import NDArray
 
-__all__ = ["find_titles"]
+from mfcore.data.ratings import find_codes
+from mfcore.errors import Ambiguous, UsageError
+from mfcore.models.model import Model
 
-_LEAST_LIKENESS = 78
-_YEAR = re.compile(r"\s*\((\d{4})\)\s*$")
+__all__ = ["FoundItem", "find_item"]
+
+_MOST_SHOWN = 40
+_NEAREST = 5
+_LEAST_LIKENESS = 62
+"""Of a title, to be named where none is near, 0 to 100."""
+
+_YEAR = re.compile(r"^(.*?)\s*\(?\b((?:18|19|20)\d\d)\)?\s*$")
+_MOVED_ARTICLE = re.compile(r"^(.*), (\w+'?)$")
+_IN_BRACKETS = re.compile(r"\(([^()]*)\)")
+_WORD = re.compile(r"\w+")
+_INSIDE_WORDS = re.compile(r"[.'’*]")
+"""As in L.A., Schindler's and M*A*S*H; other punctuation stands between words."""
+_ARTICLES = {"the", "a", "an"}
+_ROMAN = {"ii": "2", "iii": "3", "iv": "4", "v": "5", "vi": "6", "vii": "7", "viii": "8", "ix": "9", "x": "10"}
 
 
-def find_titles(items: pd.DataFrame, query: str, limit: int = 10) -> pd.DataFrame:
-    """Items whose titles match `query`, best first.
+@dataclass(frozen=True)
+class FoundItem:
+    """An item that was asked for.
 
-    Case doesn't matter, typing errors are forgiven, and a year in brackets at the end of a
-    title counts only if the query has one too. Articles moved to the end ("Matrix, The") are
-    read as people say them.
-
-    Args:
-        items: frame with columns item_id and title.
-        query: what somebody typed.
-        limit: matches at most.
-
-    Returns:
-        Frame with columns item_id, title and score (0 to 100; 100 is the title itself).
-
-    >>> films = pd.DataFrame({"item_id": [1, 2], "title": ["Toy Story (1995)", "Heat (1995)"]})
-    >>> find_titles(films, "toy story")["item_id"].tolist()
-    [1]
+    Attributes:
+        item_id: as the model has it.
+        title: of the item.
+        is_exact: whether its id or title was given; else the title is the only one near to what was.
     """
-    from rapidfuzz import process
 
-    with_year = _YEAR.search(query) is not None
-    titles = items["title"].fillna("").astype(str)
-    spoken = [_spoken(title, with_year) for title in titles]
-    wanted = _spoken(query, with_year)
-    found = (
-        process.extract(wanted, spoken, scorer=_likeness, score_cutoff=_LEAST_LIKENESS, limit=None) if wanted else []
+    item_id: Any
+    title: str
+    is_exact: bool
+
+
+def find_item(model: Model, wanted: str) -> FoundItem:
+    """The item that `wanted` means, if that is clear.
+
+    The first of these that finds anything decides:
+
+    1. an id;
+    2. a title, whatever its case, articles, accents and punctuation, with or without its year; a second title in
+       brackets, as in "Seven (Se7en)", is one too;
+    3. a title up to a few typing errors: one from 4 letters on, two from 8, three from 16, none of them in a
+       number; or up to a year beside its own;
+    4. whole words of a title, one after another; or a title of another year.
+
+    Raises:
+        Ambiguous: several items are found; it holds them, the most rated first.
+        UsageError: none is; the message names the nearest titles.
+
+    >>> import pandas as pd
+    >>> from mfcore.models import ALS
+    >>> frame = pd.DataFrame({"user_id": [1, 1, 2], "item_id": ["f1", "f2", "f1"], "rating": [5, 1, 4]})
+    >>> model = ALS(n_factors=1).fit(frame.assign(title=["Heat (1995)", "Toy Story (1995)", "Heat (1995)"]))
+    >>> find_item(model, "toy story 1995").item_id, find_item(model, "Toy Stroy").is_exact
+    ('f2', False)
+    """
+    code = int(find_codes(model.item_ids, [wanted])[0])
+    if code >= 0:
+        return FoundItem(model.item_ids[code], str(model.titles[code]), is_exact=True)
+    titles = _Titles(model.titles)
+    exact = titles.exact(wanted)
+    found = exact or titles.near(wanted) or titles.containing(wanted)
+    if len(found) == 1:
+        return FoundItem(model.item_ids[found[0]], str(model.titles[found[0]]), is_exact=bool(exact))
+    if not found:
+        nearest = "; ".join(str(model.titles[code]) for code in titles.nearest(wanted))
+        raise UsageError(f"no item has the id or title {wanted!r}{f'; the nearest: {nearest}' if nearest else ''}.")
+    found.sort(key=lambda code: (-model.n_ratings[code], code))
+    which = "the title" if exact else "a title like"
+    shown = f", of which these {_MOST_SHOWN} are rated most" if len(found) > _MOST_SHOWN else ""
+    raise Ambiguous(
+        f"{len(found)} items have {which} {wanted!r}{shown}; name one by its id.",
+        [
+            {"item_id": model.item_ids[code], "title": str(model.titles[code]), "n_ratings": int(model.n_ratings[code])}
+            for code in found[:_MOST_SHOWN]
+        ],
     )
-    matches = items.iloc[[place for _, _, place in found]][["item_id", "title"]].reset_index(drop=True)
-    matches["score"] = [score if text != wanted else 100.0 for text, score, _ in found]
-    # Of equal scores the title nearest in length says most of what was asked.
-    matches["extra"] = [abs(len(text) - len(wanted)) for text, _, _ in found]
-    order = matches.sort_values(["score", "extra", "title"], ascending=[False, True, True], kind="stable")
-    return order.drop(columns="extra").head(limit).reset_index(drop=True)
 
 
-def _likeness(wanted: str, title: str, *, score_cutoff: float | None = None) -> float:
-    """How alike what was typed and a title are, 0 to 100: as wholes, in any order of words, or as a part of the title.
+class _Titles:
+    """All titles in the form they are compared in."""
 
-    That a short title is a part of what was typed says nothing: "M" is a part of "Iron Man".
-    """
-    from rapidfuzz import fuzz
+    def __init__(self, titles: NDArray[np.object_]) -> None:
+        self._years: list[int | None] = []
+        self._names: list[str] = []
+        self._others: list[list[str]] = []
+        for title in titles:
+            bare, year = _dated(str(title))
+            self._years.append(year)
+            self._names.append(_plain(_IN_BRACKETS.sub(" ", bare)))
+            brackets = _IN_BRACKETS.findall(bare)
+            self._others.append([_plain(text) for text in (*brackets, bare)] if brackets else [])
 
-    whole = fuzz.ratio(wanted, title)
-    part = 0.95 * fuzz.partial_ratio(wanted, title) if len(title) >= len(wanted) else 0.0
-    return max(whole, part, 0.95 * fuzz.token_sort_ratio(wanted, title))
+    def exact(self, wanted: str) -> list[int]:
+        """Items of this title, and of this year if there is one."""
+        return self._named(_plain(wanted)) or self._of_year(wanted, 0)
+
+    def near(self, wanted: str) -> list[int]:
+        """Items of nearly this title, or of this one a year off."""
+        from rapidfuzz import process
+        from rapidfuzz.distance import OSA
+
+        bare, year = _dated(wanted)
+        plain = _plain(bare)
+        numbers = _numbers(plain)
+        found = process.extract(plain, self._names, scorer=OSA.distance, score_cutoff=_typing_errors(plain), limit=None)
+        return self._of_year(wanted, 1) or [
+            code for name, _, code in found if _numbers(name) == numbers and (year is None or self._years[code] == year)
+        ]
+
+    def containing(self, wanted: str) -> list[int]:
+        """Items whose titles hold this as whole words; with a year, items of the title and another year."""
+        bare, year = _dated(wanted)
+        found = self._holding(_plain(wanted))
+        if not found and year is not None:
+            found = [code for code in self._holding(_plain(bare)) if self._years[code] == year]
+        return found or self._named(_plain(bare))
+
+    def nearest(self, wanted: str) -> list[int]:
+        """A few items to name where none of the others finds any."""
+        from rapidfuzz import fuzz, process
+
+        found = process.extract(
+            _plain(wanted), self._names, scorer=fuzz.ratio, score_cutoff=_LEAST_LIKENESS, limit=_NEAREST
+        )
+        return [code for _, _, code in found]
+
+    def _of_year(self, wanted: str, distance: int) -> list[int]:
+        bare, year = _dated(wanted)
+        if year is None:
+            return []
+        found = self._named(_plain(bare))
+        return [code for code in found if (own := self._years[code]) is not None and abs(own - year) <= distance]
+
+    def _holding(self, plain: str) -> list[int]:
+        return [code for code, name in enumerate(self._names) if f" {plain} " in f" {name} "] if plain else []
+
+    def _named(self, plain: str) -> list[int]:
+        """Items of exactly this title; of the title in brackets if there are no others."""
+        if not plain:
+            return []
+        return [code for code, name in enumerate(self._names) if name == plain] or [
+            code for code, names in enumerate(self._others) if plain in names
+        ]
 
 
-def _spoken(title: str, with_year: bool) -> str:
-    """The title in small letters as people say it, with or without its year."""
-    year = _YEAR.search(title)
-    bare = _YEAR.sub("", title).strip().casefold()
-    bare = re.sub(r"^(.*), (the|a|an)$", r"\2 \1", bare)
-    return f"{bare} ({year[1]})" if year and with_year else bare
+def _dated(title: str) -> tuple[str, int | None]:
+    """The title without the year at its end, and that year."""
+    match = _YEAR.match(title)
+    return (match[1], int(match[2])) if match and match[1] else (title, None)
+
+
+def _plain(title: str) -> str:
+    """The words of a title: small, without accents, articles and punctuation, Roman numbers in figures."""
+    title = title.strip()
+    moved = _MOVED_ARTICLE.match(title)
+    if moved:
+        title = f"{moved[2]} {moved[1]}"
+    text = title.casefold()
+    if not text.isascii():
+        text = "".join(one for one in unicodedata.normalize("NFKD", text) if not unicodedata.combining(one))
+    words = _WORD.findall(_INSIDE_WORDS.sub("", text.replace("&", " and ")))
+    kept = [_ROMAN.get(word, word) for word in words if word not in _ARTICLES]
+    return " ".join(kept or words)
+
+
+def _numbers(plain: str) -> list[str]:
+    return [word for word in plain.split() if word.isdigit()]
+
+
+def _typing_errors(plain: str) -> int:
+    """How many are forgiven: a letter left out, put in, or taken for another, or two neighbors exchanged."""
+    return sum(len(plain) >= length for length in (4, 8, 16))

@@ -95,6 +95,7 @@ def _train_on_all(context: Context, evaluation: Artifact, found: Evaluation, run
         recipes=recipes,
         fingerprint=key,
         data=data.fingerprint,
+        split=splits.fingerprint,
         metrics=found.headline,
         description=version_note(
             recipes,
@@ -112,7 +113,8 @@ def _register_challenger(context: Context, evaluation: Artifact, found: Evaluati
         return
     head = lost[0]
     score = found.score_of(head.challenger)
-    data = context.store.input(evaluation, Kind.RATINGS)
+    store = context.store
+    data, splits = store.input(evaluation, Kind.RATINGS), store.input(evaluation, Kind.SPLITS)
     if score.model_uri is None or score.run_id is None:  # a baseline that was tuned as well: it has no model of its own
         return
     recipes = {head.objective: score.candidate.recipe}
@@ -122,6 +124,7 @@ def _register_challenger(context: Context, evaluation: Artifact, found: Evaluati
         recipes=recipes,
         fingerprint=fingerprint("challenger", evaluation.fingerprint, score.candidate.name),
         data=data.fingerprint,
+        split=splits.fingerprint,
         metrics=score.headline,
         description=version_note(
             recipes,

@@ -52,7 +52,9 @@ class Registered(BaseModel):
         run_id: the run that made it.
         recipes: how each head was made.
         fingerprint: of what it was made from: recipe, data, code; equal models have equal ones.
-        metrics: the recipe's test metrics, and the split they were measured on.
+        data: fingerprint of the ratings it was trained on.
+        split: fingerprint of the split whose test ratings `metrics` were measured on; None of versions before 0.2.
+        metrics: the recipe's test metrics.
         aliases: champion, challenger, previous, or none.
         made_at: milliseconds since 1970.
     """
@@ -65,6 +67,7 @@ class Registered(BaseModel):
     recipes: dict[Objective, Recipe]
     fingerprint: str
     data: str
+    split: str | None = None
     metrics: dict[str, float]
     aliases: list[str]
     made_at: int
@@ -97,6 +100,7 @@ class Registry:
         recipes: Mapping[Objective, Recipe],
         fingerprint: str,
         data: str,
+        split: str,
         metrics: dict[str, float],
         description: str,
     ) -> Registered:
@@ -118,6 +122,7 @@ class Registry:
         tags = {
             "fingerprint": fingerprint,
             "data": data,
+            "split": split,
             "recipes": json.dumps({str(objective): recipe.model_dump() for objective, recipe in recipes.items()}),
             "metrics": json.dumps(metrics),
         }
@@ -320,6 +325,7 @@ class Registry:
             recipes=json.loads(tags["recipes"]),
             fingerprint=tags["fingerprint"],
             data=tags["data"],
+            split=tags.get("split"),
             metrics=json.loads(tags["metrics"]),
             aliases=list(version.aliases),
             made_at=version.creation_timestamp,

@@ -1,6 +1,17 @@
+import json
 import subprocess
 import sys
 import time
+from collections.abc import Callable
+
+import pandas as pd
+import pytest
+
+from mfcore import cli
+from mfcore.models import ALS
+from mfcore.models.model import Model
+
+Mfcore = Callable[..., tuple[int, str, str]]
 
 LIGHT = """
 import sys, time
@@ -37,3 +48,93 @@ def test_every_command_explains_itself() -> None:
     for name, command in group.commands.items():
         assert command.help, name
         assert "--json" in [option for parameter in command.params for option in parameter.opts], name
+
+
+@pytest.fixture(scope="module")
+def films() -> Model:
+    """Ten users on items 1001 to 1008; everybody likes the even ones and dislikes the odd ones."""
+    titles = "Heat (1995)", "Iron Man (2008)", "Heat (1986)", "Toy Story (1995)", "M (1931)", "Alien (1979)"
+    titles = (*titles, "Dumb & Dumber (1994)", "Fargo (1996)")
+    rows = [
+        (user, 1001 + place, 1.0 if place % 2 == 0 else 5.0, title)
+        for user in range(1, 11)
+        for place, title in enumerate(titles)
+        if (user + place) % 4
+    ]
+    return ALS(n_factors=2, n_epochs=5).fit(pd.DataFrame(rows, columns=["user_id", "item_id", "rating", "title"]))
+
+
+@pytest.fixture
+def mfcore(films: Model, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Mfcore:
+    """The command over these films: arguments -> exit code, stdout, stderr."""
+    monkeypatch.setattr(cli, "_bundle", lambda dataset: films)
+
+    def call(*args: object) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["mfcore", *map(str, args)])
+        with pytest.raises(SystemExit) as ended:
+            cli.main()
+        out = capsys.readouterr()
+        return int(ended.value.code or 0), out.out, out.err
+
+    return call
+
+
+def test_likes_and_dislikes_of_somebody_new(mfcore: Mfcore, films: Model) -> None:
+    given = ("--like", "iron man=4", "--like", "Toy Stroy", "--dislike", "dumb and dumber")
+    code, out, err = mfcore("recommend", *given, "-k", 3, "--json")
+    assert code == 0
+    assert "'iron man': Iron Man (2008)" in err and "'dumb and dumber': Dumb & Dumber (1994)" in err
+    assert "no title is 'Toy Stroy'; taken for: Toy Story (1995)" in err
+    expected = films.fold_in({1002: 4.0, 1004: 5.0, 1007: 1.0}).recommend("new", 3)
+    rows = json.loads(out)
+    assert [row["item_id"] for row in rows] == expected["item_id"].tolist()
+    assert [row["score"] for row in rows] == pytest.approx(expected["score"].tolist())
+    assert {row["user_id"] for row in rows} == {None}
+    assert not {1002, 1004, 1007} & {row["item_id"] for row in rows}
+    assert mfcore("recommend", "--dislike", "heat 1995")[0] == 0
+
+
+def test_nothing_known_at_all_gives_the_most_rated_and_says_so(mfcore: Mfcore, films: Model) -> None:
+    code, out, err = mfcore("recommend", "-k", 2, "--json")
+    assert code == 0 and "the most rated items" in err
+    best = sorted(range(8), key=lambda place: (-films.n_ratings[place], place))[:2]
+    assert [row["item_id"] for row in json.loads(out)] == [1001 + place for place in best]
+
+
+@pytest.mark.parametrize(
+    ("args", "said"),
+    [
+        (("recommend", 1, "--like", "M"), "not both"),
+        (("recommend", "--like", "fargo", "--dislike", "Fargo (1996)"), "'Fargo (1996)' is rated twice, 5 and 1"),
+        (("recommend", "--like", "fargo=2", "--like", "fargo=3"), "rated twice, 2 and 3"),
+        (("recommend", "--like", "fargo=9"), "9"),
+        (("recommend", "--like", "fargo=nan"), "nan"),
+        (("recommend", "--like", "fargo=good"), "no item has the id or title 'fargo=good'; the nearest: Fargo"),
+        (("recommend", "--like", ""), "no item has the id or title ''"),
+        (("similar", "no such film"), "no item has the id or title 'no such film'"),
+        (("predict", 1, "1009"), "no item has the id or title '1009'"),
+    ],
+)
+def test_wrong_titles_and_ratings_are_refused(mfcore: Mfcore, args: tuple[object, ...], said: str) -> None:
+    code, out, err = mfcore(*args)
+    assert (code, out) == (2, "") and said in err, err
+
+
+@pytest.mark.parametrize("args", [("recommend", "--like", "heat"), ("similar", "heat"), ("predict", "1", "heat")])
+def test_of_several_titles_all_are_shown_by_every_command(mfcore: Mfcore, args: tuple[str, ...]) -> None:
+    code, out, err = mfcore(*args)
+    assert (code, out) == (2, "") and "2 items have the title 'heat'; name one by its id." in err
+    assert all(text in err for text in ("1001", "Heat (1995)", "1003", "Heat (1986)", "n_ratings"))
+    code, out, _ = mfcore(*args, "--json")
+    answer = json.loads(out)
+    assert answer["exit_code"] == code == 2
+    assert [row["item_id"] for row in answer["candidates"]] == [1001, 1003]
+
+
+def test_a_user_id_has_one_type_in_every_command(mfcore: Mfcore) -> None:
+    for user, shown in ((3, 3), (999, 999), ("x", "x")):
+        assert {row["user_id"] for row in json.loads(mfcore("recommend", user, "--json")[1])} == {shown}
+        assert json.loads(mfcore("predict", user, "M", "--json")[1])["user_id"] == shown
+    rows = json.loads(mfcore("similar", "1004", "--json")[1])
+    assert {row["item_id"] for row in rows} == {1004} and type(rows[0]["other_item_id"]) is int
+    assert "1,0" not in mfcore("recommend", 3)[1] and "yes" in mfcore("recommend", 3)[1]

@@ -116,3 +116,11 @@ def test_a_blend_is_a_recipe_too() -> None:
 def test_the_package_is_the_command(argument: str, said: str) -> None:
     done = subprocess.run([sys.executable, "-m", "mfcore", argument], capture_output=True, text=True, check=True)
     assert said in done.stdout
+
+
+def test_an_id_has_one_type_known_or_not(frame: pd.DataFrame) -> None:
+    numbered = mfcore.ALS(n_factors=2, n_epochs=2).fit(frame.assign(user_id=frame["user_id"].str[5:].astype(int)))
+    listed = numbered.recommend(["3", "999", 1000.0, "x"], 1)["user_id"].tolist()
+    assert listed == [3, 999, 1000, "x"] and [type(one) for one in listed[1:3]] == [int, int]
+    named = mfcore.ALS(n_factors=2, n_epochs=2).fit(frame)
+    assert named.recommend(["user 3", 999], 1)["user_id"].tolist() == ["user 3", "999"]

@@ -1,8 +1,16 @@
-"""Titles are data: a terminal shows them and obeys nothing in them."""
+"""Titles are data: a terminal shows them and obeys nothing in them. Ids are data too, and are printed as they are."""
 
+import json
+import time
+
+import numpy as np
+import pandas as pd
 import pytest
 
-from mfcore.terminal import print_table
+from mfcore.metrics.objective import Objective
+from mfcore.models import Recipe
+from mfcore.terminal import print_frame, print_lists, print_table, print_versions
+from mfcore.tracking.registry import Registered
 
 
 @pytest.mark.parametrize("title", ["Film [/b]", "[rec] 2", "[bold]Heat[/bold]", "[link=x]Heat", r"a\[b]"])
@@ -17,3 +25,48 @@ def test_control_codes_do_not_reach_the_terminal(code: str, capsys: pytest.Captu
     out = capsys.readouterr().out
     assert not set(out) & set("\x1b\x07\x9b\r\b\x7f")
     assert out.count(rf"Heat\x{ord(code[0]):02x}") == 2
+
+
+def test_ids_are_printed_as_they_are(capsys: pytest.CaptureFixture[str]) -> None:
+    frame = pd.DataFrame({"item_id": [1018, 7], "title": ["Heat", None], "known_user": [True, False]})
+    print_frame("", frame.assign(score=np.array([1234.5, 0.25], np.float32)))
+    heads, first, second = (line.split() for line in capsys.readouterr().out.splitlines())
+    assert heads == ["item_id", "title", "known_user", "score"]
+    assert first == ["1018", "Heat", "yes", "1,234"]
+    assert second == ["7", "–", "no", "0.2500"]
+
+
+def test_numbers_stand_to_the_right_even_below_a_gap(capsys: pytest.CaptureFixture[str]) -> None:
+    print_table("", [{"step": None, "name": "7"}, {"step": 0.5, "name": "seven"}])
+    _, gap, number = capsys.readouterr().out.splitlines()
+    assert gap.index("–") == number.index("0.5000") + 5
+    assert gap.index("7") == number.index("seven")
+
+
+def test_a_list_for_nobody_known_is_a_list_too(capsys: pytest.CaptureFixture[str]) -> None:
+    frame = pd.DataFrame({"user_id": [None], "rank": [1], "item_id": [1018]})
+    print_lists(frame, "user_id", "For somebody new", as_json=False)
+    assert "For somebody new" in (out := capsys.readouterr().out) and "1018" in out
+    print_lists(frame, "user_id", "For somebody new", as_json=True)
+    assert json.loads(capsys.readouterr().out) == [{"user_id": None, "rank": 1, "item_id": 1018}]
+
+
+def test_versions_say_per_head_which_split_their_figure_is_of(capsys: pytest.CaptureFixture[str]) -> None:
+    headline = {"test_rmse": 0.9, "test_mae": 0.7, "test_ndcg_at_10": 0.25, "test_popularity_lift_at_10": 0.5}
+    recipes = {Objective.RATING: Recipe(algorithm="als"), Objective.RANKING: Recipe(algorithm="most_popular")}
+    common = {"name": "mfcore-films", "run_id": "r", "fingerprint": "f", "metrics": headline, "made_at": 0}
+    print_versions(
+        [
+            Registered(version=1018, data="d", split="0123456789ab", aliases=["challenger"], recipes=recipes, **common),
+            Registered(version=1, data="d", aliases=[], recipes={Objective.RATING: Recipe(algorithm="sgd")}, **common),
+        ],
+        as_json=False,
+    )
+    lines = capsys.readouterr().out.splitlines()
+    assert max(len(line.rstrip()) for line in lines) <= 100
+    made = time.strftime("%Y-%m-%d %H:%M", time.localtime(0)).split()
+    assert [line.split() for line in lines[1:]] == [
+        ["1018", "challenger", *made, "rating", "als", "test_rmse", "0.9000", "01234567"],
+        ["ranking", "most_popular", "test_ndcg_at_10", "0.2500", "01234567"],
+        ["1", *made, "rating", "sgd", "test_rmse", "0.9000", "–"],
+    ]

@@ -1,14 +1,17 @@
+from dataclasses import replace
+
 import numpy as np
-import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mfcore.data.ratings import Scale
+from mfcore.errors import Ambiguous, UsageError
 from mfcore.models import Factors
 from mfcore.models.lists import similar_items, top_n
+from mfcore.models.model import Model
 from mfcore.models.rated import RatedItems
-from mfcore.serving.titles import find_titles
+from mfcore.serving.titles import find_item
 from tests.contract.synthetic import make
 
 
@@ -76,40 +79,148 @@ def test_similar_items_without_any_factors() -> None:
     assert (others == -1).all() and np.isnan(cosines).all()
 
 
-FILMS = pd.DataFrame(
-    {
-        "item_id": [1, 2, 3, 4, 5, 6, 7],
-        "title": [
-            "Toy Story (1995)",
-            "Toy Story 2 (1999)",
-            "Heat (1995)",
-            "Heat (1986)",
-            "Matrix, The (1999)",
-            "Iron Man (2008)",
-            None,
-        ],
-    }
+TITLES = (
+    "Toy Story (1995)",
+    "Entertaining Angels: The Dorothy Day Story (1996)",
+    "Heat (1995)",
+    "Heat (1986)",
+    "Matrix, The (1999)",
+    "Iron Man (2008)",
+    "Star Wars (1977)",
+    "Star Trek: Generations (1994)",
+    "Star Trek: First Contact (1996)",
+    "Godfather, The (1972)",
+    "Godfather: Part II, The (1974)",
+    "Dumb & Dumber (1994)",
+    "Rocky II (1979)",
+    "Seven (Se7en) (1995)",
+    "1984 (1984)",
+    "L.A. Confidential (1997)",
+    "Schindler's List (1993)",
+    "Léon (1994)",
+    "Haine, La (1995)",
+    "That Darn Cat! (1997)",
+    "That Darn Cat! (1997)",
+    "That Darn Cat! (1965)",
+    "Shawshank Redemption, The (1994)",
+    "M (1931)",
+    "The The (2001)",
+    "42",
 )
+"""Item ids are 100 and up; the later, the more often an item is rated."""
+
+
+@pytest.fixture(scope="module")
+def films() -> Model:
+    n = len(TITLES)
+    factors = factors_of(np.zeros((1, 1)), np.ones((n, 1)))
+    factors = replace(factors, item_ids=100 + np.arange(n))
+    rated = RatedItems(starts=np.zeros(2, np.int64), items=np.empty(0, np.int32))
+    return Model(factors, np.array(TITLES, object), rated, n_ratings=np.arange(1, n + 1))
 
 
 @pytest.mark.parametrize(
-    ("query", "first"),
+    ("wanted", "title"),
     [
-        ("Toy Story", 1),
-        ("toy story 2", 2),
-        ("Heat (1986)", 4),
-        ("heat (1995)", 3),
-        ("the matrix", 5),
-        ("Matrix, The", 5),
-        ("iorn man", 6),
+        ("toy story", "Toy Story (1995)"),
+        ("TOY STORY 1995", "Toy Story (1995)"),
+        ("toy story (1995)", "Toy Story (1995)"),
+        ("heat 1986", "Heat (1986)"),
+        ("the matrix", "Matrix, The (1999)"),
+        ("Matrix, The", "Matrix, The (1999)"),
+        ("matrix", "Matrix, The (1999)"),
+        ("godfather", "Godfather, The (1972)"),
+        ("the godfather part 2", "Godfather: Part II, The (1974)"),
+        ("dumb and dumber", "Dumb & Dumber (1994)"),
+        ("rocky 2", "Rocky II (1979)"),
+        ("seven", "Seven (Se7en) (1995)"),
+        ("se7en", "Seven (Se7en) (1995)"),
+        ("1984", "1984 (1984)"),
+        ("la confidential", "L.A. Confidential (1997)"),
+        ("schindlers list", "Schindler's List (1993)"),
+        ("leon", "Léon (1994)"),
+        ("la haine", "Haine, La (1995)"),
+        ("that darn cat 1965", "That Darn Cat! (1965)"),
+        ("m", "M (1931)"),
+        ("the the", "The The (2001)"),
+        ("125", "42"),
+        ("42", "42"),
     ],
 )
-def test_titles_are_found_as_people_type_them(query: str, first: int) -> None:
-    assert find_titles(FILMS, query)["item_id"].iloc[0] == first
+def test_a_title_wins_whatever_its_case_articles_and_punctuation(films: Model, wanted: str, title: str) -> None:
+    found = find_item(films, wanted)
+    assert found.is_exact and found.title == title == films.title(found.item_id)
 
 
-def test_all_matches_are_listed_and_nonsense_finds_none() -> None:
-    assert {3, 4} <= set(find_titles(FILMS, "Heat")["item_id"])
-    assert len(find_titles(FILMS, "Toy Story", limit=1)) == 1
-    assert find_titles(FILMS, "zzzzzz").empty
-    assert find_titles(FILMS, "  ").empty
+@pytest.mark.parametrize(
+    ("wanted", "title"),
+    [
+        ("Star Wras", "Star Wars (1977)"),
+        ("Godfathr, The", "Godfather, The (1972)"),
+        ("iorn man", "Iron Man (2008)"),
+        ("star wars 1978", "Star Wars (1977)"),
+        ("stra wars 1977", "Star Wars (1977)"),
+        ("shawshank", "Shawshank Redemption, The (1994)"),
+        ("star trek 1994", "Star Trek: Generations (1994)"),
+        ("haine", "Haine, La (1995)"),
+    ],
+)
+def test_a_clear_near_miss_is_taken_and_is_known_as_one(films: Model, wanted: str, title: str) -> None:
+    found = find_item(films, wanted)
+    assert not found.is_exact and found.title == title
+
+
+@pytest.mark.parametrize(
+    ("wanted", "titles"),
+    [
+        ("Star Trek", ["Star Trek: First Contact (1996)", "Star Trek: Generations (1994)"]),
+        ("heat", ["Heat (1986)", "Heat (1995)"]),
+        ("heta", ["Heat (1986)", "Heat (1995)"]),
+        ("heat 1950", ["Heat (1986)", "Heat (1995)"]),
+        ("that darn cat 1997", ["That Darn Cat! (1997)", "That Darn Cat! (1997)"]),
+        ("story", ["Entertaining Angels: The Dorothy Day Story (1996)", "Toy Story (1995)"]),
+    ],
+)
+def test_of_several_none_is_chosen_and_all_are_shown(films: Model, wanted: str, titles: list[str]) -> None:
+    with pytest.raises(Ambiguous, match=f"{len(titles)} items have .*{wanted}.*by its id") as caught:
+        find_item(films, wanted)
+    assert [row["title"] for row in caught.value.candidates] == titles
+    for row in caught.value.candidates:
+        assert find_item(films, str(row["item_id"])).item_id == row["item_id"]
+        assert films.n_ratings[row["item_id"] - 100] == row["n_ratings"]
+    assert caught.value.exit_code == 2
+
+
+@pytest.mark.parametrize(
+    ("wanted", "named"),
+    [
+        ("rocky 4", "Rocky II"),
+        ("toy story 2", "Toy Story"),
+        ("terminator", ""),
+        ("zzzzzz", ""),
+        ("99", ""),
+        ("  ", ""),
+        ("!?", ""),
+        ("(1995)", ""),
+    ],
+)
+def test_what_is_near_nothing_is_refused(films: Model, wanted: str, named: str) -> None:
+    with pytest.raises(UsageError, match=f"no item has the id or title .*{named}") as caught:
+        find_item(films, wanted)
+    assert type(caught.value) is UsageError
+
+
+def test_of_very_many_the_most_rated_are_shown(films: Model) -> None:
+    n = 57
+    many = replace(
+        films,
+        factors=replace(factors_of(np.zeros((1, 1)), np.ones((n, 1))), item_ids=np.arange(n)),
+        titles=np.array(["Hamlet"] * 36 + [f"Hamlet {number}" for number in range(21)], object),
+        n_ratings=np.arange(n),
+    )
+    with pytest.raises(Ambiguous, match="36 items have the title 'hamlet'; name") as same:
+        find_item(many, "hamlet")
+    assert len(same.value.candidates) == 36
+    with pytest.raises(Ambiguous, match="57 items have a title like 'hamle', of which these 40") as near:
+        find_item(replace(many, titles=np.array([f"Hamle w{code}" for code in range(n)], object)), "hamle")
+    assert [row["n_ratings"] for row in near.value.candidates] == list(range(56, 16, -1))

@@ -158,6 +158,7 @@ def test_names_that_no_model_can_have(settings: Settings) -> None:
             recipes={Objective.RATING: Recipe(algorithm="als")},
             fingerprint="f",
             data="d",
+            split="s",
             metrics={},
             description="",
         )
@@ -175,6 +176,7 @@ def log(settings: Settings, model: Model) -> Registry:
         recipes={Objective.RATING: recipe},
         fingerprint="f",
         data="d",
+        split="s",
         metrics={"test_rmse": 0.9},
         description="made",
     )
