@@ -9,7 +9,7 @@ int64, else as text, so that leading zeros stay.
 import math
 import re
 import unicodedata
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from datetime import date
 from decimal import Decimal
 from numbers import Integral, Real
@@ -95,7 +95,7 @@ def id_text(value: Any) -> str | None:
     if isinstance(value, Real | Decimal) and not isinstance(value, bool):
         if not np.isfinite(float(value)):
             return None
-        number = math.trunc(value)
+        number = math.trunc(value.item() if isinstance(value, np.generic) else value)
         return str(number) if value == number else str(value)
     if isinstance(value, _AS_TEXT):
         return str(value)
@@ -151,17 +151,29 @@ def find_codes(ids: Ids, wanted: Any) -> NDArray[np.int32]:
     >>> find_codes(np.array([3, 8]), ["8", 5, 3.0]).tolist()
     [1, -1, 0]
     """
-    index = pd.Index(ids)
     if ids.dtype == np.int64 and getattr(wanted, "dtype", None) == np.int64:
-        return index.get_indexer(pd.Index(wanted)).astype(np.int32)
+        return _search(ids, np.asarray(wanted))
     codes, texts = _distinct(pd.Series(list(wanted), dtype=object))
-    known: Sequence[Any] = [text if text is not None else "" for text in texts]
+    given = np.array([text or "" for text in texts], dtype=object)
+    places = np.full(len(given) + 1, -1, np.int32)  # the last one answers for code −1
     if ids.dtype == np.int64:
-        # Text that is no integer becomes an object of its own, which is no id.
-        known = [int(text) if re.match(INTEGER, text) else text for text in known]
-    places = index.get_indexer(pd.Index(known, dtype=object))
-    found = np.append(places, -1)[codes]
-    return np.asarray(found, dtype=np.int32)
+        whole = np.array([_is_int64(text) for text in given], np.bool_)
+        places[:-1][whole] = _search(ids, given[whole].astype(np.int64))
+    else:
+        places[:-1] = _search(ids, given)
+    return places[codes]
+
+
+def _is_int64(text: str) -> bool:
+    return re.match(INTEGER, text) is not None and -(2**63) <= int(text) < 2**63
+
+
+def _search(ids: Ids, wanted: NDArray[Any]) -> NDArray[np.int32]:
+    """The places of `wanted` among the sorted `ids`, −1 for others; by halves, since a hash of all ids takes long."""
+    if not len(ids):
+        return np.full(len(wanted), -1, np.int32)
+    places = np.minimum(np.searchsorted(ids, wanted), len(ids) - 1)
+    return np.where(ids[places] == wanted, places, -1).astype(np.int32)
 
 
 def _distinct(column: "pd.Series[Any]") -> tuple[NDArray[np.int64], list[str | None]]:

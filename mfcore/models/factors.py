@@ -162,28 +162,63 @@ class Factors:
             )
         last = dict(zip(np.asarray(items).tolist(), values.astype(np.float64).tolist(), strict=True))
         last.pop(-1, None)
-        codes, targets = np.array(list(last), np.int32), np.array(list(last.values()))
-        logistic = self.link == "logistic"
-        if logistic:
-            targets = (targets - self.scale.minimum) / (self.scale.width or 1.0)
-        ends = np.cumsum([part.columns for part in self.parts], dtype=np.int64)
+        codes, targets = np.array(list(last), np.int32), self._targets(np.array(list(last.values())))
         solved = [
-            part.solve(self.item_factors[:, end - part.columns : end], codes, targets, logistic)
-            for part, end in zip(self.parts, ends, strict=True)
+            part.solve(self.item_factors[:, own], codes, targets, self.link == "logistic") for part, own in self._own()
         ]
         weights = np.array([part.weight for part in self.parts])
         bias = float(weights @ [row[-1] for row in solved]) if self.parts else 0.0
         mean_bias = bias / weights.sum() if weights.any() else 0.0
         columns = np.zeros(self.n_factors)
-        for part, end, row in zip(self.parts, ends, solved, strict=True):
+        for (part, own), row in zip(self._own(), solved, strict=True):
             spare = [row[-1] - mean_bias, 1.0] if part.columns > part.n_factors else []
-            columns[end - part.columns : end] = part.weight * np.append(row[:-1], spare)
+            columns[own] = part.weight * np.append(row[:-1], spare)
         return replace(
             self,
             user_bias=np.array([bias], np.float32),
             user_factors=columns[None].astype(np.float32),
             user_ids=np.array([user_id], dtype=object),
         )
+
+    def contributions(self, items: NDArray[np.int32], values: NDArray[np.float32], item: int) -> NDArray[np.float64]:
+        r"""What each rating of a user brings to x · y_i, x being the row that `fold_in` finds for them.
+
+        The contributions add up to x · y_i, less, for a posterior mean with biases, what its draws add for the
+        item whoever the user is.
+
+        Args:
+            items: codes, each known and given once.
+            values: the ratings, on the scale.
+            item: code of the item i.
+
+        Returns:
+            float64 (len(items),)
+        """
+        targets = self._targets(np.asarray(values, np.float64))
+        found = np.zeros(len(items))
+        biases, drawn = np.zeros(len(items)), []
+        for part, own in self._own():
+            columns = self.item_factors[:, own]
+            shares = part.shares(columns, items, targets, self.link == "logistic")
+            y = columns[item].astype(np.float64)
+            found += part.weight * (shares[:, :-1] @ y[: part.n_factors])
+            biases += part.weight * shares[:, -1]
+            if part.columns > part.n_factors:
+                drawn.append(part.weight * y[part.n_factors])
+                found += drawn[-1] * shares[:, -1]
+        weight = sum(part.weight for part in self.parts)
+        return found - sum(drawn) * biases / weight if weight else found
+
+    def _targets(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Ratings as `Part.solve` takes them."""
+        return values if self.link == "identity" else (values - self.scale.minimum) / (self.scale.width or 1.0)
+
+    def _own(self) -> Iterator[tuple[Part, slice]]:
+        """Each part with its columns."""
+        first = 0
+        for part in self.parts:
+            yield part, slice(first, first + part.columns)
+            first += part.columns
 
     def to_ratings(self, scores: NDArray[np.float32]) -> NDArray[np.float32]:
         """Map scores onto the rating scale."""
@@ -268,9 +303,13 @@ def _load_ids(path: Path) -> Ids:
         ids = load_ids(path)
     except (ValueError, KeyError, TypeError, OSError) as error:
         raise SourceUnavailable(f"{path} holds no ids.") from error
-    if pd.api.types.infer_dtype(ids) not in ("integer", "string", "empty") or not pd.Index(ids).is_unique:
-        raise SourceUnavailable(f"{path} holds ids that are missing, doubled or neither text nor whole numbers.")
+    if pd.api.types.infer_dtype(ids) not in ("integer", "string", "empty") or not _is_sorted(ids):
+        raise SourceUnavailable(f"{path} holds ids that are missing, doubled, not sorted or neither text nor numbers.")
     return ids
+
+
+def _is_sorted(ids: Ids) -> bool:
+    return bool((ids[1:] > ids[:-1]).all())
 
 
 def _rows(array: NDArray[np.float32], codes: NDArray[np.int32]) -> NDArray[np.float32]:

@@ -83,34 +83,47 @@ class Part:
         if self.basis is not None:
             return self._project(self.basis, items, values)
         k = self.n_factors
-        m = k + 1 if np.isfinite(self.precision[k, k]) else k  # unknowns
-        design = np.column_stack([item_factors[items, :k], np.ones(len(items))])[:, :m].astype(np.float64)
-        prior = float(len(items)) ** self.exponent * self.precision[:m, :m].astype(np.float64)
-        if self.gram is not None:
-            prior[:k, :k] += self.gram
-        offset = self.global_mean + self.item_bias[items].astype(np.float64)
-        variance = self.item_variance[items].astype(np.float64) if self.item_variance is not None else 0.0
-        center = np.append(self.center, 0)[:m].astype(np.float64) if self.center is not None else 0.0
-        row = np.zeros(m)
         if len(items) == 0:
             return np.zeros(k + 1)
+        equations = _Equations(self, item_factors, items, values, logistic)
+        row = np.zeros(equations.n_unknowns)
         for _ in range(_STEPS if logistic else 1):
-            slope = np.ones(len(items))
-            target = values - offset
-            if logistic:
-                inner = design @ row
-                fit = 1 / (1 + np.exp(-(offset + inner)))
-                slope = np.maximum(fit * (1 - fit), 1e-3)
-                target = inner + (values - fit) / slope
-            scaled = design * slope[:, None]
-            uncertain = np.zeros(m)
-            uncertain[:k] = np.sum(np.square(slope)[:, None] * variance, axis=0)
-            system = (1 - self.missing_weight) * (scaled.T @ scaled + np.diag(uncertain)) + prior
-            right = scaled.T @ (slope * target) - uncertain * center
+            system, scaled, aims, pull = equations.at(row)
+            right = scaled.T @ aims - pull.sum(axis=0)
             before, row = row, _descended(system, right, k) if self.nonnegative else np.linalg.solve(system, right)
             if np.abs(row - before).max(initial=0) < 1e-9:
                 break
-        return np.append(row, np.zeros(k + 1 - m))
+        return np.append(row, np.zeros(k + 1 - len(row)))
+
+    def shares(
+        self, item_factors: NDArray[np.float32], items: NDArray[np.int32], values: NDArray[np.float64], logistic: bool
+    ) -> NDArray[np.float64]:
+        """What each of the ratings brings to the row that `solve` finds, float64 (len(items), k + 1).
+
+        The row is linear in the residuals (behind a link, in what the last step makes of them), so that
+        the shares add up to it. Of a model kept from going below zero that is so among the entries above zero.
+
+        Source: Hu, Koren, Volinsky, "Collaborative filtering for implicit feedback datasets", ICDM 2008, section 5.
+        """
+        k = self.n_factors
+        row = self.solve(item_factors, items, values, logistic)
+        if self.basis is not None:
+            bias = (values - self.global_mean - self.item_bias[items]) / (len(items) + float(self.precision[-1, -1]))
+            basis = self.basis[items].astype(np.float64)
+            errors = values - self.global_mean - self.item_bias[items]
+            x = errors[:, None] * basis - bias[:, None] * basis.sum(axis=0)
+            return np.column_stack([x * max(1.0, len(items)) ** self.exponent, bias])
+        shares = np.zeros((len(items), k + 1))
+        if len(items) == 0:
+            return shares
+        equations = _Equations(self, item_factors, items, values, logistic)
+        system, scaled, aims, pull = equations.at(row[: equations.n_unknowns])
+        free = np.arange(equations.n_unknowns)
+        if self.nonnegative:
+            free = free[(row[free] > 0) | (free == k)]
+        each = (scaled * aims[:, None] - pull)[:, free]
+        shares[:, free] = np.linalg.solve(system[np.ix_(free, free)], each.T).T
+        return shares
 
     def _project(
         self, basis: NDArray[np.float32], items: NDArray[np.int32], values: NDArray[np.float64]
@@ -158,6 +171,53 @@ class Part:
             if field != "precision"
         }
         return cls(**fields, precision=precision, **arrays)
+
+
+class _Equations:
+    """The linear system for the row of a user who rated something; behind a link, about a row."""
+
+    def __init__(
+        self,
+        part: Part,
+        item_factors: NDArray[np.float32],
+        items: NDArray[np.int32],
+        values: NDArray[np.float64],
+        logistic: bool,
+    ) -> None:
+        k = part.n_factors
+        self.n_unknowns = m = k + 1 if np.isfinite(part.precision[k, k]) else k
+        self.design = np.column_stack([item_factors[items, :k], np.ones(len(items))])[:, :m].astype(np.float64)
+        self.prior = float(len(items)) ** part.exponent * part.precision[:m, :m].astype(np.float64)
+        if part.gram is not None:
+            self.prior[:k, :k] += part.gram
+        self.offset = part.global_mean + part.item_bias[items].astype(np.float64)
+        self.variance = np.zeros((len(items), m))
+        if part.item_variance is not None:
+            self.variance[:, :k] = part.item_variance[items]
+        self.center = np.zeros(m)
+        if part.center is not None:
+            self.center[:k] = part.center
+        self.weight = 1 - part.missing_weight
+        self.values, self.logistic = values, logistic
+
+    def at(
+        self, row: NDArray[np.float64]
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
+        """The matrix S (m, m), and of each rating its line d (n, m), aim a (n,) and pull p (n, m).
+
+        The row solves S x = Σ_i (a_i d_i − p_i).
+        """
+        slope = np.ones(len(self.values))
+        aims = self.values - self.offset
+        if self.logistic:
+            inner = self.design @ row
+            fit = 1 / (1 + np.exp(-(self.offset + inner)))
+            slope = np.maximum(fit * (1 - fit), 1e-3)
+            aims = inner + (self.values - fit) / slope
+        scaled = self.design * slope[:, None]
+        uncertain = np.square(slope)[:, None] * self.variance
+        system = self.weight * (scaled.T @ scaled + np.diag(uncertain.sum(axis=0))) + self.prior
+        return system, scaled, slope * aims, uncertain * self.center
 
 
 def _descended(system: NDArray[np.float64], right: NDArray[np.float64], k: int) -> NDArray[np.float64]:

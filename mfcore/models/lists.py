@@ -6,7 +6,7 @@ from numpy.typing import NDArray
 from mfcore.models.factors import Factors
 from mfcore.models.rated import RatedItems
 
-__all__ = ["similar_items", "top_items", "top_n"]
+__all__ = ["directions", "similar_items", "top_items", "top_n"]
 
 _CHUNK_BYTES = 64 << 20
 """Scores held at a time."""
@@ -92,7 +92,11 @@ def top_n(
 
 
 def similar_items(
-    factors: Factors, items: NDArray[np.int32], k: int, counts: NDArray[np.int64] | None = None
+    factors: Factors,
+    items: NDArray[np.int32],
+    k: int,
+    counts: NDArray[np.int64] | None = None,
+    unit: NDArray[np.float32] | None = None,
 ) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
     r"""The `k` items whose factors are most alike each of `items`, best first, itself left out.
 
@@ -110,13 +114,14 @@ def similar_items(
         items: int32 codes; −1 is an unknown item.
         k: number of neighbors.
         counts: n, (n_items,); None: nothing is shrunk.
+        unit: `directions(factors)`, if somebody keeps it.
 
     Returns:
         Item codes int32 (len(items), k), −1 where others run out; likeness float32 of the same
         shape, from −1 to 1, NaN where others run out.
     """
-    unit, known = _directions(factors)
-    candidates = np.flatnonzero(known).astype(np.int32)
+    unit = directions(factors) if unit is None else unit
+    candidates = np.flatnonzero(unit.any(axis=1)).astype(np.int32)
     place = np.full(len(unit) + 1, -1, np.int64)  # the last entry answers for code −1
     place[candidates] = np.arange(len(candidates))
     toward = unit[candidates]
@@ -168,18 +173,16 @@ def _top_k_by_numpy(
     return best, best_scores
 
 
-def _directions(factors: Factors) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
-    """Items as vectors whose products are their weighted mean cosines, and which of them have factors at all."""
+def directions(factors: Factors) -> NDArray[np.float32]:
+    """Items as vectors whose products are their weighted mean cosines; zeros where one has no factors."""
     parts = [(part.columns, part.n_factors, part.weight) for part in factors.parts if part.n_factors]
     parts = parts or [(factors.n_factors, factors.n_factors, 1.0)]
     total = sum(weight for _, _, weight in parts)
-    directions, first = [], 0
+    found, first = [], 0
     for columns, n_factors, weight in parts:
         rows = factors.item_factors[:, first : first + n_factors].astype(np.float64)
         lengths = np.linalg.norm(rows, axis=1, keepdims=True)
         share = weight / total if total > 0 else 0.0
-        directions.append((np.sqrt(share) * rows / np.where(lengths > 0, lengths, 1)).astype(np.float32))
+        found.append((np.sqrt(share) * rows / np.where(lengths > 0, lengths, 1)).astype(np.float32))
         first += columns
-    unit = np.ascontiguousarray(np.concatenate(directions, axis=1))
-    has_factors: NDArray[np.bool_] = np.asarray(unit.any(axis=1))
-    return unit, has_factors
+    return np.ascontiguousarray(np.concatenate(found, axis=1))

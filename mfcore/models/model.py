@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from mfcore.data.ids import as_id
 from mfcore.data.ratings import Ids, Ratings, find_codes, titles_of
 from mfcore.errors import SourceUnavailable, UsageError
 from mfcore.models.factors import Factors
-from mfcore.models.lists import similar_items, top_n
+from mfcore.models.lists import directions, similar_items, top_n
 from mfcore.models.rated import RatedItems
 from mfcore.storage.arrays import load_array
 
@@ -183,26 +184,73 @@ class Model:
         if (items < 0).any():
             unknown = ", ".join(str(one) for one, code in zip(rated, items, strict=True) if code < 0)
             raise UsageError(f"no item has the id {unknown}: look ids up in `Model.item_ids`.")
-        values = np.array(list(rated.values()), np.float32)
-        own = RatedItems(starts=np.array([0, len(items)], np.int64), items=items)
+        # Of ids that are the same item, as 7 and "7", the last value counts.
+        last = dict(zip(items.tolist(), rated.values(), strict=True))
+        items, values = np.array(list(last), np.int32), np.array(list(last.values()), np.float32)
+        own = RatedItems(starts=np.array([0, len(items)], np.int64), items=items, values=values)
         ranking = None if self.ranking is None else self.ranking.fold_in(items, values)
         return replace(self, factors=self.factors.fold_in(items, values), rated=own, ranking=ranking)
 
     def similar(self, item_ids: ArrayLike, k: int = 10) -> pd.DataFrame:
         """The `k` items most alike each given item: the cosine of their factors, shrunk where an item has few ratings.
 
+        Args:
+            item_ids: whose neighbors to find; an unknown item has none.
+            k: number of neighbors; no more than there are items.
+
         Returns:
             item_id, rank (from 1), other_item_id, cosine, title and n_ratings (of the other item).
         """
         ids = _several(item_ids)
         codes = find_codes(self.item_ids, ids)
-        items, cosines = similar_items(self.likeness, codes, k, self.n_ratings)
+        k = min(k, len(self.item_ids))
+        items, cosines = similar_items(self.likeness, codes, k, self.n_ratings, self._directions)
         table = self._ranked("item_id", _as_known(self.item_ids, ids, codes), items, "cosine", cosines)
         table["n_ratings"] = self.n_ratings[items[items >= 0]]
         return table
 
+    @cached_property
+    def _directions(self) -> NDArray[np.float32]:
+        return directions(self.likeness)
+
+    def explain(self, user_id: Any, item_id: Any, k: int = 10) -> pd.DataFrame:
+        """Why an item is in a user's list: the `k` rated items that bring most to x_u · y_i of the ranking head.
+
+        The row that `fold_in` solves for is a sum over the user's ratings (`Factors.contributions`), and the
+        table shows the parts of that sum. Of somebody folded in the split is exact; of a user the model was
+        trained on it is that of the row their ratings fold in to, near the trained one.
+
+        Args:
+            user_id: whose list; of an unknown user there is nothing to say.
+            item_id: the item in it; the same.
+            k: number of rated items.
+
+        Returns:
+            user_id, rank (from 1), item_id, rated_item_id, rating, contribution (in units of the score; below 0
+            what speaks against the item), title (of the rated item).
+
+        Raises:
+            UsageError: a model registered before ratings were kept with it.
+        """
+        user, item = _codes(self.user_ids, user_id)[0], _codes(self.item_ids, item_id)[0]
+        if self.rated.values is None:
+            raise UsageError(
+                "this version keeps no users' ratings to explain lists by: `mfcore run` makes one that does."
+            )
+        own = slice(*self.rated.starts[user : user + 2]) if user >= 0 and item >= 0 else slice(0)
+        items, values = self.rated.items[own], self.rated.values[own]
+        brought = self.lists.contributions(items, values, int(item))
+        best = np.argsort(-brought, kind="stable")[:k]
+        table = self._ranked(
+            "user_id", np.array([user_id], object), items[best][None], "contribution", brought[best][None]
+        )
+        table = table.rename(columns={"item_id": "rated_item_id"})
+        table.insert(2, "item_id", np.repeat(self.item_ids[[item]], len(table)))
+        table.insert(4, "rating", values[best])
+        return table
+
     def _ranked(
-        self, key: str, keys: Ids, items: NDArray[np.int32], measure: str, values: NDArray[np.float32]
+        self, key: str, keys: Ids, items: NDArray[np.int32], measure: str, values: NDArray[np.floating]
     ) -> pd.DataFrame:
         """Padded (n, k) arrays as one row an entry."""
         filled = items >= 0

@@ -6,20 +6,19 @@ from pathlib import Path
 from typing import Any
 
 import mlflow
-import numpy as np
 import pandas as pd
 from mlflow.models import ModelSignature
-from mlflow.types import ColSpec, ParamSchema, ParamSpec, Schema
+from mlflow.types import ColSpec, ParamSchema, ParamSpec, Schema, TensorSpec
+from mlflow.types.schema import AnyType
 
 import mfcore
-from mfcore.data.ratings import Ids
 from mfcore.models.model import Model
 from mfcore.tracking.bundle import BUNDLE, save_bundle
 
 __all__ = ["log_model"]
 
-_REQUIREMENTS = ("mlflow", "numba", "numpy", "pandas", "pyarrow", "pydantic", "rapidfuzz")
-"""What a served model imports; the code of mfcore travels with it."""
+_REQUIREMENTS = ("mlflow", "numpy", "pandas", "scipy")
+"""What a served model needs, and no more; the code of mfcore travels with it, and mlflow brings pyarrow."""
 
 
 def log_model(bundle: Model, run_id: str, name: str, tags: dict[str, str], params: dict[str, Any]) -> str:
@@ -38,7 +37,7 @@ def log_model(bundle: Model, run_id: str, name: str, tags: dict[str, str], param
                 artifacts={BUNDLE: str(Path(folder) / BUNDLE)},
                 code_paths=[str(package)],
                 pip_requirements=[f"{package_name}=={version(package_name)}" for package_name in _REQUIREMENTS],
-                signature=_signature(bundle),
+                signature=_signature(),
                 input_example=(_example(bundle), {"k": 10}),
                 params=params,
                 tags=tags,
@@ -47,17 +46,21 @@ def log_model(bundle: Model, run_id: str, name: str, tags: dict[str, str], param
     return uri
 
 
-def _signature(bundle: Model) -> ModelSignature:
-    """user_id, item_id if ratings are wanted, and k if lists are."""
-    user, item = _column_type(bundle.user_ids), _column_type(bundle.item_ids)
-    return ModelSignature(
-        inputs=Schema([ColSpec(user, "user_id"), ColSpec(item, "item_id", required=False)]),
-        params=ParamSchema([ParamSpec("k", "integer", 10)]),
-    )
-
-
-def _column_type(ids: Ids) -> str:
-    return "long" if ids.dtype == np.int64 else "string"
+def _signature() -> ModelSignature:
+    """What `served_model` reads; ids are of any type, so that 7, 7.0 and "7" are the same one at this door as well."""
+    optional = ("item_id", "ratings", "exclude_items", "only_items")
+    anything = AnyType()  # type: ignore[no-untyped-call]
+    columns: list[ColSpec | TensorSpec] = [
+        ColSpec(anything, "user_id"),
+        *(ColSpec(anything, name, required=False) for name in optional),
+    ]
+    params = [
+        ParamSpec("answer", "string", ""),
+        ParamSpec("k", "long", 10),
+        ParamSpec("exclude_rated", "boolean", True),
+        ParamSpec("min_ratings", "long", 0),
+    ]
+    return ModelSignature(inputs=Schema(columns), params=ParamSchema(params))
 
 
 def _example(bundle: Model) -> pd.DataFrame:

@@ -1,50 +1,128 @@
 """The model as it is served: this file is its definition, loaded by MLflow instead of a pickle.
 
-Rows with a user_id and an item_id give predicted ratings; rows with a user_id alone give
-each user's top `k` items that they have not rated.
+| asked | column | |
+|---|---|---|
+| who | `user_id` | an id, of whatever type |
+| ratings of pairs | `item_id` | an id |
+| for somebody new | `ratings` | item id → rating; folded in by both heads |
+| lists | `exclude_items`, `only_items` | lists of ids, each row's own |
+
+Any column but `user_id` can be left out, and any cell of it be missing. What holds for all rows is a parameter:
+`answer` ("ratings", "lists", "similar" or "reasons"; by itself ratings where there are item ids, else lists),
+`k`, `exclude_rated` and `min_ratings`.
 """
 
+import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
+from mlflow.exceptions import MlflowException
 from mlflow.models import set_model
 from mlflow.pyfunc.model import PythonModel
+from mlflow.store.artifact.models_artifact_repo import REGISTERED_MODEL_META_FILE_NAME
 
+from mfcore.errors import MfcoreError, UsageError
+from mfcore.serving.answers import MOST_SINGLES, Answers, refuse_more_than
 from mfcore.tracking.bundle import load_bundle
 
 __all__ = ["ServedModel"]
 
+_OWN = {
+    "ratings": ["ratings"],
+    "lists": ["ratings", "exclude_items", "only_items"],
+    "similar": [],
+    "reasons": ["ratings"],
+}
+"""The columns that a row may have of its own, to be answered alone, by answer."""
+
 
 class ServedModel(PythonModel):
-    """Rating prediction and top-N from one bundle."""
+    """Ratings, lists, similar items and reasons from one bundle."""
 
     def load_context(self, context: Any) -> None:
         """Load the bundle that was logged with the model."""
-        self.bundle = load_bundle(Path(context.artifacts["bundle"]), "the served model")
+        bundle = Path(context.artifacts["bundle"])
+        self.answers = Answers(load_bundle(bundle, "the served model"), _registered_version(bundle.parents[1]))
 
     def predict(self, context: Any, model_input: pd.DataFrame, params: dict[str, Any] | None = None) -> pd.DataFrame:
-        """Predict ratings of (user_id, item_id) rows, or recommend to user_id rows.
+        """Answer rows of questions.
 
         Args:
             context: MLflow's; not used.
-            model_input: columns user_id and, for predictions, item_id.
-            params: `k`, the length of the lists.
+            model_input: columns user_id and, optionally, item_id, ratings, exclude_items and only_items.
+            params: answer, k, exclude_rated and min_ratings.
 
         Returns:
-            With item_id: prediction, known_user and known_item, under the index of the input. Without: as
-            `Model.recommend`.
+            The columns of the question of `Answers`, answers in the order of the rows; ratings under their index.
+
+        Raises:
+            MlflowException: INVALID_PARAMETER_VALUE, which servers answer with status 400: what was asked makes no
+                sense, or would be too much work for one request.
         """
-        if "item_id" in model_input and model_input["item_id"].notna().any():
-            users, items = model_input["user_id"], model_input["item_id"]
-            table = {
-                "prediction": self.bundle.predict(users, items).astype(np.float64),
-                "known_user": self.bundle.knows(users),
-                "known_item": self.bundle.knows_items(items),
-            }
-            return pd.DataFrame(table, index=model_input.index)
-        return self.bundle.recommend(model_input["user_id"].to_numpy(), int((params or {}).get("k", 10)))
+        try:
+            return self._answered(model_input, params or {})
+        except MfcoreError as error:
+            raise MlflowException.invalid_parameter_value(str(error)) from error
+
+    def _answered(self, asked: pd.DataFrame, params: dict[str, Any]) -> pd.DataFrame:
+        if "item_id" not in asked:
+            asked = asked.assign(item_id=None)
+        answer = params.get("answer") or ("ratings" if asked["item_id"].notna().any() else "lists")
+        if answer not in _OWN:
+            raise UsageError(f"answer is {answer!r}; it can be {', '.join(_OWN)}.")
+        alone = asked.reindex(columns=_OWN[answer]).notna().any(axis=1).to_numpy()
+        refuse_more_than(MOST_SINGLES, int(alone.sum()), "rows with ratings or filters of their own")
+        tables = [self._table(answer, rows, params) for rows in _runs(asked, alone)]
+        if answer == "ratings":
+            return pd.concat(tables).set_index(asked.index)
+        return pd.concat(tables, ignore_index=True)
+
+    def _table(self, answer: str, rows: pd.DataFrame, params: dict[str, Any]) -> pd.DataFrame:
+        """The answer to rows that have nothing of their own, or to one row."""
+        users, items = rows["user_id"].to_numpy(), rows["item_id"].to_numpy()
+        k = params.get("k", 10)
+        if answer == "similar":
+            return self.answers.similar(items, k)
+        ratings = _cell(rows, "ratings")
+        answers = self.answers if ratings is None else self.answers.for_new(ratings)
+        if answer == "ratings":
+            return answers.ratings(users, items)
+        if answer == "reasons":
+            return answers.reasons(users, items, k)
+        return answers.lists(
+            users,
+            k,
+            exclude_rated=params.get("exclude_rated", True),
+            exclude_items=_cell(rows, "exclude_items"),
+            only_items=_cell(rows, "only_items"),
+            min_ratings=params.get("min_ratings", 0),
+        )
+
+
+def _runs(asked: pd.DataFrame, alone: Any) -> Iterator[pd.DataFrame]:
+    """The rows in order: one by one those that are to be answered alone, the others as many together as follow."""
+    first = 0
+    for row in [*alone.nonzero()[0], len(asked)]:
+        if row > first or not len(asked):
+            yield asked.iloc[first:row]
+        if row < len(asked):
+            yield asked.iloc[row : row + 1]
+        first = row + 1
+
+
+def _cell(rows: pd.DataFrame, name: str) -> Any:
+    """What a single row has there; None if it has nothing."""
+    cell = rows[name].iloc[0] if name in rows and len(rows) else None
+    return None if pd.api.types.is_scalar(cell) and pd.isna(cell) else cell
+
+
+def _registered_version(folder: Path) -> int | None:
+    """The version under which MLflow fetched the model into `folder`; None if it was not from the registry."""
+    path = folder / REGISTERED_MODEL_META_FILE_NAME
+    found = re.search(r"^model_version: '?(\d+)", path.read_text(encoding="utf-8"), re.M) if path.is_file() else None
+    return int(found[1]) if found else None
 
 
 set_model(ServedModel())

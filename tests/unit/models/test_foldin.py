@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from mfcore.errors import UsageError
 from mfcore.models import ALS, BPMF, PMF, BiasOnly, Blend, ItemKNN, Recommender
@@ -66,3 +67,48 @@ def test_values_off_the_scale_are_refused(value: float) -> None:
     factors = ALS(n_factors=3).train(synthetic_ratings()[0])
     with pytest.raises(UsageError, match="between 1 and 5"):
         factors.fold_in(np.array([4], np.int32), np.array([value], np.float32))
+
+
+SPLIT: dict[str, Recommender] = {
+    **EXACT,
+    "als, unrated": ALS(n_factors=6, n_epochs=4, missing_weight=0.1),
+    "als, not below zero": ALS(n_factors=6, n_epochs=4, nonnegative=True),
+    "behind a link": PMF(n_factors=3, n_epochs=40, link="logistic", priors="fixed", reg_user=5, reg_item=5),
+    "sampled": BPMF(n_factors=2, n_epochs=20),
+}
+
+
+@pytest.mark.parametrize("name", SPLIT)
+def test_contributions_add_up_to_what_the_row_makes_of_an_item(name: str) -> None:
+    ratings, _ = synthetic_ratings(n_users=60, n_items=50)
+    factors = SPLIT[name].train(ratings)
+    theirs = ratings.users == 3
+    items, values = ratings.items[theirs], ratings.values[theirs]
+    row = factors.fold_in(items, values).user_factors[0].astype(np.float64)
+    for item in (0, 17, int(items[0])):
+        y = factors.item_factors[item].astype(np.float64)
+        # What the draws of a posterior add for the item whoever the user is.
+        ends = np.cumsum([part.columns for part in factors.parts])
+        spare = [end - 1 for part, end in zip(factors.parts, ends, strict=True) if part.columns > part.n_factors]
+        anybody = float(row[spare] @ y[spare])
+        brought = factors.contributions(items, values, item)
+        assert brought.shape == items.shape
+        assert brought.sum() == pytest.approx(row @ y - anybody, abs=1e-5)
+
+
+def test_a_contribution_is_the_residual_times_what_the_rating_moves() -> None:
+    """By differences: the score is linear in a rating, and falls to the others' share where its residual is 0."""
+    ratings, _ = synthetic_ratings(n_users=60, n_items=50)
+    factors = ALS(n_factors=4).train(ratings)
+    items, values = np.array([3, 11, 30], np.int32), np.array([5, 2, 4], np.float32)
+
+    def product(values: NDArray[np.float32]) -> float:
+        return float(factors.fold_in(items, values).user_factors[0] @ factors.item_factors[20])
+
+    brought = factors.contributions(items, values, 20)
+    for n, item in enumerate(items):
+        moved = values.copy()
+        moved[n] -= 1
+        residual = values[n] - factors.parts[0].global_mean - factors.parts[0].item_bias[item]
+        assert brought[n] == pytest.approx(residual * (product(values) - product(moved)), abs=1e-4)
+    assert np.abs(brought).max() > 0.01

@@ -1,0 +1,178 @@
+"""`Answers`: what people ask a model, each question with bounded work, whatever door it comes in by."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import ArrayLike, NDArray
+
+from mfcore.errors import UsageError
+from mfcore.models.model import Model
+
+__all__ = ["MOST_RATINGS", "MOST_ROWS", "MOST_SINGLES", "Answers", "refuse_more_than"]
+
+Several = Sequence[Any] | NDArray[Any]
+
+MOST_ROWS = 2_000_000
+"""Rows of an answer at most: some 300 MB."""
+MOST_RATINGS = 10_000
+"""Ratings of somebody new at most, and ids in a filter."""
+MOST_SINGLES = 1_000
+"""Questions at most that have to be answered one by one: for somebody new, with filters of their own, reasons."""
+
+
+@dataclass(frozen=True, eq=False)
+class Answers:
+    """Ratings, lists, similar items and reasons from one model.
+
+    Every row of an answer says `known_user` and `known_item`, whether the model was trained on them, and
+    `model_version`. Ratings come from the rating head, the rest from the ranking head.
+
+    Attributes:
+        model: where answers come from.
+        version: its version in the registry; None where it has none.
+        is_new: whether whoever is asked about is somebody new, who was folded into the model.
+
+    >>> from mfcore.models import ALS
+    >>> frame = pd.DataFrame({"user_id": ["a", "a", "b"], "item_id": [7, 8, 7], "rating": [5, 1, 4]})
+    >>> answers = Answers(ALS(n_factors=1).fit(frame), 3)
+    >>> answers.lists(["b", "zoe"], 1)[["user_id", "item_id", "known_user", "model_version"]].values.tolist()
+    [['b', 8, True, 3], ['zoe', 7, False, 3]]
+    """
+
+    model: Model
+    version: int | None = None
+    is_new: bool = False
+
+    def for_new(self, ratings: Mapping[Any, Any]) -> "Answers":
+        """The same model asked about somebody new, who gave these items (id → rating) these ratings.
+
+        Raises:
+            UsageError: an item that is not known, a rating that is none, or more than `MOST_RATINGS` of them.
+        """
+        if not isinstance(ratings, Mapping):
+            raise UsageError(f"ratings are {_shown(ratings)}; give a mapping from item ids to ratings.")
+        refuse_more_than(MOST_RATINGS, len(ratings), "ratings of somebody new")
+        scale = self.model.factors.scale
+        for item, rating in ratings.items():
+            is_number = isinstance(rating, int | float | np.number) and not isinstance(rating, bool)
+            if not (is_number and scale.minimum <= rating <= scale.maximum):
+                raise UsageError(
+                    f"the rating of item {_shown(item)} is {_shown(rating)}; "
+                    f"give a number from {scale.minimum:g} to {scale.maximum:g}."
+                )
+        return replace(self, model=self.model.fold_in(ratings), is_new=True)
+
+    def ratings(self, user_ids: Several, item_ids: Several) -> pd.DataFrame:
+        """Predicted ratings of (user, item) pairs.
+
+        Returns:
+            user_id, item_id, prediction (float64), known_user, known_item, model_version; a row for each pair.
+        """
+        refuse_more_than(MOST_ROWS, len(user_ids), "rows in the answer")
+        who = self._who(user_ids)
+        table = pd.DataFrame({"user_id": user_ids, "item_id": item_ids})
+        table["prediction"] = self.model.predict(who, item_ids).astype(np.float64)
+        table["known_user"] = self.model.knows(who) & (not self.is_new)
+        table["known_item"] = self.model.knows_items(item_ids)
+        return self._signed(table)
+
+    def lists(
+        self,
+        user_ids: Several,
+        k: int = 10,
+        *,
+        exclude_rated: bool = True,
+        exclude_items: ArrayLike | None = None,
+        only_items: ArrayLike | None = None,
+        min_ratings: int = 0,
+    ) -> pd.DataFrame:
+        """The `k` best items for each user, filtered as by `Model.recommend`.
+
+        Returns:
+            The columns of `Model.recommend`, known_item and model_version.
+        """
+        k = self._length(k)
+        refuse_more_than(MOST_ROWS, k * len(user_ids), "rows in the answer")
+        table = self.model.recommend(
+            self._who(user_ids),
+            k,
+            exclude_rated=bool(exclude_rated),
+            exclude_items=_ids("exclude_items", exclude_items),
+            only_items=_ids("only_items", only_items),
+            min_ratings=_whole("min_ratings", min_ratings, 0),
+        )
+        if self.is_new:
+            table["user_id"] = np.repeat(np.asarray(user_ids, object), len(table) // max(1, len(user_ids)))
+            table["known_user"] = False
+        table["known_item"] = True
+        return self._signed(table)
+
+    def similar(self, item_ids: Several, k: int = 10) -> pd.DataFrame:
+        """The `k` items most alike each item; none for an unknown one.
+
+        Returns:
+            The columns of `Model.similar`, known_item and model_version.
+        """
+        k = self._length(k)
+        refuse_more_than(MOST_ROWS, k * len(item_ids), "rows in the answer")
+        return self._signed(self.model.similar(item_ids, k).assign(known_item=True))
+
+    def reasons(self, user_ids: Several, item_ids: Several, k: int = 10) -> pd.DataFrame:
+        """For each (user, item) pair the `k` items the user rated that bring most to the item's score.
+
+        Returns:
+            The columns of `Model.explain`, known_user, known_item and model_version; no rows for an unknown user or
+            item.
+        """
+        k = self._length(k)
+        refuse_more_than(MOST_SINGLES, len(user_ids), "reasons")
+        tables = [self.model.explain(None, None)]
+        for user, item, known_as in zip(user_ids, item_ids, self._who(user_ids), strict=True):
+            table = self.model.explain(known_as, item, k)
+            tables.append(table.assign(user_id=np.array([user] * len(table), object)))
+        together = pd.concat(tables, ignore_index=True)
+        return self._signed(together.assign(known_user=not self.is_new, known_item=True))
+
+    def _who(self, user_ids: Several) -> Any:
+        """Users as the model knows them: whatever somebody new is called, the model has only them."""
+        return np.repeat(self.model.user_ids, len(user_ids)) if self.is_new else user_ids
+
+    def _length(self, k: int) -> int:
+        return min(_whole("k", k, 1), max(1, len(self.model.item_ids)))
+
+    def _signed(self, table: pd.DataFrame) -> pd.DataFrame:
+        version = pd.array([pd.NA] * len(table), "Int64") if self.version is None else self.version
+        return table.assign(model_version=version)
+
+
+def _whole(name: str, value: Any, least: int) -> int:
+    if isinstance(value, bool | np.bool_) or not isinstance(value, int | np.integer) or value < least:
+        raise UsageError(f"{name} is {_shown(value)}; give a whole number from {least} on.")
+    return int(value)
+
+
+def _ids(name: str, ids: Any) -> ArrayLike | None:
+    if ids is None:
+        return None
+    if isinstance(ids, str | bytes) or not isinstance(ids, list | tuple | set | np.ndarray | pd.Series | pd.Index):
+        raise UsageError(f"{name} is {_shown(ids)}; give a list of item ids.")
+    refuse_more_than(MOST_RATINGS, len(ids), name)
+    return np.array([*ids, None], object)[:-1]
+
+
+def refuse_more_than(most: int, found: int, what: str) -> None:
+    """Refuse a question that asks for more than is served at a time.
+
+    Raises:
+        UsageError: it is more than `most`.
+    """
+    if found > most:
+        raise UsageError(f"{found:,} {what} are more than the {most:,} that are served at a time; ask in parts.")
+
+
+def _shown(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 60 else f"{text[:60]}…"
