@@ -8,6 +8,7 @@ from prefect.cache_policies import NO_CACHE
 from pydantic import BaseModel
 
 from flows.common import artifact_key, logger
+from flows.turns import turn
 from mfcore.config import PipelineConfig
 from mfcore.data.catalog import resolve
 from mfcore.serving.export import export_model, point_latest
@@ -32,8 +33,10 @@ def export(config: PipelineConfig = PipelineConfig(), dataset: str | None = None
     The data set is the configuration's, or the one named by `dataset` as in `mfcore-<dataset>`.
     """
     settings = Settings.read()
-    champion = Registry(settings, dataset or resolve(config.dataset).name).require_champion()
-    exported = write(config, settings, champion)
+    dataset = dataset or resolve(config.dataset).name
+    with turn(dataset):
+        champion = Registry(settings, dataset).require_champion()
+        exported = write(config, settings, champion)
     publish(exported)
     logger.info("export: %s (%s)", exported.path, "reused" if exported.reused else "made")
     return exported

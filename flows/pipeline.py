@@ -13,9 +13,11 @@ from flows.common import parent_run
 from flows.download import download
 from flows.evaluate import evaluate, load_evaluation
 from flows.export import export
+from flows.hooks import tell_schedule, try_later
 from flows.register import register
 from flows.split import split
 from flows.tune import tune
+from flows.turns import turn
 from flows.validate import validate
 from mfcore.config import PipelineConfig
 from mfcore.data.acceptance import PAGE
@@ -99,14 +101,14 @@ class PipelineResult(BaseModel):
     stages: dict[str, StageResult]
 
 
-@flow(name="pipeline", flow_run_name="{config.dataset.name}")
+@flow(name="pipeline", flow_run_name="{config.dataset.name}", on_running=[tell_schedule], on_failure=[try_later])
 def pipeline(config: PipelineConfig = PipelineConfig()) -> PipelineResult:
     """The whole chain; a stage whose inputs have not changed is reused."""
     search_spaces(config.tuning)  # better refused now than after the download
     stages: dict[str, StageResult] = {}
     dataset = resolve(config.dataset).name
     experiment = Experiment(Settings.read(), dataset)
-    with parent_run(experiment, f"pipeline-{datetime.now(UTC):%Y%m%d-%H%M%S}", config) as run_id:
+    with turn(dataset), parent_run(experiment, f"pipeline-{datetime.now(UTC):%Y%m%d-%H%M%S}", config) as run_id:
         raw = _timed(stages, "download", lambda: download(config))
         ratings = _timed(stages, "validate", lambda: validate(config, raw, run_id))
         splits = _timed(stages, "split", lambda: split(config, ratings))
