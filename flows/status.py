@@ -31,7 +31,7 @@ from mfcore.tracking.registry import CHAMPION, Registry
 
 __all__ = ["examine"]
 
-_TAG = "mfcore"
+_TAG, _NIGHTLY = "mfcore", "nightly"
 _LATE = timedelta(minutes=20)
 _FAILED = (StateType.FAILED, StateType.CRASHED)
 
@@ -90,6 +90,8 @@ def _deployments(prefect_url: str) -> tuple[list[Finding], list[str]]:
                 if not any(schedule.active for schedule in one.schedules) or one.paused:
                     continue
                 findings.append(_next_run(client, one, name))
+                if _NIGHTLY not in one.tags:
+                    continue
                 try:
                     datasets.append(
                         resolve(PipelineConfig.model_validate(one.parameters.get("config", {})).dataset).name
