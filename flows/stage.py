@@ -5,6 +5,7 @@ from typing import TypeVar
 from prefect import Flow, flow
 
 from flows.observer import PrefectObserver
+from flows.turns import turn
 from mfcore.config import PipelineConfig
 from mfcore.stages.context import Context
 from mfcore.stages.table import Output, Stage
@@ -26,6 +27,7 @@ def as_flow(stage: Stage[R], context: Context | None = None) -> Flow[..., R]:
     @flow(name=stage.name, description=stage.description)
     def run(config: PipelineConfig = PipelineConfig(), given: Artifact | Registered | None = None) -> R:
         own = context or Context(config, given.dataset if given is not None else None, PrefectObserver())
-        return stage.run(own, given)
+        with turn(own.dataset_name):
+            return stage.run(own, given)
 
     return run

@@ -39,6 +39,7 @@ app = typer.Typer(
 )
 
 _STAGES, _USE, _KEEP = "Stages, one at a time", "Using the champion", "Looking after it"
+_NIGHTS = "Every night"
 
 DatasetOption = Annotated[
     str | None,
@@ -437,6 +438,68 @@ def doctor(as_json: JsonOption = False) -> None:
         print_table("", [finding.model_dump() for finding in findings])
     if any(finding.status == "fail" for finding in findings):
         raise UsageError("something above has to be mended first.")
+
+
+@app.command(rich_help_panel=_NIGHTS)
+def up(
+    host: Annotated[str, typer.Option(help="Address to listen on; 0.0.0.0 for all")] = "127.0.0.1",
+    prefect_port: Annotated[int, typer.Option(help="Port of Prefect's server")] = 4200,
+    mlflow_port: Annotated[int, typer.Option(help="Port of MLflow's server")] = 5000,
+    database: Annotated[
+        str | None,
+        typer.Option(
+            help="sqlite; wheel, the PostgreSQL of mfcore\\[postgresql]; or a server, as in "
+            "postgresql://user:${PASSWORD}@host. As before by default, at first wheel if it is installed"
+        ),
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Start servers, deployments and a worker: what does not run yet of them. The project's root is the place."""
+    from flows.servers.stack import Options, Stack
+    from flows.servers.stack import up as start
+    from mfcore.settings import Settings
+
+    options = Options(host, prefect_port, mlflow_port, database)
+    stack: Stack = start(Settings.read(), options, lambda line: print(line, file=sys.stderr))
+    if as_json:
+        print_json(stack.model_dump(mode="json"))
+        return
+    for name, value in stack.environment.items():
+        print(f"export {name}={value}")
+
+
+@app.command(rich_help_panel=_NIGHTS)
+def down(as_json: JsonOption = False) -> None:
+    """Stop what `up` started, and nothing else."""
+    from flows.servers.stack import down as stop
+    from mfcore.settings import Settings
+
+    stopped = stop(Settings.read(), lambda line: print(line, file=sys.stderr))
+    if as_json:
+        print_json({"stopped": stopped})
+
+
+@app.command(rich_help_panel=_NIGHTS)
+def status(
+    dataset: Annotated[
+        str | None, typer.Option("--dataset", "-d", help="As in mfcore-<dataset>; those on the schedule by default")
+    ] = None,
+    hours: Annotated[float, typer.Option(min=0, help="A night older than this is one that is missing")] = 26,
+    as_json: JsonOption = False,
+) -> None:
+    """Whether the nights go well: servers, runs, champion, export; exit code 6 if something is wrong."""
+    from datetime import timedelta
+
+    from flows.status import examine
+    from mfcore.settings import Settings
+
+    findings = [one.model_dump() for one in examine(Settings.read(), dataset, timedelta(hours=hours))]
+    if as_json:
+        print_json(findings)
+    else:
+        print_table("", findings)
+    if any(one["status"] == "fail" for one in findings):
+        raise typer.Exit(6)
 
 
 def _config(

@@ -1,0 +1,132 @@
+"""Processes that outlive the command that started them."""
+
+import signal
+import subprocess
+import time
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+from urllib.error import HTTPError
+from urllib.request import urlopen
+
+import psutil
+from pydantic import BaseModel, ConfigDict
+
+from mfcore.errors import SourceUnavailable
+
+__all__ = ["Process", "answers", "spawn", "wait_for", "wait_until"]
+
+_START_S, _STOP_S = 180, 30
+_LOG_BYTES = 10_000_000
+
+
+class Process(BaseModel):
+    """A process, by number and start time: another one that gets the number later is not taken for it.
+
+    Attributes:
+        name: what it is.
+        pid: its number.
+        began: when it began, in seconds since 1970.
+        log: the file that its output goes to.
+        url: where it answers once it is up, if anywhere.
+        stop_signal: what ends it in good order.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    name: str
+    pid: int
+    began: float
+    log: Path
+    url: str | None = None
+    stop_signal: int = signal.SIGTERM
+
+    @property
+    def is_alive(self) -> bool:
+        """Whether it runs."""
+        return self._running() is not None
+
+    def stop(self) -> bool:
+        """End it and all it has started; say whether it ran."""
+        process = self._running()
+        if process is None:
+            return False
+        family = [*process.children(recursive=True), process]
+        with suppress(psutil.NoSuchProcess):
+            process.send_signal(self.stop_signal)
+        psutil.wait_procs([process], timeout=_STOP_S)
+        _, left = psutil.wait_procs(family, timeout=2)
+        for one in left:
+            with suppress(psutil.NoSuchProcess):
+                one.kill()
+        psutil.wait_procs(left, timeout=_STOP_S)
+        return True
+
+    def _running(self) -> "psutil.Process | None":
+        with suppress(psutil.NoSuchProcess):
+            process = psutil.Process(self.pid)
+            # The clock that start times are read off moves by hundredths when the system's is set right.
+            if abs(process.create_time() - self.began) < 1 and process.status() != psutil.STATUS_ZOMBIE:
+                return process
+        return None
+
+
+def spawn(name: str, command: Sequence[str], environment: Mapping[str, str], log: Path, url: str | None) -> Process:
+    """Start a process in a session of its own, with its output added to `log`."""
+    log.parent.mkdir(parents=True, exist_ok=True)
+    if log.exists() and log.stat().st_size > _LOG_BYTES:
+        log.replace(log.with_suffix(".old"))
+    with log.open("ab") as output:
+        started = subprocess.Popen(
+            command,
+            env=dict(environment),
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
+            start_new_session=True,
+        )
+    # Nobody waits for it here: it is to outlive this process.
+    started.returncode = 0
+    return Process(name=name, pid=started.pid, began=psutil.Process(started.pid).create_time(), log=log, url=url)
+
+
+def wait_for(process: Process) -> None:
+    """Wait until a process answers.
+
+    Raises:
+        SourceUnavailable: it ended, or did not answer for three minutes.
+    """
+    url = process.url
+    if url is None:
+        return
+
+    def is_up() -> bool:
+        if not process.is_alive:
+            raise SourceUnavailable(f"{process.name} ended before it answered at {url}: see {process.log}")
+        return answers(url)
+
+    wait_until(is_up, f"{process.name} did not answer at {url} within {_START_S} s: see {process.log}")
+
+
+def wait_until(is_so: Callable[[], bool], otherwise: str) -> None:
+    """Wait until something is so.
+
+    Raises:
+        SourceUnavailable: it was not for three minutes; `otherwise` is the message.
+    """
+    deadline = time.monotonic() + _START_S
+    while not is_so():
+        if time.monotonic() > deadline:
+            raise SourceUnavailable(otherwise)
+        time.sleep(0.2)
+
+
+def answers(url: str) -> bool:
+    """Whether a server answers at `url`, whatever it says."""
+    try:
+        with urlopen(url, timeout=5):
+            return True
+    except HTTPError:
+        return True
+    except OSError:
+        return False

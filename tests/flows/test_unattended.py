@@ -1,0 +1,235 @@
+"""What happens while nobody looks: a dead worker, runs that overlap, what Prefect's server tells."""
+
+import json
+import os
+import signal
+import subprocess
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from prefect import flow
+from prefect.client.orchestration import SyncPrefectClient, get_client
+from prefect.client.schemas.filters import DeploymentFilter, FlowRunFilter
+from prefect.client.schemas.objects import FlowRun
+from prefect.settings import PREFECT_API_URL, PREFECT_FLOWS_HEARTBEAT_FREQUENCY, PREFECT_HOME, temporary_settings
+
+from flows.automations import install
+from flows.hooks import try_later
+from flows.turns import turn
+from mfcore.errors import DataInvalid, SourceUnavailable
+from tests.flows.conftest import BIN, SMALL, free_port, stop, wait_for
+
+ROOT = Path(__file__).parents[2]
+
+
+@contextmanager
+def connected(server: dict[str, str]) -> Iterator[SyncPrefectClient]:
+    """A client of the server, which flows of this process use as well."""
+    settings = {
+        PREFECT_API_URL: server["PREFECT_API_URL"],
+        PREFECT_HOME: server["PREFECT_HOME"],
+        PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None,
+    }
+    with temporary_settings(settings), get_client(sync_client=True) as client:
+        yield client
+
+
+@contextmanager
+def receiver() -> Iterator[tuple[str, list[str]]]:
+    """A webhook on loopback: its URL, and the texts it was told."""
+    told: list[str] = []
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            told.append(json.loads(self.rfile.read(int(self.headers["content-length"])))["text"])
+            self.send_response(200)
+            self.end_headers()
+
+        def log_message(self, *args: object) -> None:
+            pass
+
+    server = HTTPServer(("127.0.0.1", 0), Handler)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}/hook", told
+    finally:
+        server.shutdown()
+        server.server_close()
+
+
+def until(found: Callable[[], Any], timeout: float, log: Path | None = None) -> Any:
+    """What `found` finds once it finds something."""
+    deadline = time.monotonic() + timeout
+    while time.monotonic() < deadline:
+        if outcome := found():
+            return outcome
+        time.sleep(0.5)
+    pytest.fail(f"not within {timeout} s" + (f": {log.read_text()[-4000:]}" if log else ""))
+
+
+def test_installing_automations_again_changes_nothing(prefect_server: dict[str, str]) -> None:
+    with connected(prefect_server) as client, receiver() as (url, _):
+        made = install(url)
+        assert len(made) == len(set(made)) == 6
+        assert install(url) == []
+        assert install(url, timedelta(seconds=90)) == ["mfcore: crashed"]
+        gone = install(None, timedelta(seconds=90))
+        assert gone and all("tell" in name for name in gone)
+        for one in client.read_automations():
+            client.delete_automation(one.id)
+
+
+def test_two_runs_of_a_data_set_take_turns(prefect_server: dict[str, str]) -> None:
+    spans: list[tuple[float, float]] = []
+
+    @flow(name="inner")
+    def inner() -> None:
+        with turn("turns"):  # its parent's
+            time.sleep(0.5)
+
+    @flow(name="hold")
+    def hold(dataset: str) -> None:
+        with turn(dataset):
+            began = time.monotonic()
+            inner()
+            if dataset == "turns":
+                spans.append((began, time.monotonic()))
+
+    def run(dataset: str) -> None:
+        with connected(prefect_server):
+            hold(dataset)
+
+    threads = [threading.Thread(target=run, args=(name,)) for name in ("turns", "turns", "others")]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    (_, first_end), (second_start, _) = sorted(spans)
+    assert first_end <= second_start
+    with connected(prefect_server) as client:
+        for name in ("mfcore-turns", "mfcore-others"):
+            limit = client.read_global_concurrency_limit_by_name(name)
+            assert (limit.limit, limit.active_slots) == (1, 0)
+
+
+@pytest.mark.parametrize(
+    ("error", "is_tried_again"), [(SourceUnavailable("no answer"), True), (DataInvalid("bad"), False)]
+)
+def test_a_failed_run_is_tried_again_when_that_may_help(
+    prefect_server: dict[str, str], error: Exception, is_tried_again: bool
+) -> None:
+    @flow(name="failing", on_failure=[try_later])
+    def failing() -> None:
+        raise error
+
+    with connected(prefect_server) as client:
+        flow_id = client.create_flow(failing)
+        deployment = client.create_deployment(flow_id, f"failing-{type(error).__name__}")
+        run = client.create_flow_run_from_deployment(deployment)
+        from prefect.flow_engine import run_flow
+
+        run_flow(failing, flow_run=run, return_type="state")
+        after = client.read_flow_run(run.id)
+        client.delete_deployment(deployment)
+    assert after.state is not None
+    if is_tried_again:
+        assert (after.state.type.value, after.state.name) == ("SCHEDULED", "AwaitingRetry")
+        assert after.next_scheduled_start_time is not None
+        wait = after.next_scheduled_start_time - after.state.timestamp
+        assert timedelta(minutes=4) < wait < timedelta(minutes=6)
+    else:
+        assert after.state.type.value == "FAILED"
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1200)
+def test_a_killed_worker_costs_one_night_at_most(tmp_path: Path) -> None:
+    """SIGKILL to worker and flow: the run is marked, somebody is told, and both it and the next one complete."""
+    home, port = tmp_path / "prefect", free_port()
+    server_environment = {
+        "PREFECT_HOME": str(home),
+        "PREFECT_API_URL": f"http://127.0.0.1:{port}/api",
+        "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+        "PREFECT_SERVER_CONCURRENCY_LEASE_STORAGE": "prefect.server.concurrency.lease_storage.filesystem",
+        "DO_NOT_TRACK": "true",
+    }
+    environment = {
+        **os.environ,
+        **server_environment,
+        "MFCORE_HOME": str(tmp_path / "home"),
+        "MFCORE_EXPORTS": str(tmp_path / "exports"),
+        "MLFLOW_TRACKING_URI": f"sqlite:///{tmp_path / 'mlruns' / 'mlflow.db'}",
+    }
+    tree = yaml.safe_load((ROOT / "deployment" / "prefect.yaml").read_text())
+    tree["deployments"] = [one for one in tree["deployments"] if one["name"] == "nightly"]
+    tree["deployments"][0]["parameters"] = {
+        "config": {"dataset": {"name": SMALL}, "tuning": {"n_trials": 2, "algorithms": ["als"]}}
+    }
+    tree["deployments"][0]["schedules"] = [{"interval": 200, "active": True}]
+    file, log = tmp_path / "prefect.yaml", tmp_path / "worker.log"
+    file.write_text(yaml.safe_dump(tree))
+
+    def start(*command: str, output: Path) -> "subprocess.Popen[bytes]":
+        with output.open("ab") as stream:
+            return subprocess.Popen(
+                command, cwd=ROOT, env=environment, stdout=stream, stderr=stream, start_new_session=True
+            )
+
+    def prefect(*arguments: str) -> None:
+        subprocess.run([str(BIN / "prefect"), *arguments], cwd=ROOT, env=environment, check=True, capture_output=True)
+
+    def worker() -> "subprocess.Popen[bytes]":
+        return start(str(BIN / "prefect"), "worker", "start", "--pool", "mfcore", "--limit", "2", output=log)
+
+    started = [start(str(BIN / "prefect"), "server", "start", "--port", str(port), output=tmp_path / "server.log")]
+    try:
+        wait_for(f"{server_environment['PREFECT_API_URL']}/health", started[0], timeout=400)
+        prefect("work-pool", "create", "mfcore", "--type", "process")
+        prefect("--no-prompt", "deploy", "--all", "--prefect-file", str(file))
+        with receiver() as (url, told), connected(server_environment) as client:
+            install(url, timedelta(seconds=100))
+
+            def runs(*states: str) -> list[FlowRun]:
+                found = client.read_flow_runs(
+                    deployment_filter=DeploymentFilter(name={"any_": ["nightly"]}),
+                    flow_run_filter=FlowRunFilter(state={"name": {"any_": list(states)}}),
+                )
+                return [one for one in found if one.parent_task_run_id is None]
+
+            started.append(worker())
+            running = until(lambda: runs("Running"), 400, log)[0]
+            time.sleep(2)  # it has its turn by now, and has said once that it lives
+            victim = int(str(running.infrastructure_pid).rpartition(":")[2])
+            os.kill(victim, signal.SIGKILL)
+            os.killpg(started[1].pid, signal.SIGKILL)
+
+            def was_crashed() -> bool:
+                names = [state.name for state in client.read_flow_run_states(running.id)]
+                return "Crashed" in names
+
+            until(was_crashed, 240)
+            until(lambda: any("Crashed" in text or "crashed" in text for text in told), 60)
+
+            started.append(worker())
+
+            def is_done(one: FlowRun) -> bool:
+                now = client.read_flow_run(one.id)
+                return now.state is not None and now.state.is_completed()
+
+            def is_next_done() -> bool:
+                return any(one.auto_scheduled and one.id != running.id for one in runs("Completed"))
+
+            until(is_next_done, 400, log)
+            until(lambda: is_done(running), 400, log)
+            assert not runs("Failed", "Cancelled")
+    finally:
+        for process in reversed(started):
+            stop(process)
