@@ -58,10 +58,12 @@ def scoreboard(found: Evaluation) -> Iterator[Table]:
             for score in found.scores
         ],
     )
+    # What is only to make lists predicts nothing for new users, and its scores are no ratings.
+    predicting = [score for score in found.scores if Objective.RATING in score.candidate.objectives]
     yield (
         "RMSE by slice",
         [
-            {"slice": name, **{score.candidate.name: score.measure("rmse", name).value for score in found.scores}}
+            {"slice": name, **{score.candidate.name: score.measure("rmse", name).value for score in predicting}}
             | {"which is": meaning}
             for name, meaning in found.slices.items()
             if not name.startswith(_NO_TABLE)

@@ -126,3 +126,15 @@ def test_the_terminal_names_ties_and_what_is_missing(found: Evaluation) -> None:
     assert lists[1]["NDCG"] is None
     assert [row["slice"] for row in slices] == ["all", "tail items"]
     assert "all items have the same score, which is no list" in [row["why"] for row in missing]
+
+
+def test_the_terminal_slices_what_predicts_ratings(evaluator: Evaluator) -> None:
+    lists = Candidate(name="lists", role="finalist", objectives=(Objective.RANKING,), recipe=ALS.recipe)
+    both = list(evaluate([ALS, lists], evaluator))
+    beside = comparisons({one.score.candidate.name: one.estimates for one in both})
+    scores = [one.score for one in both]
+    found = Evaluation(scores=scores, comparisons=beside, slices=evaluator.meanings, heads={})
+    slices = dict(scoreboard(found))["RMSE by slice"]
+    row = next(row for row in slices if row["slice"] == "new users, 5 ratings")
+    assert row["als"] == scores[0].measure("rmse", "new users, 5 ratings").value
+    assert "lists" not in row
