@@ -27,7 +27,7 @@ from mfcore.metrics.yardstick import Yardstick
 from mfcore.models import Recipe
 from mfcore.settings import Settings
 from mfcore.storage.artifacts import Artifact, code_of, fingerprint
-from mfcore.tracking.finalists import log_comparison, log_scored
+from mfcore.tracking.finalists import FinalistLog, log_comparison
 from mfcore.tracking.notes import evaluation_note
 from mfcore.tracking.registry import Registry
 from mfcore.tracking.runs import Experiment
@@ -138,17 +138,17 @@ def train_and_score(
     snapshot, parts = Snapshot.load(data.path), Split.load(splits.path)
     evaluator = Evaluator(snapshot.ratings, parts, snapshot.items, config.evaluation)
     tags = {"stage": "evaluate", "data": data.fingerprint, "split": splits.fingerprint}
-    scores: list[Score] = []
     estimates: dict[str, dict[str, Estimate]] = {}
     curves = []
-    for scored in score_candidates(candidates, evaluator):
-        name = scored.score.candidate.name
-        score = log_scored(experiment, scored, evaluator.known, evaluator.test, snapshot.items, tags, parent, data.path)
-        scores.append(score)
-        estimates[name] = scored.estimates
-        curves.append(scored.curve.frame().assign(model=name))
-        logger.info("%s: test RMSE %.4f (%.1f s)", name, scored.score.metrics["test_rmse"], scored.score.seconds)
-    return scores, evaluator.meanings, estimates, pd.concat(curves, ignore_index=True)
+    known, test = evaluator.known, evaluator.test
+    with FinalistLog(experiment, known, test, snapshot.items, tags, parent, data.path) as log:
+        for scored in score_candidates(candidates, evaluator):
+            name = scored.score.candidate.name
+            log.add(scored)
+            estimates[name] = scored.estimates
+            curves.append(scored.curve.frame().assign(model=name))
+            logger.info("%s: test RMSE %.4f (%.1f s)", name, scored.score.metrics["test_rmse"], scored.score.seconds)
+        return log.scores(), evaluator.meanings, estimates, pd.concat(curves, ignore_index=True)
 
 
 @task(cache_policy=NO_CACHE)
