@@ -16,7 +16,7 @@ __all__ = ["CHECKPOINTS", "LearningCurve", "learning_curve"]
 CHECKPOINTS = (1, 2, 5, 10, 25, 50, 100, 200)
 """Epochs that curves are drawn at where every epoch would be too many."""
 
-_MOST_RATINGS = 20_000_000
+_MOST_RATINGS = 5_000_000
 """Ratings that are passed over, at most, in epochs beyond the recipe's own."""
 _SAMPLE = 20_000
 """Ratings that RMSE is taken of after each epoch, at most."""
@@ -53,7 +53,7 @@ class LearningCurve(BaseModel):
 def learning_curve(recipe: Recipe, train: Ratings, validation: Ratings) -> LearningCurve:
     """Train `recipe` on `train` alone and take both errors after each epoch, of the same fit.
 
-    Training goes on beyond the recipe's epochs, to 200, as long as that is no more than twenty
+    Training goes on beyond the recipe's epochs, to 200, as long as that is no more than five
     million ratings passed over: on a hundred thousand ratings one sees a model overfit, on ten
     million a night is not spent on it. The curve of a recipe with one epoch is a point, and one
     whose training diverges ends there. Errors are of 20,000 ratings drawn at random, the same

@@ -22,7 +22,7 @@ from mfcore.stages.context import Context
 from mfcore.stages.tune import load_tuned
 from mfcore.storage.artifacts import Artifact, code_of, fingerprint
 from mfcore.storage.kinds import Kind
-from mfcore.tracking.finalists import log_comparison, log_scored
+from mfcore.tracking.finalists import FinalistLog, log_comparison
 from mfcore.tracking.notes import evaluation_note
 from mfcore.tuning import Tuned
 from mfcore.tuning.folds import folds_of
@@ -125,17 +125,17 @@ def _train_and_score(
     snapshot, parts = Snapshot.load(data.path), Split.load(splits.path)
     evaluator = Evaluator(snapshot.ratings, parts, snapshot.items, context.config.evaluation)
     tags = {"stage": "evaluate", "data": data.fingerprint, "split": splits.fingerprint}
-    scores: list[Score] = []
     estimates: dict[str, dict[str, Estimate]] = {}
     curves = []
-    for scored in evaluate(candidates, evaluator):
-        name = scored.score.candidate.name
-        score = log_scored(experiment, scored, evaluator.known, evaluator.test, snapshot.items, tags, run_id, data.path)
-        scores.append(score)
-        estimates[name] = scored.estimates
-        curves.append(scored.curve.frame().assign(model=name))
-        logger.info("%s: test RMSE %.4f (%.1f s)", name, scored.score.metrics["test_rmse"], scored.score.seconds)
-    return scores, evaluator.meanings, estimates, pd.concat(curves, ignore_index=True)
+    known, test = evaluator.known, evaluator.test
+    with FinalistLog(experiment, known, test, snapshot.items, tags, run_id, data.path) as log:
+        for scored in evaluate(candidates, evaluator):
+            name = scored.score.candidate.name
+            log.add(scored)
+            estimates[name] = scored.estimates
+            curves.append(scored.curve.frame().assign(model=name))
+            logger.info("%s: test RMSE %.4f (%.1f s)", name, scored.score.metrics["test_rmse"], scored.score.seconds)
+        return log.scores(), evaluator.meanings, estimates, pd.concat(curves, ignore_index=True)
 
 
 def _publish(context: Context, found: Evaluation) -> None:

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -21,12 +21,14 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 __all__ = [
+    "Tastes",
     "calibration",
     "compared",
     "errors_by_activity",
     "errors_by_rating",
     "learning_curves",
     "popularity",
+    "tastes",
 ]
 
 _GROUPS = 6
@@ -143,26 +145,42 @@ def _by_count(axes: "Axes", counts: NDArray[np.intp], squared: NDArray[np.float6
     axes.tick_params(axis="x", labelrotation=30)
 
 
-def popularity(factors: Factors, train: Ratings, k: int) -> "Figure":
-    """For each user, how popular the items of the list are, beside those of the profile.
+class Tastes(NamedTuple):
+    """How popular, for each user, what they rate is and what they are shown.
 
-    Popularity is the share of users who rated an item, in percent; both axes show means, over
-    the user's training ratings and over the `k` best items that are not among them. Above the
-    diagonal are users who are shown more popular items than they rate.
+    Popularity is the share of users who rated an item, in percent; of several items, their mean.
+
+    Attributes:
+        rated: float64, (n,); of the user's training ratings.
+        shown: float64, (n,); of the items on their list.
     """
-    figure, (axes,) = canvas(size=(6, 5.2))
+
+    rated: NDArray[np.float64]
+    shown: NDArray[np.float64]
+
+
+def tastes(factors: Factors, train: Ratings, k: int) -> Tastes:
+    """Of 2,000 users at most, the `k` best items that are not among their training ratings beside these."""
     share = 100 * np.bincount(train.items, minlength=train.n_items) / max(1, train.n_users)
     counts = np.bincount(train.users, minlength=train.n_users)
     users = np.flatnonzero(counts).astype(np.int32)
     if len(users) > _MOST_USERS:
         users = np.sort(np.random.default_rng(0).choice(users, _MOST_USERS, replace=False))
-    profile = np.bincount(train.users, share[train.items], minlength=train.n_users)[users] / counts[users]
+    rated = np.bincount(train.users, share[train.items], minlength=train.n_users)[users] / counts[users]
     items, _ = top_items(factors, users, k, RatedItems.of(train))
-    shown = items >= 0
-    full = shown.any(axis=1)
-    means = np.where(shown, share[items], 0).sum(axis=1)[full] / shown.sum(axis=1)[full]
-    axes.scatter(profile[full], means, s=9, color=HELD_OUT, alpha=0.45, linewidths=0)
-    top = 1.05 * max(profile.max(initial=0), means.max(initial=0), 1e-9)
+    listed = items >= 0
+    full = listed.any(axis=1)
+    return Tastes(rated[full], np.where(listed, share[items], 0).sum(axis=1)[full] / listed.sum(axis=1)[full])
+
+
+def popularity(found: Tastes, k: int) -> "Figure":
+    """How popular the items of a user's list of `k` are, beside those of the profile, a dot per user.
+
+    Above the diagonal are users who are shown more popular items than they rate.
+    """
+    figure, (axes,) = canvas(size=(6, 5.2))
+    axes.scatter(found.rated, found.shown, s=9, color=HELD_OUT, alpha=0.45, linewidths=0)
+    top = 1.05 * max(found.rated.max(initial=0), found.shown.max(initial=0), 1e-9)
     axes.plot([0, top], [0, top], color=MUTED, linestyle=":", label="as popular as what they rate")
     axes.set(xlim=(0, top), ylim=(0, top))
     axes.set(title=f"Popularity of the {k} recommended items, a dot per user")

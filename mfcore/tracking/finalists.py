@@ -1,6 +1,7 @@
-"""The run of a scored candidate: its metrics, figures, data and model, as they are compared in MLflow."""
+"""The runs of scored candidates: metrics, figures, data and models, as they are compared in MLflow."""
 
 from collections.abc import Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
@@ -22,72 +23,117 @@ from mfcore.tuning import Tuned
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-__all__ = ["log_comparison", "log_scored", "log_trial_figures"]
+__all__ = ["FinalistLog", "log_comparison", "log_trial_figures"]
 
 _K = 10
 """Length of the lists whose popularity is drawn."""
 
 
-def log_scored(
-    experiment: Experiment,
-    scored: Scored,
-    train: Ratings,
-    test: Ratings,
-    items: pd.DataFrame | None,
-    tags: Mapping[str, str],
-    parent: str,
-    source: Path,
-) -> Score:
-    """Log a candidate as a run of its own; returns its score with the ids of the run and the model.
+class FinalistLog:
+    """Scored candidates, each logged as a run of its own by a thread, while the caller trains the next one.
 
     A baseline's run holds its metrics alone; any other one has the model as well, and figures of what it
     competes for: of predicted ratings, of lists, or of both.
 
-    Args:
-        experiment: where to.
-        scored: the candidate and what was measured.
-        train: what it was trained on.
-        test: what it was scored on.
-        items: titles and the like, for the model.
-        tags: of the run and the model; `data` and `split` are fingerprints.
-        parent: the run it belongs to.
-        source: folder of the ratings.
+    The thread draws and writes. What is computed on Numba's or BLAS's threads is computed by the caller,
+    since two callers of either could get in each other's way.
     """
-    score = scored.score
-    candidate = score.candidate
-    params = candidate.recipe.settings
-    own = {**tags, "algorithm": candidate.recipe.algorithm, "role": candidate.role}
-    own["objective"] = " and ".join(candidate.objectives)
-    metrics = {**score.headline, "training_seconds": score.seconds, **candidate.validation}
-    with experiment.run(f"{candidate.role}-{candidate.name}", parent=parent, tags=own, params=params) as run_id:
-        is_baseline = candidate.role == "baseline"
-        model_uri = None
-        if not is_baseline:
-            model_uri = log_model(Model.of(scored.factors, train, items), run_id, candidate.name, own, params)
-        # MLflow draws a chart for each metric, in the order of their names: among three dozen nobody finds
-        # the one that matters. Slices, intervals and the rest belong in the table.
-        experiment.log_metrics(run_id, metrics, model_uri=model_uri)
-        experiment.log_table(run_id, score.frame(), "evaluation.json")
-        split = tags.get("split", "")
-        experiment.log_dataset(run_id, split, source, len(train), "training", "train and validation")
-        experiment.log_dataset(run_id, split, source, len(test), "evaluation", "test")
-        experiment.note(run_id, finalist_note(candidate, score, len(train), len(test)))
-        if not is_baseline:
-            pictures = {"popularity": figures.popularity(scored.factors, train, _K)}
-            if Objective.RATING in candidate.objectives:
-                pictures |= {
-                    "calibration": figures.calibration(scored.predictions, test.values, test.scale),
-                    "errors_by_rating": figures.errors_by_rating(scored.predictions, test.values, test.scale),
-                    "errors_by_activity": figures.errors_by_activity(scored.predictions, test, train),
-                }
+
+    def __init__(
+        self,
+        experiment: Experiment,
+        train: Ratings,
+        test: Ratings,
+        items: pd.DataFrame | None,
+        tags: Mapping[str, str],
+        parent: str,
+        source: Path,
+    ) -> None:
+        """Prepare.
+
+        Args:
+            experiment: where to.
+            train: what candidates were trained on.
+            test: what they were scored on.
+            items: titles and the like, for the models.
+            tags: of the runs and the models; `data` and `split` are fingerprints.
+            parent: the run they belong to.
+            source: folder of the ratings.
+        """
+        self._experiment, self._train, self._test, self._items = experiment, train, test, items
+        self._tags, self._parent, self._source = tags, parent, source
+        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="finalists")
+        self._sent: list[Future[Score]] = []
+
+    def __enter__(self) -> "FinalistLog":
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self._thread.shutdown()
+
+    def add(self, scored: Scored) -> None:
+        """Have a candidate logged as soon as the one before it is, which is waited for: one at most is held.
+
+        Raises:
+            MfcoreError: the one before it could not be logged.
+        """
+        made = None
+        if scored.score.candidate.role != "baseline":
+            model = Model.of(scored.factors, self._train, self._items)
+            made = model, figures.tastes(scored.factors, self._train, _K)
+        if self._sent:
+            self._sent[-1].result()
+        self._sent.append(self._thread.submit(self._log, scored, made))
+
+    def scores(self) -> list[Score]:
+        """The scores with the ids of their runs and models, once all are logged.
+
+        Raises:
+            MfcoreError: one could not be logged.
+        """
+        return [sent.result() for sent in self._sent]
+
+    def _log(self, scored: Scored, made: tuple[Model, figures.Tastes] | None) -> Score:
+        experiment, score = self._experiment, scored.score
+        candidate, params = score.candidate, score.candidate.recipe.settings
+        own = {**self._tags, "algorithm": candidate.recipe.algorithm, "role": candidate.role}
+        own["objective"] = " and ".join(candidate.objectives)
+        metrics = {**score.headline, "training_seconds": score.seconds, **candidate.validation}
+        n_train, n_test = len(self._train), len(self._test)
+        name = f"{candidate.role}-{candidate.name}"
+        with experiment.run(name, parent=self._parent, tags=own, params=params) as run_id:
+            model_uri = None
+            if made is not None:
+                model_uri = log_model(made[0], run_id, candidate.name, own, params)
+            # MLflow draws a chart for each metric, in the order of their names: among three dozen nobody finds
+            # the one that matters. Slices, intervals and the rest belong in the table.
+            experiment.log_metrics(run_id, metrics, model_uri=model_uri)
+            experiment.log_table(run_id, score.frame(), "evaluation.json")
+            split = self._tags.get("split", "")
+            experiment.log_dataset(run_id, split, self._source, n_train, "training", "train and validation")
+            experiment.log_dataset(run_id, split, self._source, n_test, "evaluation", "test")
+            experiment.note(run_id, finalist_note(candidate, score, n_train, n_test))
             if scored.train_curve:
                 experiment.log_curve(run_id, "train_rmse_by_epoch", scored.train_curve)
                 experiment.log_curve(run_id, "validation_rmse_by_epoch", scored.validation_curve)
-                pictures["learning_curve"] = figures.learning_curves(
-                    scored.train_curve, scored.validation_curve, scored.curve.chosen
-                )
-            _log_figures(experiment, run_id, pictures)
-    return score.model_copy(update={"run_id": run_id, "model_uri": model_uri})
+            if made is not None:
+                _log_figures(experiment, run_id, self._pictures(scored, made[1]))
+        return score.model_copy(update={"run_id": run_id, "model_uri": model_uri})
+
+    def _pictures(self, scored: Scored, tastes: figures.Tastes) -> "dict[str, Figure]":
+        train, test, predictions = self._train, self._test, scored.predictions
+        pictures = {"popularity": figures.popularity(tastes, _K)}
+        if Objective.RATING in scored.score.candidate.objectives:
+            pictures |= {
+                "calibration": figures.calibration(predictions, test.values, test.scale),
+                "errors_by_rating": figures.errors_by_rating(predictions, test.values, test.scale),
+                "errors_by_activity": figures.errors_by_activity(predictions, test, train),
+            }
+        if scored.train_curve:
+            pictures["learning_curve"] = figures.learning_curves(
+                scored.train_curve, scored.validation_curve, scored.curve.chosen
+            )
+        return pictures
 
 
 def log_comparison(experiment: Experiment, scores: list[Score], run_id: str) -> pd.DataFrame:

@@ -98,7 +98,7 @@ def test_error_by_activity_is_that_of_each_group(ratings: Ratings) -> None:
 
 def test_popularity_of_lists_and_profiles(ratings: Ratings) -> None:
     most = Recipe(algorithm="most_popular").build().train(ratings)
-    figure = figures.popularity(most, ratings, 10)
+    figure = figures.popularity(figures.tastes(most, ratings, 10), 10)
     assert_nothing_is_cut_off(figure)
     dots = figure.axes[0].collections[0].get_offsets()
     share = 100 * np.bincount(ratings.items, minlength=ratings.n_items) / ratings.n_users
