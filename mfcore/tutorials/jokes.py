@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 
 import mfcore
-from mfcore.data.loading import load_snapshot
+from mfcore.data import load_snapshot
 from mfcore.metrics import rmse
 from mfcore.models import Training
 from mfcore.tutorials._common import run
@@ -40,7 +40,7 @@ def main(
         if save is not None:
             factors.save(save / f"epoch-{training.epoch:03}")
 
-    adam = mfcore.SGD(optimizer="adam", n_factors=16, batch_size=64, n_epochs=n_epochs, learning_rate=0.003)
+    adam = mfcore.SGD(optimizer="adam", n_factors=16, batch_size=64, n_epochs=n_epochs, learning_rate=0.01)
     model = mfcore.Model.of(adam.train(known, note), known, snapshot.items)
     table = pd.DataFrame(errors, index=["train", "held out"]).T.rename_axis("epoch")
     print("\nRMSE by epoch\n" + table.round(4).to_string())

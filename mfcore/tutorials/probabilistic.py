@@ -13,7 +13,7 @@ import pandas as pd
 
 import mfcore
 from mfcore.config import SplitConfig
-from mfcore.data.loading import load_snapshot
+from mfcore.data import load_snapshot
 from mfcore.metrics import rmse
 from mfcore.models import GlobalMean, Training
 from mfcore.tutorials._common import run

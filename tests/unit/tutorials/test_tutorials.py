@@ -99,10 +99,10 @@ def test_als_and_sgd_are_searched_drawn_and_blended(
 
 def test_a_best_value_at_the_edge_of_the_grid_is_told(films: str, capsys: pytest.CaptureFixture[str]) -> None:
     ratings = mfcore.load(films)
-    space = {"reg_user": [1.0, 300.0], "n_factors": [2], "reg_item": {"same_as": "reg_user"}}
+    space = {"reg_user": [0.02, 0.05, 0.1], "n_factors": [2], "reg_item": {"same_as": "reg_user"}}
     recipe = _common.grid_search("als", ratings, mfcore.split(ratings), space, max_epochs=3)
     printed = capsys.readouterr().out
-    assert recipe.params["reg_user"] == 1 and "Best: reg_user 1, n_factors 2" in printed
+    assert recipe.params["reg_user"] == 0.02 and "Best: reg_user 0.02, n_factors 2" in printed
     assert "The best reg_user lies at the edge of the grid" in printed
 
 
@@ -177,6 +177,6 @@ def test_on_movielens_100k(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -
     table = als_and_sgd.main(figure=tmp_path / "curves.png").set_index("model")
     assert table.loc["ensemble", "test_mse"] < min(0.87, table.loc["ALS", "test_mse"], table.loc["SGD", "test_mse"])
     curves = probabilistic.main().xs("held out", axis=1, level=1).loc[20]
-    assert curves["adaptive, logistic"] < curves["adaptive priors"] < curves["fixed priors"] < 0.92
+    assert max(curves["adaptive priors"], curves["adaptive, logistic"]) < curves["fixed priors"] - 0.01 < 0.91
     lists = new_user.main()
     assert lists["ALS and item kNN"]["title"].iloc[0] == "Empire Strikes Back, The (1980)"
