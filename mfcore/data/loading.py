@@ -1,4 +1,4 @@
-"""`load`: a data set by name, a path or a data frame, read and checked as the stages do it."""
+"""`load` and `load_snapshot`: a data set by name, a path or a data frame, read and checked as the stages do it."""
 
 import tempfile
 from dataclasses import replace
@@ -11,10 +11,11 @@ from mfcore.data import readers, sources
 from mfcore.data.acceptance import accept
 from mfcore.data.catalog import resolve
 from mfcore.data.ratings import Ratings, titles_of
+from mfcore.data.snapshot import Snapshot
 from mfcore.errors import DataInvalid
 from mfcore.settings import Settings
 
-__all__ = ["load"]
+__all__ = ["load", "load_snapshot"]
 
 _OF_A_FRAME = PipelineConfig(
     validation=ValidationConfig(min_ratings=1, min_users=1, min_items=1, max_user_share=1, max_item_share=1)
@@ -42,6 +43,15 @@ def load(data: str | Path | pd.DataFrame, config: PipelineConfig | None = None) 
     >>> load("synthetic:users=30,items=20,ratings=300")
     Ratings(300 of 30 users on 20 items, 1 to 5)
     """
+    return load_snapshot(data, config).ratings
+
+
+def load_snapshot(data: str | Path | pd.DataFrame, config: PipelineConfig | None = None) -> Snapshot:
+    """What `load` gives, and the table of items beside it: titles, genres or texts, as far as the source has them.
+
+    >>> load_snapshot("synthetic:users=30,items=20,ratings=300").items is None
+    True
+    """
     config = config or (_OF_A_FRAME if isinstance(data, pd.DataFrame) else PipelineConfig())
     with tempfile.TemporaryDirectory(prefix="mfcore-") as scratch:
         folder = Path(scratch)
@@ -54,9 +64,11 @@ def load(data: str | Path | pd.DataFrame, config: PipelineConfig | None = None) 
         acceptance = accept(readers.read(folder, details, config.dataset), config, None)
     if acceptance.problems:
         raise DataInvalid(f"{'; '.join(acceptance.problems)}.")
-    ratings, items = acceptance.snapshot.ratings, acceptance.snapshot.items
-    has_titles = items is not None and "title" in items
-    return replace(ratings, titles=titles_of(ratings.item_ids, items)) if has_titles else ratings
+    snapshot = acceptance.snapshot
+    if snapshot.items is None or "title" not in snapshot.items:
+        return snapshot
+    titles = titles_of(snapshot.ratings.item_ids, snapshot.items)
+    return replace(snapshot, ratings=replace(snapshot.ratings, titles=titles))
 
 
 def _write(frame: pd.DataFrame, path: Path) -> None:

@@ -1,8 +1,36 @@
 """What models are measured by."""
 
-from mfcore.metrics.evaluator import Evaluator, Measured
-from mfcore.metrics.intervals import Bootstrap, Comparison, Estimate, compare
-from mfcore.metrics.measure import Measure
-from mfcore.metrics.rating import mae, rmse
+from typing import TYPE_CHECKING
 
-__all__ = ["Bootstrap", "Comparison", "Estimate", "Evaluator", "Measure", "Measured", "compare", "mae", "rmse"]
+from mfcore.faces import face
+
+if TYPE_CHECKING:
+    from mfcore.metrics.evaluator import Evaluator, Measured
+    from mfcore.metrics.intervals import Bootstrap, Comparison, Estimate, compare
+    from mfcore.metrics.measure import Measure
+    from mfcore.metrics.objective import Objective
+    from mfcore.metrics.rating import mae, rmse
+
+__all__ = [
+    "Bootstrap",
+    "Comparison",
+    "Estimate",
+    "Evaluator",
+    "Measure",
+    "Measured",
+    "Objective",
+    "compare",
+    "mae",
+    "rmse",
+]
+
+__getattr__, __dir__ = face(
+    __name__,
+    {
+        "evaluator": ("Evaluator", "Measured"),
+        "intervals": ("Bootstrap", "Comparison", "Estimate", "compare"),
+        "measure": ("Measure",),
+        "objective": ("Objective",),
+        "rating": ("mae", "rmse"),
+    },
+)

@@ -1,4 +1,8 @@
-"""The trainers: ratings in, factors out."""
+"""The trainers: ratings in, factors out.
+
+All are imported at once, unlike elsewhere: an algorithm enters `MODELS`, by which recipes find it, when its class is
+defined.
+"""
 
 from mfcore.models.als import ALS
 from mfcore.models.base import MODELS, Range, Recommender, Training
@@ -8,6 +12,7 @@ from mfcore.models.bpmf import BPMF
 from mfcore.models.ease import EASE
 from mfcore.models.factors import Factors
 from mfcore.models.knn import ItemKNN
+from mfcore.models.model import Model
 from mfcore.models.pmf import PMF
 from mfcore.models.recipe import Recipe
 from mfcore.models.sgd import SGD
@@ -24,6 +29,7 @@ __all__ = [
     "Factors",
     "GlobalMean",
     "ItemKNN",
+    "Model",
     "MostPopular",
     "Range",
     "Recipe",

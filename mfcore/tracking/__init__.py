@@ -2,8 +2,27 @@
 
 import logging
 import os
+from typing import TYPE_CHECKING
 
-__all__ = ["configure"]
+from mfcore.faces import face
+
+if TYPE_CHECKING:
+    from mfcore.tracking.bundle import load_bundle, save_bundle
+    from mfcore.tracking.registry import Registered, Registry
+    from mfcore.tracking.runs import Experiment
+    from mfcore.tracking.store import prepare_store
+
+__all__ = ["Experiment", "Registered", "Registry", "configure", "load_bundle", "prepare_store", "save_bundle"]
+
+__getattr__, __dir__ = face(
+    __name__,
+    {
+        "bundle": ("load_bundle", "save_bundle"),
+        "registry": ("Registered", "Registry"),
+        "runs": ("Experiment",),
+        "store": ("prepare_store",),
+    },
+)
 
 _READ_BY_MLFLOW = {
     # No pickle is ever loaded, nothing is reported home, no bars stand between our lines.

@@ -1,6 +1,5 @@
 """The front door: what `import mfcore` offers."""
 
-import ast
 import subprocess
 import sys
 from pathlib import Path
@@ -13,20 +12,6 @@ import mfcore
 from mfcore.config import TuningConfig
 from mfcore.errors import DataInvalid, UsageError
 from mfcore.library import _recipe
-
-
-def test_every_name_is_there_and_none_is_missing() -> None:
-    assert all(getattr(mfcore, name) is not None for name in mfcore.__all__)
-    assert set(mfcore.__all__) <= set(dir(mfcore))
-    tree = ast.parse(Path(mfcore.__file__).read_text(encoding="utf-8"))
-    (typed,) = [node for node in tree.body if isinstance(node, ast.If)]
-    imported = {
-        alias.name: node.module for node in typed.body if isinstance(node, ast.ImportFrom) for alias in node.names
-    }
-    assert imported == mfcore._HOMES
-    assert set(mfcore.__all__) == {*imported, "__version__"}
-    with pytest.raises(AttributeError, match="no attribute 'nothing'"):
-        _ = mfcore.nothing
 
 
 def test_import_is_instant() -> None:
