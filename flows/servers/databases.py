@@ -8,6 +8,7 @@ import sys
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import psutil
 from sqlalchemy import create_engine, text
@@ -33,7 +34,11 @@ _CONNECT_S = 10
 
 @dataclass(frozen=True)
 class Databases:
-    """URLs of the three databases; Optuna has none without PostgreSQL, where trials lie in journals."""
+    """URLs of the three databases.
+
+    Optuna has none without PostgreSQL: trials lie in journals then. Its URL is for settings: a
+    password in it is still a ${NAME}.
+    """
 
     prefect: str
     mlflow: str
@@ -138,7 +143,7 @@ def on_server(url: str, folder: Path | None = None) -> Databases:
     return Databases(
         prefect=prefect,
         mlflow=address("mlflow", "postgresql+psycopg2"),
-        optuna=address("optuna", "postgresql+psycopg2"),
+        optuna=urlsplit(url)._replace(path=f"/{names['optuna']}").geturl(),
     )
 
 

@@ -192,13 +192,17 @@ class _Starting:
 
     def _mlflow(self, databases: Databases, environment: dict[str, str]) -> None:
         host, port = self.options.host, self.options.mlflow_port
-        command = [sys.executable, "-m", "mlflow", "server", "--backend-store-uri", databases.mlflow]
-        command += ["--serve-artifacts", "--artifacts-destination", str(self.folder / "artifacts")]
+        command = [sys.executable, "-m", "mlflow", "server", "--serve-artifacts"]
+        command += ["--artifacts-destination", str(self.folder / "artifacts")]
         command += ["--host", host, "--port", str(port), "--workers", "1"]
         if self._is_open:
             names = dict.fromkeys([*_LOOPBACK, host, socket.gethostname(), socket.getfqdn()])
             command += ["--allowed-hosts", ",".join(f"{name}:*" for name in names)]
-        own = {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false", "MLFLOW_DISABLE_TELEMETRY": "true"}
+        own = {
+            "MLFLOW_BACKEND_STORE_URI": databases.mlflow,  # not on the command line, which everybody can read
+            "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
+            "MLFLOW_DISABLE_TELEMETRY": "true",
+        }
         del environment["MLFLOW_TRACKING_URI"]  # the server is what this names
         self._server("MLflow", command, {**environment, **own}, f"{self.stack.mlflow_url}/health", port)
         environment["MLFLOW_TRACKING_URI"] = self.stack.mlflow_url
