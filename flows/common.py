@@ -1,16 +1,18 @@
 """What the stages share: the artifact store, the parent run in MLflow, and how a stage reports."""
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
 from mfcore.config import PipelineConfig
+from mfcore.data.catalog import resolve
+from mfcore.errors import SourceUnavailable, UsageError
 from mfcore.settings import Settings
 from mfcore.storage.artifacts import Artifact, ArtifactStore
 from mfcore.tracking.runs import Experiment
 
-__all__ = ["artifact_key", "input_artifact", "open_store", "parent_run", "report"]
+__all__ = ["artifact_key", "dataset_of", "input_artifact", "open_store", "parent_run", "report"]
 
 logger = logging.getLogger("mfcore.flows")
 
@@ -20,13 +22,39 @@ def open_store() -> ArtifactStore:
     return ArtifactStore(Settings.read().home)
 
 
-def input_artifact(given: Artifact | None, kind: str, dataset: str) -> Artifact:
-    """The artifact a stage works from: the one it was given, or else the newest of its kind.
+def dataset_of(config: PipelineConfig) -> str:
+    """The name of the data set that a configuration is about, under which its artifacts lie.
 
     Raises:
-        NothingToWorkFrom: there is none.
+        UsageError: there is no such data set.
+        SourceUnavailable: there is no such file.
     """
-    return given if given is not None else open_store().newest(kind, dataset)
+    try:
+        return resolve(config.dataset).name
+    except (UsageError, SourceUnavailable):
+        # Files of one's own have their name from the command that fetched them.
+        if open_store().has("raw", config.dataset.name):
+            return config.dataset.name
+        raise
+
+
+def input_artifact(
+    given: Artifact | None, kind: str, config: PipelineConfig, make: Callable[[PipelineConfig], Artifact]
+) -> Artifact:
+    """The artifact a stage works from: the one it was given, or else what the stage before makes of `config`.
+
+    A stage that has made it before reuses it. Where the configuration names files that were fetched
+    by another command and doesn't say where they are, it is the newest of its kind under that name.
+    """
+    if given is not None:
+        return given
+    name = config.dataset.name
+    try:
+        resolve(config.dataset)
+    except (UsageError, SourceUnavailable):
+        if open_store().has(kind, name):
+            return open_store().newest(kind, name)
+    return make(config)
 
 
 def artifact_key(kind: str, *parts: str) -> str:

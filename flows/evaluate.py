@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -10,10 +11,9 @@ from prefect import flow, task
 from prefect.artifacts import create_table_artifact
 from prefect.cache_policies import NO_CACHE
 
-from flows.common import artifact_key, input_artifact, logger, open_store, parent_run, report
-from flows.tune import load_tuned
+from flows.common import artifact_key, dataset_of, input_artifact, logger, open_store, parent_run, report
+from flows.tune import load_tuned, studies_of
 from mfcore.config import PipelineConfig
-from mfcore.data.catalog import resolve
 from mfcore.data.snapshot import Snapshot
 from mfcore.data.splitting import Split
 from mfcore.evaluation.blending import blend_of
@@ -45,11 +45,11 @@ def evaluate(
     config: PipelineConfig = PipelineConfig(), studies: Artifact | None = None, run_id: str | None = None
 ) -> Artifact:
     """Retrain on train + validation, score once on test, and let the gate choose the next champion's recipe."""
-    studies = input_artifact(studies, "studies", resolve(config.dataset).name)
-    settings = Settings.read()
-    experiment = Experiment(settings, studies.dataset)
-    champion = Registry(settings, studies.dataset).champion()
+    settings, dataset = Settings.read(), studies.dataset if studies else dataset_of(config)
+    experiment = Experiment(settings, dataset)
+    champion = Registry(settings, dataset).champion()
     with parent_run(experiment, "evaluate", config, run_id) as parent:
+        studies = input_artifact(studies, "studies", config, partial(studies_of, run_id=parent))
         evaluation = score(config, studies, champion.recipes if champion else {}, experiment, parent)
         found = load_evaluation(evaluation)
         experiment.note(parent, evaluation_note(found, experiment.id))

@@ -1,13 +1,14 @@
 """Register: the chosen recipe, trained on all ratings, becomes the champion."""
 
+from functools import partial
+
 from prefect import flow, task
 from prefect.cache_policies import NO_CACHE
 from pydantic import BaseModel
 
-from flows.common import input_artifact, logger, open_store, parent_run
-from flows.evaluate import load_evaluation
+from flows.common import dataset_of, input_artifact, logger, open_store, parent_run
+from flows.evaluate import evaluate, load_evaluation
 from mfcore.config import PipelineConfig
-from mfcore.data.catalog import resolve
 from mfcore.data.snapshot import Snapshot
 from mfcore.evaluation.heads import MUST_BEAT
 from mfcore.evaluation.scoring import Evaluation
@@ -42,13 +43,13 @@ def register(
     Where the champion's recipe stays, it is trained anew on today's ratings all the same; a
     challenger that lost is registered under its alias, as it was scored.
     """
-    evaluation = input_artifact(evaluation, "evaluations", resolve(config.dataset).name)
-    settings = Settings.read()
-    experiment = Experiment(settings, evaluation.dataset)
-    registry = Registry(settings, evaluation.dataset)
-    found = load_evaluation(evaluation)
+    settings, dataset = Settings.read(), evaluation.dataset if evaluation else dataset_of(config)
+    experiment = Experiment(settings, dataset)
+    registry = Registry(settings, dataset)
     # Two runs at once would register the same model twice.
     with locked(open_store().home / registry.name), parent_run(experiment, "register", config, run_id) as parent:
+        evaluation = input_artifact(evaluation, "evaluations", config, partial(evaluate, run_id=parent))
+        found = load_evaluation(evaluation)
         version = train_on_all(evaluation, found, registry, experiment, parent)
         register_challenger(evaluation, found, registry)
     before = registry.champion()

@@ -1,5 +1,6 @@
 """Split: from ratings to train, validation and test."""
 
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -7,8 +8,8 @@ from prefect import flow, task
 from prefect.cache_policies import NO_CACHE
 
 from flows.common import input_artifact, open_store, report
+from flows.validate import validate
 from mfcore.config import PipelineConfig
-from mfcore.data.catalog import resolve
 from mfcore.data.ratings import Ratings
 from mfcore.data.splitting import split as split_ratings
 from mfcore.storage.artifacts import Artifact, code_of, fingerprint
@@ -19,9 +20,11 @@ _CODE = code_of("mfcore.data.ratings", "mfcore.data.splitting")
 
 
 @flow(name="split")
-def split(config: PipelineConfig = PipelineConfig(), ratings: Artifact | None = None) -> Artifact:
+def split(
+    config: PipelineConfig = PipelineConfig(), ratings: Artifact | None = None, run_id: str | None = None
+) -> Artifact:
     """Split the ratings; nothing of a later part is in an earlier one."""
-    parts = part(config, input_artifact(ratings, "ratings", resolve(config.dataset).name))
+    parts = part(config, input_artifact(ratings, "ratings", config, partial(validate, run_id=run_id)))
     counts = parts.details
     dropped = "".join(f"; {count:,} {reason}" for reason, count in counts["dropped"].items())
     return report(

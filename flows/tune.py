@@ -3,16 +3,17 @@
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from prefect import flow, task
 from prefect.cache_policies import NO_CACHE
 
-from flows.common import input_artifact, logger, open_store, parent_run, report
+from flows.common import dataset_of, input_artifact, logger, open_store, parent_run, report
 from flows.progress import progress
+from flows.split import split
 from mfcore.config import PipelineConfig
-from mfcore.data.catalog import resolve
 from mfcore.data.ratings import Ratings
 from mfcore.data.splitting import Split
 from mfcore.errors import NothingRelevant
@@ -29,7 +30,7 @@ from mfcore.tuning import tune as run_study
 from mfcore.tuning.interrupt import first_interrupt
 from mfcore.tuning.space import Space
 
-__all__ = ["load_tuned", "tune"]
+__all__ = ["load_tuned", "studies_of", "tune"]
 
 _CODE = code_of("mfcore.models", "mfcore.metrics", "mfcore.tuning")
 _FILE = "tuned.json"
@@ -41,17 +42,26 @@ def tune(
 ) -> Artifact:
     """Search the hyper-parameters of each algorithm for each objective; each trial is a run in MLflow."""
     search_spaces(config.tuning)
-    splits = input_artifact(splits, "splits", resolve(config.dataset).name)
-    settings = Settings.read()
-    experiment = Experiment(settings, splits.dataset)
-    champion = Registry(settings, splits.dataset).champion()
+    settings, dataset = Settings.read(), splits.dataset if splits else dataset_of(config)
+    experiment = Experiment(settings, dataset)
+    champion = Registry(settings, dataset).champion()
     recipes = champion.recipes if champion else {}
     with parent_run(experiment, "tune", config, run_id) as parent:
+        splits = input_artifact(splits, "splits", config, partial(split, run_id=parent))
         studies = search(config, splits, experiment, parent, recipes)
         found = load_tuned(studies)
         log_trial_figures(experiment, found, parent)
     best = [f"{name} {tuned.metric_name} {tuned.value:.4f}" for name, tuned in found.items()]
     return report(studies, "best " + ", ".join(best))
+
+
+def studies_of(config: PipelineConfig, run_id: str) -> Artifact:
+    """What was found for `config`, though by a search that was ended early; where nothing was, tune."""
+    splits = input_artifact(None, "splits", config, partial(split, run_id=run_id))
+    store, key = open_store(), _search_key(config, splits)[0]
+    if store.find("studies", splits.dataset, key) is None and store.has("studies", splits.dataset, search=key):
+        return store.newest("studies", splits.dataset, search=key)
+    return tune(config, splits, run_id)
 
 
 def load_tuned(studies: Artifact) -> dict[str, Tuned]:
@@ -73,10 +83,8 @@ def search(
     of the whole search, which goes on from there when it is asked for again.
     """
     store = open_store()
-    scale = Ratings.load(store.input(splits, "ratings").path, mapped=True).scale
-    spaces = search_spaces(config.tuning, scale)
+    key, spaces = _search_key(config, splits)
     keys = {name: _study_key(space, config, splits) for name, space in spaces.items()}
-    key = fingerprint("studies", list(keys.values()), config.tuning.n_trials, config.tuning.timeout)
     studies = store.find("studies", splits.dataset, key)
     if studies is not None:
         for name, tuned in load_tuned(studies).items():
@@ -103,13 +111,16 @@ def search(
                 found[name] = outcome
     if not found:
         raise next(iter(unmeasurable.values()), KeyboardInterrupt())
+    ended_early: dict[str, str] = {}
     if len(found) < len(keys) or any(tuned.interrupted for tuned in found.values()):
+        ended_early = {"search": key}
         key = fingerprint(key, {name: [trial.number for trial in tuned.trials] for name, tuned in found.items()})
 
     def write(folder: Path) -> dict[str, Any]:
         tree = {name: tuned.model_dump(mode="json") for name, tuned in found.items()}
         (folder / _FILE).write_text(json.dumps(tree, indent=1), encoding="utf-8")
-        return {name: {tuned.metric_name: tuned.value, "at_edge": tuned.at_edge} for name, tuned in found.items()}
+        best = {name: {tuned.metric_name: tuned.value, "at_edge": tuned.at_edge} for name, tuned in found.items()}
+        return {**best, **ended_early}
 
     return store.make("studies", splits.dataset, key, write, [splits])
 
@@ -162,6 +173,14 @@ def study(
     for edge in tuned.at_edge:
         logger.warning("%s: the best %s, %s, lies at the edge of its range", name, edge, tuned.recipe.params[edge])
     return tuned
+
+
+def _search_key(config: PipelineConfig, splits: Artifact) -> tuple[str, dict[str, Space]]:
+    """Fingerprint of a search that is run to its end, and the spaces it searches."""
+    scale = Ratings.load(open_store().input(splits, "ratings").path, mapped=True).scale
+    spaces = search_spaces(config.tuning, scale)
+    keys = [_study_key(space, config, splits) for space in spaces.values()]
+    return fingerprint("studies", keys, config.tuning.n_trials, config.tuning.timeout), spaces
 
 
 def _study_key(space: Space, config: PipelineConfig, splits: Artifact) -> str:

@@ -11,14 +11,14 @@ from prefect.artifacts import create_table_artifact
 from prefect.cache_policies import NO_CACHE
 
 from flows.common import artifact_key, input_artifact, logger, open_store, parent_run, report
+from flows.download import download
 from mfcore.config import PipelineConfig
 from mfcore.data import readers
 from mfcore.data.acceptance import CHECKS, PAGE, QUARANTINE, Acceptance, accept
-from mfcore.data.catalog import resolve
 from mfcore.data.snapshot import Snapshot
-from mfcore.errors import DataInvalid
+from mfcore.errors import DataInvalid, NothingToWorkFrom
 from mfcore.settings import Settings
-from mfcore.storage.artifacts import Artifact, code_of, fingerprint
+from mfcore.storage.artifacts import Artifact, ArtifactStore, code_of, fingerprint
 from mfcore.storage.files import write_file
 from mfcore.tracking.runs import Experiment
 
@@ -32,7 +32,7 @@ def validate(
     config: PipelineConfig = PipelineConfig(), raw: Artifact | None = None, run_id: str | None = None
 ) -> Artifact:
     """Read the raw files and check them; rows that fail are set aside, a table that fails stops the run."""
-    raw = input_artifact(raw, "raw", resolve(config.dataset).name)
+    raw = input_artifact(raw, "raw", config, download)
     experiment = Experiment(Settings.read(), raw.dataset)
     with parent_run(experiment, "validate", config, run_id) as parent:
         ratings = read_and_check(config, raw, experiment, parent)
@@ -51,16 +51,16 @@ def read_and_check(config: PipelineConfig, raw: Artifact, experiment: Experiment
     store = open_store()
     has_previous = store.has("ratings", raw.dataset)
     base = store.newest("ratings", raw.dataset) if has_previous and config.dataset.mode == "append" else None
-    appended: list[str] = base.details["raw"] if base else []
-    if base is not None and raw.fingerprint in appended:
-        logger.info("nothing new: these ratings are among those accepted before")
-        return base
     columns = config.dataset.model_dump(exclude={"name", "source", "url"})
-    key = fingerprint("ratings", _CODE, raw.fingerprint, columns, config.validation.model_dump(), appended)
+    asked = fingerprint(_CODE, raw.fingerprint, columns, config.validation.model_dump())
+    if base is not None and base.details.get("asked") == asked:
+        logger.info("nothing new: these ratings were the last to be accepted")
+        return base
+    key = fingerprint("ratings", asked, base and base.fingerprint)
     found = store.find("ratings", raw.dataset, key)
     if found is not None:
         return found
-    previous = base or (store.newest("ratings", raw.dataset) if has_previous else None)
+    previous = base or (_last_accepted(store, raw.dataset) if has_previous else None)
     with tempfile.TemporaryDirectory(prefix="mfcore-") as scratch:
         docs = Path(scratch) / "data_docs"
         docs.mkdir()
@@ -76,9 +76,18 @@ def read_and_check(config: PipelineConfig, raw: Artifact, experiment: Experiment
 
         def write(folder: Path) -> dict[str, Any]:
             shutil.copytree(docs, folder / docs.name)
-            return {**acceptance.save(folder, raw.dataset), "raw": [*appended, raw.fingerprint]}
+            return {**acceptance.save(folder, raw.dataset), "asked": asked}
 
         return store.make("ratings", raw.dataset, key, write, [raw])
+
+
+def _last_accepted(store: ArtifactStore, dataset: str) -> Artifact | None:
+    """What new ratings are compared with; that can be done without."""
+    try:
+        return store.newest("ratings", dataset)
+    except NothingToWorkFrom as error:
+        logger.warning("drift is not measured: %s", error)
+        return None
 
 
 def _refuse(acceptance: Acceptance, aside: Path, experiment: Experiment, parent: str) -> None:

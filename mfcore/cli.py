@@ -48,7 +48,8 @@ SourceOption = Annotated[Path | None, typer.Option("--source", help="Files of th
 ConfigOption = Annotated[Path | None, typer.Option("--config", "-c", help="A TOML file of settings")]
 SetOption = Annotated[list[str] | None, typer.Option("--set", "-s", help="One setting, as section.key=value")]
 FromOption = Annotated[
-    Path | None, typer.Option("--from", help="The folder to work from; the newest of the stage before by default")
+    Path | None,
+    typer.Option("--from", help="The folder to work from; by default what the stage before makes, or has made"),
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="One JSON document on stdout")]
 LengthOption = Annotated[int, typer.Option("-k", min=1, help="Length of the list")]
@@ -154,7 +155,7 @@ def _stage(name: str, kind: str, what: str) -> None:
         as_json: JsonOption = False,
     ) -> None:
         loaded = _config(dataset, config, settings)
-        given = _artifact(kind, start, dataset, loaded)
+        given = _artifact(kind, start, loaded)
         from flows.here import run_here
 
         flow = getattr(import_module(f"flows.{name}"), name)
@@ -178,7 +179,7 @@ def evaluate(
 ) -> None:
     """Score the best recipes, the champion's and the baselines on test."""
     loaded = _config(dataset, config, settings)
-    given = _artifact("studies", start, dataset, loaded)
+    given = _artifact("studies", start, loaded)
     from flows.evaluate import evaluate as flow
     from flows.evaluate import load_evaluation
     from flows.here import run_here
@@ -209,7 +210,7 @@ def register(
 ) -> None:
     """Train the chosen recipe on all ratings and make it the champion."""
     loaded = _config(dataset, config, settings)
-    given = _artifact("evaluations", start, dataset, loaded)
+    given = _artifact("evaluations", start, loaded)
     from flows.here import run_here
     from flows.register import register as flow
 
@@ -449,15 +450,18 @@ def _config(
     return PipelineConfig.load(file, [*(settings or ()), *named])
 
 
-def _artifact(kind: str, source: Path | None, dataset: str | None, config: "PipelineConfig") -> "Artifact":
-    """What a stage works from: the folder that was named, or the newest one of its kind."""
-    from mfcore.data.catalog import resolve
+def _artifact(kind: str, source: Path | None, config: "PipelineConfig") -> "Artifact | None":
+    """What a stage works from: the folder that was named; the newest of its kind where no data set is named.
+
+    None: what belongs to the data set that is, which the stage finds, or has made.
+    """
     from mfcore.settings import Settings
     from mfcore.storage.artifacts import ArtifactStore
 
     store = ArtifactStore(Settings.read().home)
     if source is None:
-        return store.newest(kind, None if dataset is None else resolve(config.dataset).name)
+        is_named = config.dataset.model_fields_set & {"name", "source", "url"}
+        return None if is_named else store.newest(kind)
     found = store.open(source.absolute())
     if found.kind != kind:
         raise UsageError(f"{source} holds {found.kind}, but this stage works from {kind}.")
