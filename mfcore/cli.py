@@ -50,9 +50,7 @@ ConfigOption = Annotated[Path | None, typer.Option("--config", "-c", help="A TOM
 SetOption = Annotated[list[str] | None, typer.Option("--set", "-s", help="One setting, as section.key=value")]
 FromOption = Annotated[
     Path | None,
-    typer.Option(
-        "--from", help="The folder to work from; by default what belongs to the data set, or what was made last"
-    ),
+    typer.Option("--from", help="The folder to work from; by default what the stage before makes, or has made"),
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="One JSON document on stdout")]
 LengthOption = Annotated[int, typer.Option("-k", min=1, help="Length of the list")]
@@ -531,7 +529,8 @@ def _artifact(stage: Stage[Any], source: Path | None, config: "PipelineConfig") 
     assert stage.takes is not None
     store = Context(config).store
     if source is None:
-        return None if "name" in config.dataset.model_fields_set else store.newest(stage.takes)
+        is_named = config.dataset.model_fields_set & {"name", "source", "url"}
+        return None if is_named else store.newest(stage.takes)
     found = store.open(source.absolute())
     if found.kind != stage.takes:
         raise UsageError(f"{source} holds {found.kind}, but this stage works from {stage.takes}.")

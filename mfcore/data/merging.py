@@ -21,17 +21,19 @@ class Merged:
         n_new: pairs that were not rated before.
         n_changed: pairs whose rating or time is another now.
         n_known: new ratings that said nothing new: the same, or older than what is there.
+        is_rescaled: whether they are on another scale now.
     """
 
     ratings: Ratings
     n_new: int
     n_changed: int
     n_known: int
+    is_rescaled: bool
 
     @property
     def is_unchanged(self) -> bool:
         """Whether there was nothing new."""
-        return self.n_new == 0 and self.n_changed == 0
+        return self.n_new == 0 and self.n_changed == 0 and not self.is_rescaled
 
 
 def merge(previous: Ratings, new: Ratings) -> Merged:
@@ -47,8 +49,9 @@ def merge(previous: Ratings, new: Ratings) -> Merged:
     >>> merge(ratings, ratings).is_unchanged
     True
     """
+    is_rescaled = new.scale != previous.scale
     if not len(new):
-        return Merged(replace(previous, scale=new.scale), 0, 0, 0)
+        return Merged(replace(previous, scale=new.scale), 0, 0, 0, is_rescaled)
     before, after = previous.to_frame(), new.to_frame()
     for column in ("user_id", "item_id"):
         if before[column].dtype != after[column].dtype:
@@ -78,6 +81,7 @@ def merge(previous: Ratings, new: Ratings) -> Merged:
         n_new=int(is_new.sum()),
         n_changed=int(is_changed.sum()),
         n_known=int((~is_new & ~is_changed).sum()),
+        is_rescaled=is_rescaled,
     )
 
 

@@ -6,11 +6,11 @@ from mfcore.faces import face
 
 if TYPE_CHECKING:
     from mfcore.serving.export import export_model, load_export, point_latest
-    from mfcore.serving.titles import find_titles
+    from mfcore.serving.titles import find_item
 
 __all__ = [
     "export_model",
-    "find_titles",
+    "find_item",
     "load_export",
     "point_latest",
 ]
@@ -19,6 +19,6 @@ __getattr__, __dir__ = face(
     __name__,
     {
         "export": ("export_model", "load_export", "point_latest"),
-        "titles": ("find_titles",),
+        "titles": ("find_item",),
     },
 )

@@ -109,18 +109,17 @@ class Context:
                 self._run_id = None
 
     def input(self, given: Artifact | None, kind: Kind) -> Artifact:
-        """What a stage works from: what it was given, or else what belongs to the configuration.
+        """What a stage works from: what it was given, or else what the stage before makes of the configuration.
 
-        Raw files are those that the data set has now; of any other kind it is the newest of the data set.
-        What is not there is made first, with all that it needs.
+        A stage that has made it before reuses it. Where the configuration names files that were
+        downloaded under a name of their own, and doesn't say where they are, it is the newest of its kind.
 
         Raises:
             MfcoreError: a stage before fails, as it does by itself.
         """
         if given is not None:
             return given
-        is_there = self.store.has(kind, self.dataset_name)
-        if is_there and not (kind is Kind.RAW and self._is_known):
+        if not self._is_known and self.store.has(kind, self.dataset_name):
             return self.store.newest(kind, self.dataset_name)
         made: Artifact = next(stage for stage in STAGES if stage.makes is kind).run(self)
         return made

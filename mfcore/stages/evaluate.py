@@ -19,7 +19,7 @@ from mfcore.metrics.objective import Objective
 from mfcore.metrics.yardstick import Yardstick
 from mfcore.models import Recipe
 from mfcore.stages.context import Context
-from mfcore.stages.tune import load_tuned
+from mfcore.stages.tune import load_tuned, studies_of
 from mfcore.storage.artifacts import Artifact, code_of, fingerprint
 from mfcore.storage.kinds import Kind
 from mfcore.tracking.finalists import FinalistLog, log_comparison
@@ -42,9 +42,9 @@ def evaluate_recipes(context: Context, studies: Artifact | None = None) -> Artif
         MfcoreError: a stage before is run because its output is lacking, and fails.
         TrainingDiverged: a recipe leaves the range of numbers.
     """
-    source = context.input(studies, Kind.STUDIES)
     champion = context.registry.champion()
     with context.parent_run("evaluate") as run_id:
+        source = studies or studies_of(context)
         evaluation = _score(context, source, champion.recipes if champion else {}, run_id)
         found = load_evaluation(evaluation)
         context.experiment.note(run_id, evaluation_note(found, context.experiment.id))

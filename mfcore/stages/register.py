@@ -41,10 +41,11 @@ def register_champion(context: Context, evaluation: Artifact | None = None) -> R
     Raises:
         MfcoreError: a stage before is run because its output is lacking, and fails.
     """
-    source = context.input(evaluation, Kind.EVALUATIONS)
-    found, registry = load_evaluation(source), context.registry
+    registry = context.registry
     # Two runs at once would register the same model twice.
     with locked(context.store.home / registry.name), context.parent_run("register") as run_id:
+        source = context.input(evaluation, Kind.EVALUATIONS)
+        found = load_evaluation(source)
         version = context.observer.step("train_on_all", lambda: _train_on_all(context, source, found, run_id))
         context.observer.step("register_challenger", lambda: _register_challenger(context, source, found))
     before = registry.champion()

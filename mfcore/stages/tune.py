@@ -15,14 +15,14 @@ from mfcore.metrics.objective import Objective
 from mfcore.metrics.yardstick import Yardstick
 from mfcore.models import Recipe
 from mfcore.stages.context import Context
-from mfcore.storage.artifacts import Artifact, code_of, fingerprint
+from mfcore.storage.artifacts import Artifact, ArtifactStore, code_of, fingerprint
 from mfcore.storage.kinds import Kind
 from mfcore.tracking.finalists import log_trial_figures
 from mfcore.tuning import SearchInterrupted, Trial, Tuned, search_spaces, tune
 from mfcore.tuning.interrupt import first_interrupt
 from mfcore.tuning.space import Space
 
-__all__ = ["load_tuned", "tune_recipes"]
+__all__ = ["load_tuned", "studies_of", "tune_recipes"]
 
 logger = logging.getLogger("mfcore.stages")
 
@@ -39,15 +39,24 @@ def tune_recipes(context: Context, splits: Artifact | None = None) -> Artifact:
         NothingRelevant: nobody liked anything among the validation ratings, and only lists were tuned for.
     """
     search_spaces(context.config.tuning)
-    source = context.input(splits, Kind.SPLITS)
     champion = context.registry.champion()
     recipes = champion.recipes if champion else {}
     with context.parent_run("tune") as run_id:
+        source = context.input(splits, Kind.SPLITS)
         studies = _search(context, source, recipes, run_id)
         found = load_tuned(studies)
         log_trial_figures(context.experiment, found, run_id)
     best = [f"{name} {tuned.metric_name} {tuned.value:.4f}" for name, tuned in found.items()]
     return context.report(studies, "best " + ", ".join(best))
+
+
+def studies_of(context: Context) -> Artifact:
+    """What was found for the configuration, though by a search that was ended early; where nothing was, tune."""
+    splits, store = context.input(None, Kind.SPLITS), context.store
+    key = _search_key(context.config, store, splits)[0]
+    if store.find(Kind.STUDIES, splits.dataset, key) is None and store.has(Kind.STUDIES, splits.dataset, search=key):
+        return store.newest(Kind.STUDIES, splits.dataset, search=key)
+    return tune_recipes(context, splits)
 
 
 def load_tuned(studies: Artifact) -> dict[str, Tuned]:
@@ -63,10 +72,8 @@ def _search(context: Context, splits: Artifact, champion: Mapping[Objective, Rec
     of the whole search, which goes on from there when it is asked for again.
     """
     config, store = context.config, context.store
-    scale = Ratings.load(store.input(splits, Kind.RATINGS).path, mapped=True).scale
-    spaces = search_spaces(config.tuning, scale)
+    key, spaces = _search_key(config, store, splits)
     keys = {name: _study_key(space, config, splits) for name, space in spaces.items()}
-    key = fingerprint("studies", list(keys.values()), config.tuning.n_trials, config.tuning.timeout)
     studies = store.find(Kind.STUDIES, splits.dataset, key)
     if studies is not None:
         for name, tuned in load_tuned(studies).items():
@@ -91,13 +98,16 @@ def _search(context: Context, splits: Artifact, champion: Mapping[Objective, Rec
                 found[name] = outcome
     if not found:
         raise next(iter(unmeasurable.values()), KeyboardInterrupt())
+    ended_early: dict[str, str] = {}
     if len(found) < len(keys) or any(tuned.interrupted for tuned in found.values()):
+        ended_early = {"search": key}
         key = fingerprint(key, {name: [trial.number for trial in tuned.trials] for name, tuned in found.items()})
 
     def write(folder: Path) -> dict[str, Any]:
         tree = {name: tuned.model_dump(mode="json") for name, tuned in found.items()}
         (folder / _FILE).write_text(json.dumps(tree, indent=1), encoding="utf-8")
-        return {name: {tuned.metric_name: tuned.value, "at_edge": tuned.at_edge} for name, tuned in found.items()}
+        best = {name: {tuned.metric_name: tuned.value, "at_edge": tuned.at_edge} for name, tuned in found.items()}
+        return {**best, **ended_early}
 
     return store.make(Kind.STUDIES, splits.dataset, key, write, [splits])
 
@@ -154,6 +164,14 @@ def _study(
     for edge in tuned.at_edge:
         logger.warning("%s: the best %s, %s, lies at the edge of its range", name, edge, tuned.recipe.params[edge])
     return tuned
+
+
+def _search_key(config: PipelineConfig, store: ArtifactStore, splits: Artifact) -> tuple[str, dict[str, Space]]:
+    """Fingerprint of a search that is run to its end, and the spaces it searches."""
+    scale = Ratings.load(store.input(splits, Kind.RATINGS).path, mapped=True).scale
+    spaces = search_spaces(config.tuning, scale)
+    keys = [_study_key(space, config, splits) for space in spaces.values()]
+    return fingerprint("studies", keys, config.tuning.n_trials, config.tuning.timeout), spaces
 
 
 def _study_key(space: Space, config: PipelineConfig, splits: Artifact) -> str:

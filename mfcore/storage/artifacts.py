@@ -10,6 +10,7 @@ import hashlib
 import json
 import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import suppress
 from datetime import UTC, datetime
 from functools import cache
 from importlib.util import find_spec
@@ -103,6 +104,7 @@ class ArtifactStore:
             logger.warning("%s is damaged; it is made again", path)
             discard(path)
             return None
+        _note_use(path)
         return _reference(path)
 
     def make(
@@ -132,32 +134,37 @@ class ArtifactStore:
                 write_manifest(folder, kind=kind, dataset=dataset, fingerprint=key, inputs=names, details=details)
         return Artifact(kind=kind, dataset=dataset, fingerprint=key, path=path, inputs=names)
 
-    def has(self, kind: Kind, dataset: str) -> bool:
-        """Whether there is any artifact of `kind` of a data set."""
-        return any(manifest["dataset"] == dataset for _, manifest in self._manifests(kind))
+    def has(self, kind: Kind, dataset: str, **details: Any) -> bool:
+        """Whether there is any artifact of `kind` of a data set, with these details."""
+        return bool(self._made(kind, dataset, details))
 
-    def newest(self, kind: Kind, dataset: str | None = None) -> Artifact:
-        """The artifact of `kind` made last, of one data set or of any.
+    def newest(self, kind: Kind, dataset: str | None = None, **details: Any) -> Artifact:
+        """The artifact of `kind` made or found last, of one data set or of any, with these details.
 
         Raises:
-            NothingToWorkFrom: there is none.
+            NothingToWorkFrom: there is none, or it is damaged.
         """
-        found = [
-            (manifest["made_at"], path)
-            for path, manifest in self._manifests(kind)
-            if dataset in (None, manifest["dataset"])
-        ]
+        found = self._made(kind, dataset, details)
         if not found:
             of = f" of {dataset}" if dataset else ""
             raise NothingToWorkFrom(f"no {kind}{of} in {self.home}: run the stage before this one, or `mfcore run`.")
         return self.open(max(found)[1])
+
+    def _made(self, kind: Kind, dataset: str | None, details: Mapping[str, Any]) -> list[tuple[str, Path]]:
+        """When artifacts were made, or found by who would make them, and where they are."""
+        return [
+            (manifest.get("used_at", manifest["made_at"]), path)
+            for path, manifest in self._manifests(kind)
+            if dataset in (None, manifest["dataset"]) and details.items() <= manifest["details"].items()
+        ]
 
     def _manifests(self, kind: Kind) -> Iterator[tuple[Path, dict[str, Any]]]:
         """Folders of this kind with what their manifests say; one that says nothing is passed over."""
         for path in (self.home / kind).glob(f"[!.]*/{MANIFEST}"):
             try:
                 manifest = _read_manifest(path.parent)
-                if manifest["kind"] == kind and manifest["made_at"] and manifest["dataset"]:
+                is_plain = isinstance(manifest["details"], dict)
+                if manifest["kind"] == kind and manifest["made_at"] and manifest["dataset"] and is_plain:
                     yield path.parent, manifest
             except (OSError, ValueError, KeyError, TypeError):
                 logger.warning("%s is damaged; it is passed over", path.parent)
@@ -185,7 +192,9 @@ class ArtifactStore:
         if not (path / MANIFEST).is_file():
             raise NothingToWorkFrom(f"{path} holds no output of a stage (no {MANIFEST} in it).")
         if not is_whole(path):
-            raise NothingToWorkFrom(f"{path} is damaged: a file differs from its manifest. Run its stage again.")
+            raise NothingToWorkFrom(
+                f"{path} is damaged: a file differs from its manifest. Run its stage again, or remove it."
+            )
         return _reference(path)
 
 
@@ -196,8 +205,19 @@ def write_manifest(folder: Path, **head: Any) -> None:
         for path in sorted(folder.rglob("*"))
         if path.is_file()
     }
-    manifest = {**head, "made_at": datetime.now(UTC).isoformat(timespec="microseconds"), "files": files}
+    manifest = {**head, "made_at": _now(), "files": files}
     write_file(folder / MANIFEST, json.dumps(manifest, indent=2, default=str) + "\n")
+
+
+def _note_use(folder: Path) -> None:
+    """Say in the manifest that what it describes was asked for again."""
+    with suppress(OSError):  # it may be read by somebody who must not write
+        manifest = {**_read_manifest(folder), "used_at": _now()}
+        write_file(folder / MANIFEST, json.dumps(manifest, indent=2) + "\n")
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="microseconds")
 
 
 def is_whole(folder: Path) -> bool:

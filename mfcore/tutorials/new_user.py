@@ -14,7 +14,8 @@ import pandas as pd
 import typer
 
 import mfcore
-from mfcore.serving.titles import find_titles
+from mfcore.errors import Ambiguous, UsageError
+from mfcore.serving import find_item
 from mfcore.tutorials._common import grid_search, run
 
 __all__ = ["main"]
@@ -40,28 +41,33 @@ def main(
     ratings = mfcore.load(dataset)
     grid_search("als", ratings, mfcore.split(ratings), {**GRID, "reg_exponent": 1.0}, max_epochs=10)
 
-    titles = ratings.item_ids.astype(str) if ratings.titles is None else ratings.titles
-    items = pd.DataFrame({"item_id": ratings.item_ids, "title": titles})
-    favorites = {}
-    for wanted in movie or FAVORITES:
-        name, _, rating = wanted.partition("=")
-        matches = find_titles(items, name)
-        print(f"\n{name}: " + ("; ".join(matches["title"]) or "no title is like it"))
-        if len(matches):
-            favorites[matches["item_id"].iloc[0]] = float(rating or ratings.scale.maximum)
-
     als = mfcore.ALS(n_factors=20, n_epochs=10, reg_exponent=1, reg_user=0.05, reg_item=0.05)
     hybrid = mfcore.Blend(members=(als, mfcore.ItemKNN()), objective="ranking")
     rating_head, ranking_head = als.train(ratings), hybrid.train(ratings)
+    model, favorites = mfcore.Model.of(rating_head, ratings, None), {}
+    for wanted in movie or FAVORITES:
+        name, _, rating = wanted.partition("=")
+        try:
+            found = find_item(model, name)
+            item_id, title = found.item_id, found.title
+        except Ambiguous as error:  # all are shown, and the one that most people rated is taken
+            print(f"\n{pd.DataFrame(error.candidates).to_string(index=False)}")
+            item_id, title = error.candidates[0]["item_id"], error.candidates[0]["title"]
+        except UsageError as error:
+            print(f"\n{error}")
+            continue
+        print(f"\n{name}: {title}")
+        favorites[item_id] = float(rating or ratings.scale.maximum)
+
     models = {
-        "ALS, the new user folded in": mfcore.Model.of(rating_head, ratings, None).fold_in(favorites),
+        "ALS, the new user folded in": model.fold_in(favorites),
         "ALS, trained again with the new user": als.fit(with_new_user(ratings, favorites)),
         "ALS and item kNN": mfcore.Model.of(rating_head, ratings, None, ranking_head).fold_in(favorites),
     }
     lists = {}
-    for name, model in models.items():
-        listed = model.recommend("new", top)
-        listed["n_ratings"] = model.n_ratings[np.searchsorted(model.item_ids, listed["item_id"])]
+    for name, own in models.items():
+        listed = own.recommend("new", top)
+        listed["n_ratings"] = own.n_ratings[np.searchsorted(own.item_ids, listed["item_id"])]
         lists[name] = listed[["rank", "title", "predicted_rating", "n_ratings"]]
         print(f"\n{name}; rated by {listed['n_ratings'].median():g} users in the median")
         print(lists[name].round(2).to_string(index=False))

@@ -42,6 +42,12 @@ def test_nothing_new_gives_the_same_bits():
     assert merged.ratings.user_ids.tolist() == OLD.user_ids.tolist()
 
 
+def test_another_scale_is_something_new():
+    merged = merge(OLD, ratings_of([(2, 10, 5, 200)], Scale(0, 5, 1)))
+    assert (merged.n_new, merged.n_changed, merged.is_unchanged) == (0, 0, False)
+    assert merged.ratings.scale == Scale(0, 5, 1)
+
+
 def test_without_times_the_new_rating_counts_and_known_times_stay():
     new = Ratings.from_frame(
         pd.DataFrame({"user_id": [1, 1, 5], "item_id": [10, 11, 10], "rating": [1.0, 4, 2]}), STARS

@@ -42,8 +42,3 @@ def test_it_is_reused_until_a_setting_of_its_own_changes(context: Context, ratin
     assert split_ratings(other, ratings).path == first.path
     changed = Context(configured("split.seed=1"), settings=context.settings)
     assert split_ratings(changed, ratings).path != first.path
-
-
-def test_it_works_from_the_newest_ratings_of_the_data_set(context: Context, ratings: Artifact) -> None:
-    context.store.make(Kind.RATINGS, "another", "key", lambda folder: {})
-    assert split_ratings(context).inputs == {"ratings": ratings.path.name}

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from mfcore.errors import NothingToWorkFrom
-from mfcore.storage.artifacts import ArtifactStore, fingerprint
+from mfcore.storage.artifacts import ArtifactStore, fingerprint, is_whole
 
 
 def write_text(folder: Path) -> dict[str, int]:
@@ -121,6 +121,23 @@ def test_newest_is_of_the_data_set(tmp_path: Path) -> None:
     assert store.newest("raw").path == other.path
     with pytest.raises(NothingToWorkFrom, match="no splits of toy"):
         store.newest("splits", "toy")
+
+
+def test_newest_is_what_was_asked_for_last(tmp_path: Path) -> None:
+    store = ArtifactStore(tmp_path)
+    first = store.make("raw", "toy", "1", write_text)
+    store.make("raw", "toy", "2", write_text)
+    assert store.make("raw", "toy", "1", write_text).reused
+    assert store.newest("raw", "toy").path == first.path
+    assert is_whole(first.path)
+
+
+def test_artifacts_are_told_apart_by_their_details(tmp_path: Path) -> None:
+    store = ArtifactStore(tmp_path)
+    part = store.make("studies", "toy", "1", lambda folder: {"search": "x", "als": {"rmse": 1.0}})
+    store.make("studies", "toy", "2", lambda folder: {"als": {"rmse": 0.9}})
+    assert store.newest("studies", "toy", search="x").path == part.path
+    assert not store.has("studies", "toy", search="y")
 
 
 def test_inputs_are_found_however_far_back(tmp_path: Path) -> None:
