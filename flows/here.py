@@ -5,6 +5,7 @@ import signal
 from collections.abc import Callable
 from typing import ParamSpec, TypeVar
 
+from httpx import HTTPError
 from prefect.settings import (
     PREFECT_API_URL,
     PREFECT_FLOWS_HEARTBEAT_FREQUENCY,
@@ -12,6 +13,8 @@ from prefect.settings import (
     PREFECT_SERVER_SERVICES_TRIGGERS_ENABLED,
     temporary_settings,
 )
+
+from mfcore.errors import SourceUnavailable, first_line
 
 __all__ = ["run_here"]
 
@@ -41,11 +44,24 @@ def run_here(flow: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
 
 
 def _start_server() -> None:
+    """Start the server that Prefect would start by itself, and wait until it answers.
+
+    Raises:
+        SourceUnavailable: it does not, in the time that Prefect's settings give it.
+    """
     from prefect.server.api.server import SubprocessASGIServer
 
+    server = SubprocessASGIServer()
     # A process begins with the signals blocked that are blocked where it is started.
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
-        SubprocessASGIServer().start()
+        server.start()
+    except (RuntimeError, OSError, HTTPError) as error:
+        server.stop()
+        raise SourceUnavailable(
+            f"Prefect's temporary server does not start: {first_line(error)}.\n"
+            "Try again, give it more time (PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS, in s), "
+            "or start a server (prefect server start) and set PREFECT_API_URL to its address."
+        ) from error
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)

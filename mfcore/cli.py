@@ -8,22 +8,25 @@ import os
 import sys
 import time
 from collections.abc import Collection, Iterable, Mapping
-from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
 from mfcore.errors import MfcoreError, UsageError, nearest
+from mfcore.stages.table import DOWNLOAD, EVALUATE, EXPORT, REGISTER, SPLIT, TUNE, VALIDATE, Output, Stage
+from mfcore.storage.kinds import Kind
 from mfcore.terminal import print_artifact, print_json, print_lists, print_table, print_versions, printable, start_log
 
 if TYPE_CHECKING:
     from mfcore.config import PipelineConfig
     from mfcore.models.model import Model
     from mfcore.storage.artifacts import Artifact
-    from mfcore.tracking.registry import Registry
+    from mfcore.tracking.registry import Registered, Registry
 
 __all__ = ["app", "main"]
+
+R = TypeVar("R", bound=Output)
 
 app = typer.Typer(
     name="mfcore",
@@ -49,7 +52,10 @@ SourceOption = Annotated[Path | None, typer.Option("--source", help="Files of th
 ConfigOption = Annotated[Path | None, typer.Option("--config", "-c", help="A TOML file of settings")]
 SetOption = Annotated[list[str] | None, typer.Option("--set", "-s", help="One setting, as section.key=value")]
 FromOption = Annotated[
-    Path | None, typer.Option("--from", help="The folder to work from; the newest of the stage before by default")
+    Path | None,
+    typer.Option(
+        "--from", help="The folder to work from; by default what belongs to the data set, or what was made last"
+    ),
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="One JSON document on stdout")]
 LengthOption = Annotated[int, typer.Option("-k", min=1, help="Length of the list")]
@@ -128,7 +134,7 @@ def run(
     print("look      mfcore ui; mfcore recommend USER; mfcore similar TITLE")
 
 
-@app.command(rich_help_panel=_STAGES)
+@app.command(rich_help_panel=_STAGES, help=DOWNLOAD.description)
 def download(
     dataset: DatasetOption = None,
     source: SourceOption = None,
@@ -136,15 +142,12 @@ def download(
     settings: SetOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Fetch the raw files from the first source that delivers them."""
+    """Run the first stage."""
     loaded = _config(dataset, config, settings, {"dataset.source": source and str(source)})
-    from flows.download import download as flow
-    from flows.here import run_here
-
-    print_artifact(run_here(flow, loaded), as_json)
+    print_artifact(_run_stage(DOWNLOAD, loaded), as_json)
 
 
-def _stage(name: str, kind: str, what: str) -> None:
+def _add_stage(stage: Stage["Artifact"]) -> None:
     """Add the command of a stage that makes one kind of artifact from another."""
 
     def command(
@@ -155,21 +158,16 @@ def _stage(name: str, kind: str, what: str) -> None:
         as_json: JsonOption = False,
     ) -> None:
         loaded = _config(dataset, config, settings)
-        given = _artifact(kind, start, dataset, loaded)
-        from flows.here import run_here
+        print_artifact(_run_stage(stage, loaded, _artifact(stage, start, loaded)), as_json)
 
-        flow = getattr(import_module(f"flows.{name}"), name)
-        print_artifact(run_here(flow, loaded, given), as_json)
-
-    app.command(name, rich_help_panel=_STAGES, help=what)(command)
+    app.command(stage.name, rich_help_panel=_STAGES, help=stage.description)(command)
 
 
-_stage("validate", "raw", "Check the raw files; rows that fail go to quarantine.")
-_stage("split", "ratings", "Split ratings into train, validation and test.")
-_stage("tune", "splits", "Search hyper-parameters: one study per objective and algorithm, on validation only.")
+for _stage in (VALIDATE, SPLIT, TUNE):
+    _add_stage(_stage)
 
 
-@app.command(rich_help_panel=_STAGES)
+@app.command(rich_help_panel=_STAGES, help=EVALUATE.description)
 def evaluate(
     start: FromOption = None,
     dataset: DatasetOption = None,
@@ -177,15 +175,12 @@ def evaluate(
     settings: SetOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Score the best recipes, the champion's and the baselines on test."""
+    """Run the stage and print its tables."""
     loaded = _config(dataset, config, settings)
-    given = _artifact("studies", start, dataset, loaded)
-    from flows.evaluate import evaluate as flow
-    from flows.evaluate import load_evaluation
-    from flows.here import run_here
+    found = _run_stage(EVALUATE, loaded, _artifact(EVALUATE, start, loaded))
     from mfcore.evaluation.scoreboard import scoreboard
+    from mfcore.stages.evaluate import load_evaluation
 
-    found = run_here(flow, loaded, given)
     evaluation = load_evaluation(found)
     if as_json:
         print_artifact(found, as_json, evaluation.model_dump(mode="json"))
@@ -200,7 +195,7 @@ def evaluate(
     print(f"all of it {found.path}")
 
 
-@app.command(rich_help_panel=_STAGES)
+@app.command(rich_help_panel=_STAGES, help=REGISTER.description)
 def register(
     start: FromOption = None,
     dataset: DatasetOption = None,
@@ -208,26 +203,19 @@ def register(
     settings: SetOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Train the chosen recipe on all ratings and make it the champion."""
+    """Run the stage and print the version it made."""
     loaded = _config(dataset, config, settings)
-    given = _artifact("evaluations", start, dataset, loaded)
-    from flows.here import run_here
-    from flows.register import register as flow
-
-    print_versions([run_here(flow, loaded, given).champion], as_json)
+    registration = _run_stage(REGISTER, loaded, _artifact(REGISTER, start, loaded))
+    print_versions([registration.champion], as_json)
 
 
-@app.command(rich_help_panel=_STAGES)
+@app.command(rich_help_panel=_STAGES, help=EXPORT.description)
 def export(
     dataset: DatasetOption = None, config: ConfigOption = None, settings: SetOption = None, as_json: JsonOption = False
 ) -> None:
-    """Write the champion's factors and everybody's recommendations."""
+    """Run the stage and print where its files lie."""
     loaded = _config(dataset, config, settings)
-    champions = _registry(dataset)
-    from flows.export import export as flow
-    from flows.here import run_here
-
-    exported = run_here(flow, loaded, champions.dataset)
+    exported = _run_stage(EXPORT, loaded, _registry(dataset).require_champion())
     if as_json:
         print_json(exported.model_dump(mode="json"))
     else:
@@ -380,7 +368,7 @@ def bench(
         from mfcore.settings import Settings
         from mfcore.storage.artifacts import ArtifactStore
 
-        ratings = Ratings.load(ArtifactStore(Settings.read().home).newest("ratings", "ml-100k").path)
+        ratings = Ratings.load(ArtifactStore(Settings.read().home).newest(Kind.RATINGS, "ml-100k").path)
         if accuracy:
             result = benchmark.accuracy(ratings, tell=tell)
         else:
@@ -512,18 +500,25 @@ def _config(
     return PipelineConfig.load(file, [*(settings or ()), *named])
 
 
-def _artifact(kind: str, source: Path | None, dataset: str | None, config: "PipelineConfig") -> "Artifact":
-    """What a stage works from: the folder that was named, or the newest one of its kind."""
-    from mfcore.data.catalog import resolve
-    from mfcore.settings import Settings
-    from mfcore.storage.artifacts import ArtifactStore
+def _run_stage(stage: Stage[R], config: "PipelineConfig", given: "Artifact | Registered | None" = None) -> R:
+    """Run one stage as a flow, and return what it made."""
+    from flows.here import run_here
+    from flows.stage import as_flow
 
-    store = ArtifactStore(Settings.read().home)
+    return run_here(as_flow(stage), config, given)
+
+
+def _artifact(stage: Stage[Any], source: Path | None, config: "PipelineConfig") -> "Artifact | None":
+    """What a stage works from: the folder that was named, or the newest of its kind; None where a data set is named."""
+    from mfcore.stages.context import Context
+
+    assert stage.takes is not None
+    store = Context(config).store
     if source is None:
-        return store.newest(kind, None if dataset is None else resolve(config.dataset).name)
+        return None if "name" in config.dataset.model_fields_set else store.newest(stage.takes)
     found = store.open(source.absolute())
-    if found.kind != kind:
-        raise UsageError(f"{source} holds {found.kind}, but this stage works from {kind}.")
+    if found.kind != stage.takes:
+        raise UsageError(f"{source} holds {found.kind}, but this stage works from {stage.takes}.")
     return found
 
 

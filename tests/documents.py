@@ -10,6 +10,7 @@ from typing import Any
 from pydantic_core import PydanticUndefined
 
 from mfcore.config import PipelineConfig
+from mfcore.stages.table import STAGES
 
 ROOT = Path(__file__).parents[1]
 
@@ -28,6 +29,12 @@ def settings() -> str:
     return "\n\n".join(parts)
 
 
+def stages() -> str:
+    """The stages in their order, a row each."""
+    rows = [f"| `{one.name}` | {one.takes or '–'} | {one.makes or '–'} | {one.description} |" for one in STAGES]
+    return "\n".join(["| stage | takes | makes | what it does |", "|---|---|---|---|", *rows])
+
+
 def _shown(value: Any) -> str:
     """A default in TOML's notation; nothing where there is none."""
     if value is None or value is PydanticUndefined:
@@ -35,7 +42,7 @@ def _shown(value: Any) -> str:
     return f"`{json.dumps(value)}`"
 
 
-PARTS = {"flows/README.md": {"settings": settings}}
+PARTS = {"flows/README.md": {"stages": stages, "settings": settings}}
 
 
 def written(text: str, name: str, content: str) -> str:

@@ -20,6 +20,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from mfcore.errors import NothingToWorkFrom
 from mfcore.storage.files import discard, locked, new_folder, sha256_of, write_file
+from mfcore.storage.kinds import Kind
 
 __all__ = [
     "MANIFEST",
@@ -38,14 +39,11 @@ MANIFEST = "manifest.json"
 
 
 class Artifact(BaseModel):
-    """A reference to a stage's output: what stages hand each other instead of data.
-
-    `kind` names what it holds: raw, ratings, splits, studies or evaluations.
-    """
+    """A reference to a stage's output: what stages hand each other instead of data."""
 
     model_config = ConfigDict(frozen=True)
 
-    kind: str
+    kind: Kind
     dataset: str
     fingerprint: str
     path: Path
@@ -96,7 +94,7 @@ class ArtifactStore:
     def __init__(self, home: Path) -> None:
         self.home = home
 
-    def find(self, kind: str, dataset: str, key: str) -> Artifact | None:
+    def find(self, kind: Kind, dataset: str, key: str) -> Artifact | None:
         """The artifact with this fingerprint if it is there and whole; a damaged one is removed."""
         path = self.home / kind / f"{dataset}-{key}"
         if not path.is_dir():
@@ -109,7 +107,7 @@ class ArtifactStore:
 
     def make(
         self,
-        kind: str,
+        kind: Kind,
         dataset: str,
         key: str,
         write: Callable[[Path], Mapping[str, Any]],
@@ -123,7 +121,7 @@ class ArtifactStore:
         found = self.find(kind, dataset, key)
         if found is not None:
             return found
-        names = {artifact.kind: artifact.path.name for artifact in inputs}
+        names: dict[str, str] = {artifact.kind: artifact.path.name for artifact in inputs}
         path = self.home / kind / f"{dataset}-{key}"
         with locked(self.home / "locks" / f"{kind}-{path.name}"):
             found = self.find(kind, dataset, key)  # made by whoever held the lock
@@ -134,11 +132,11 @@ class ArtifactStore:
                 write_manifest(folder, kind=kind, dataset=dataset, fingerprint=key, inputs=names, details=details)
         return Artifact(kind=kind, dataset=dataset, fingerprint=key, path=path, inputs=names)
 
-    def has(self, kind: str, dataset: str) -> bool:
+    def has(self, kind: Kind, dataset: str) -> bool:
         """Whether there is any artifact of `kind` of a data set."""
         return any(manifest["dataset"] == dataset for _, manifest in self._manifests(kind))
 
-    def newest(self, kind: str, dataset: str | None = None) -> Artifact:
+    def newest(self, kind: Kind, dataset: str | None = None) -> Artifact:
         """The artifact of `kind` made last, of one data set or of any.
 
         Raises:
@@ -154,7 +152,7 @@ class ArtifactStore:
             raise NothingToWorkFrom(f"no {kind}{of} in {self.home}: run the stage before this one, or `mfcore run`.")
         return self.open(max(found)[1])
 
-    def _manifests(self, kind: str) -> Iterator[tuple[Path, dict[str, Any]]]:
+    def _manifests(self, kind: Kind) -> Iterator[tuple[Path, dict[str, Any]]]:
         """Folders of this kind with what their manifests say; one that says nothing is passed over."""
         for path in (self.home / kind).glob(f"[!.]*/{MANIFEST}"):
             try:
@@ -164,7 +162,7 @@ class ArtifactStore:
             except (OSError, ValueError, KeyError, TypeError):
                 logger.warning("%s is damaged; it is passed over", path.parent)
 
-    def input(self, artifact: Artifact, kind: str) -> Artifact:
+    def input(self, artifact: Artifact, kind: Kind) -> Artifact:
         """The artifact of `kind` that `artifact` was made from, directly or further back.
 
         Raises:

@@ -74,6 +74,11 @@ class Registered(BaseModel):
         """What MLflow loads it by."""
         return f"models:/{self.name}/{self.version}"
 
+    @property
+    def dataset(self) -> str:
+        """The data set's short name."""
+        return self.name.removeprefix(model_name(""))
+
 
 class Registry:
     """The versions of one data set's registered model."""

@@ -62,7 +62,7 @@ KILLED_AT = [
     ("tune, in a trial", "mfcore.tuning.objective", "rmse", 30),
     ("evaluate, between two finalists", "mfcore.tracking.finalists", "log_model", 2),
     ("register, before the alias", "mfcore.tracking.registry", "Registry.promote", 1),
-    ("export, before the pointer", "flows.export", "point_latest", 1),
+    ("export, before the pointer", "mfcore.stages.export", "point_latest", 1),
 ]
 ALSO_KILLED_AT = [
     ("download", "mfcore.storage.artifacts", "write_manifest", 1),

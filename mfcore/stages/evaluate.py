@@ -1,0 +1,146 @@
+"""Evaluate: each search's best recipe, their blend, the champion's and the baselines on the same test ratings."""
+
+import json
+import logging
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from mfcore.data.snapshot import Snapshot
+from mfcore.data.splitting import Split
+from mfcore.evaluation.blending import blend_of
+from mfcore.evaluation.candidates import Candidate, assemble
+from mfcore.evaluation.heads import judge
+from mfcore.evaluation.scoring import Evaluation, Score, comparison, comparisons, evaluate
+from mfcore.metrics import Estimate, Evaluator
+from mfcore.metrics.objective import Objective
+from mfcore.metrics.yardstick import Yardstick
+from mfcore.models import Recipe
+from mfcore.stages.context import Context
+from mfcore.stages.tune import load_tuned
+from mfcore.storage.artifacts import Artifact, code_of, fingerprint
+from mfcore.storage.kinds import Kind
+from mfcore.tracking.finalists import log_comparison, log_scored
+from mfcore.tracking.notes import evaluation_note
+from mfcore.tuning import Tuned
+from mfcore.tuning.folds import folds_of
+
+__all__ = ["evaluate_recipes", "load_evaluation"]
+
+logger = logging.getLogger("mfcore.stages")
+
+_CODE = code_of("mfcore.models", "mfcore.metrics", "mfcore.evaluation")
+_FILE = "evaluation.json"
+
+
+def evaluate_recipes(context: Context, studies: Artifact | None = None) -> Artifact:
+    """Retrain on train + validation, score once on test, and let the gate choose the next champion's recipe.
+
+    Raises:
+        MfcoreError: a stage before is run because its output is lacking, and fails.
+        TrainingDiverged: a recipe leaves the range of numbers.
+    """
+    source = context.input(studies, Kind.STUDIES)
+    champion = context.registry.champion()
+    with context.parent_run("evaluate") as run_id:
+        evaluation = _score(context, source, champion.recipes if champion else {}, run_id)
+        found = load_evaluation(evaluation)
+        context.experiment.note(run_id, evaluation_note(found, context.experiment.id))
+    context.observer.step("publish", lambda: _publish(context, found))
+    for head in found.heads.values():
+        if head.warning is not None:
+            logger.warning("%s: %s", head.objective, head.warning)
+    return context.report(evaluation, "; ".join(f"{head.chosen} for {head.objective}" for head in found.heads.values()))
+
+
+def load_evaluation(evaluation: Artifact) -> Evaluation:
+    """What an evaluation found."""
+    return Evaluation.model_validate_json((evaluation.path / _FILE).read_text(encoding="utf-8"))
+
+
+def _score(context: Context, studies: Artifact, champion: Mapping[Objective, Recipe], run_id: str) -> Artifact:
+    """Score all candidates and decide, unless that has been done in this store."""
+    config, experiment = context.config, context.experiment
+    tuned = load_tuned(studies)
+    held = {objective: recipe.fingerprint for objective, recipe in champion.items()}
+    settings = [config.evaluation.model_dump(), config.registration.model_dump()]
+    key = fingerprint("evaluations", _CODE, studies.fingerprint, held, settings, experiment.identity)
+
+    def write(folder: Path) -> dict[str, Any]:
+        candidates = _candidates(context, studies, tuned, champion)
+        scores, slices, estimates, curves = context.observer.step(
+            "train_and_score", lambda: _train_and_score(context, studies, candidates, run_id)
+        )
+        k, rules = config.evaluation.ks[0], config.registration
+        judged = {one: judge(one, candidates, estimates, k, champion.get(one), rules) for one in Objective}
+        found = Evaluation(
+            scores=scores,
+            comparisons=comparisons(estimates),
+            slices=slices,
+            heads={objective: head for objective, head in judged.items() if head is not None},
+        )
+        (folder / _FILE).write_text(found.model_dump_json(indent=1), encoding="utf-8")
+        found.measures().to_parquet(folder / "measures.parquet", index=False)
+        pd.DataFrame([one.model_dump() for one in found.comparisons]).to_parquet(
+            folder / "comparisons.parquet", index=False
+        )
+        curves.to_parquet(folder / "learning_curves.parquet", index=False)
+        log_comparison(experiment, scores, run_id)
+        return {objective.value: head.model_dump(mode="json") for objective, head in found.heads.items()}
+
+    return context.store.make(Kind.EVALUATIONS, studies.dataset, key, write, [studies])
+
+
+def _candidates(
+    context: Context, studies: Artifact, tuned: dict[str, Tuned], champion: Mapping[Objective, Recipe]
+) -> list[Candidate]:
+    """The finalists and their blend, the champion's recipe where it is none of theirs, and the baselines."""
+    config, store = context.config, context.store
+    ratings = Snapshot.load(store.input(studies, Kind.RATINGS).path).ratings
+    parts = Split.load(store.input(studies, Kind.SPLITS).path)
+    finalists = [
+        Candidate(
+            name=name,
+            role="finalist",
+            objectives=(found.objective,),
+            recipe=found.recipe,
+            validation={found.metric_name: found.value},
+        )
+        for name, found in tuned.items()
+    ]
+    folds = folds_of(ratings.take(parts.train), ratings.take(parts.validation), config.tuning)
+    sticks = [Yardstick.of(objective, config.tuning, config.evaluation) for objective in Objective]
+    blends = [blend for stick in sticks if (blend := blend_of(stick, finalists, folds)) is not None]
+    return assemble([*finalists, *blends], champion, ratings.n_items, config.evaluation)
+
+
+def _train_and_score(
+    context: Context, studies: Artifact, candidates: list[Candidate], run_id: str
+) -> tuple[list[Score], dict[str, str], dict[str, dict[str, Estimate]], pd.DataFrame]:
+    """Each candidate's score, logged as a run; what slices mean; estimates to compare; learning curves."""
+    store, experiment = context.store, context.experiment
+    data, splits = store.input(studies, Kind.RATINGS), store.input(studies, Kind.SPLITS)
+    snapshot, parts = Snapshot.load(data.path), Split.load(splits.path)
+    evaluator = Evaluator(snapshot.ratings, parts, snapshot.items, context.config.evaluation)
+    tags = {"stage": "evaluate", "data": data.fingerprint, "split": splits.fingerprint}
+    scores: list[Score] = []
+    estimates: dict[str, dict[str, Estimate]] = {}
+    curves = []
+    for scored in evaluate(candidates, evaluator):
+        name = scored.score.candidate.name
+        score = log_scored(experiment, scored, evaluator.known, evaluator.test, snapshot.items, tags, run_id, data.path)
+        scores.append(score)
+        estimates[name] = scored.estimates
+        curves.append(scored.curve.frame().assign(model=name))
+        logger.info("%s: test RMSE %.4f (%.1f s)", name, scored.score.metrics["test_rmse"], scored.score.seconds)
+    return scores, evaluator.meanings, estimates, pd.concat(curves, ignore_index=True)
+
+
+def _publish(context: Context, found: Evaluation) -> None:
+    """Show the comparison."""
+    table = comparison(found.scores)
+    reasons = "; ".join(f"{head.objective}: {head.decision.reason}" for head in found.heads.values())
+    rows: list[dict[str, Any]] = json.loads(table.to_json(orient="records"))
+    context.observer.show_table(f"comparison-{context.dataset_name}", rows, reasons)

@@ -1,0 +1,63 @@
+"""Export: from the registry's champion to files that others use."""
+
+import logging
+from pathlib import Path
+
+from pydantic import BaseModel
+
+from mfcore.serving.export import export_model, point_latest
+from mfcore.stages.context import Context
+from mfcore.tracking.registry import Registered
+
+__all__ = ["Exported", "export_champion"]
+
+logger = logging.getLogger("mfcore.stages")
+
+
+class Exported(BaseModel):
+    """Where an export lies, and what it was made from."""
+
+    path: Path
+    model: Registered
+    reused: bool
+
+
+def export_champion(context: Context, champion: Registered | None = None) -> Exported:
+    """Pull the champion from the registry and write its factors and everybody's recommendations.
+
+    Raises:
+        NothingToWorkFrom: the data set has no champion.
+        SourceUnavailable: its files are not available, or not what was registered.
+    """
+    model = champion or context.registry.require_champion()
+    exported = context.observer.step("write", lambda: _write(context, model))
+    context.observer.step("publish", lambda: _publish(context, exported))
+    logger.info("export: %s (%s)", exported.path, "reused" if exported.reused else "made")
+    return exported
+
+
+def _write(context: Context, champion: Registered) -> Exported:
+    """Write the champion's files, then move the pointer `latest` to them."""
+    target = context.settings.exports / champion.dataset / str(champion.version)
+    bundle = context.registry.pull(champion)
+    head = {
+        "dataset": champion.dataset,
+        "model_uri": champion.uri,
+        "model_version": champion.version,
+        "run_id": champion.run_id,
+        "data_fingerprint": champion.data,
+        "recipes": {str(objective): recipe.model_dump() for objective, recipe in champion.recipes.items()},
+        "metrics": champion.metrics,
+    }
+    written = export_model(bundle, target, head, context.config.export)
+    point_latest(target)
+    return Exported(path=target, model=champion, reused=not written)
+
+
+def _publish(context: Context, exported: Exported) -> None:
+    """Show what lies where."""
+    files = "\n".join(
+        f"| {path.name} | {path.stat().st_size:,} |" for path in sorted(exported.path.iterdir()) if path.is_file()
+    )
+    text = f"`{exported.path}`, made from `{exported.model.uri}`\n\n| file | bytes |\n|---|---|\n{files}\n"
+    context.observer.show_text(f"export-{exported.model.dataset}", text)

@@ -1,0 +1,36 @@
+"""Who watches the stages: an orchestrator that shows what they do, or nobody."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, TypeVar
+
+__all__ = ["Move", "Observer"]
+
+T = TypeVar("T")
+Move = Callable[[int, int, str], None]
+"""Tells how far something is: `move(done, of, remark)`."""
+
+
+class Observer:
+    """Looks away. An orchestrator's observer overrides what it has a place for.
+
+    Keys tell what is shown apart from all else that is; dashes join their parts.
+
+    >>> Observer().step("add", lambda: 1 + 1)
+    2
+    """
+
+    def step(self, name: str, work: Callable[[], T]) -> T:
+        """Do the work of one step of a stage, and return what it returns."""
+        return work()
+
+    @contextmanager
+    def progress(self, key: str, title: str, unit: str) -> Iterator[Move]:
+        """Show how far something is while the block runs; yields what moves it. `unit` is what is counted."""
+        yield lambda done, of, remark: None
+
+    def show_table(self, key: str, rows: list[dict[str, Any]], description: str) -> None:
+        """Show rows of the same columns."""
+
+    def show_text(self, key: str, text: str) -> None:
+        """Show a text in Markdown."""

@@ -1,0 +1,159 @@
+"""The pipeline: download → validate → split → tune → evaluate → register → export."""
+
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Literal, TypeVar
+
+from pydantic import BaseModel
+
+from mfcore.data.acceptance import PAGE
+from mfcore.evaluation.scoring import Evaluation
+from mfcore.metrics.objective import Objective
+from mfcore.stages.context import Context
+from mfcore.stages.evaluate import load_evaluation
+from mfcore.stages.table import DOWNLOAD, EVALUATE, EXPORT, REGISTER, SPLIT, TUNE, VALIDATE, Output, Stage
+from mfcore.storage.artifacts import Artifact
+from mfcore.tracking.notes import pipeline_note, standalone
+from mfcore.tuning import search_spaces
+
+__all__ = ["Head", "PipelineResult", "StageResult", "run_pipeline"]
+
+R = TypeVar("R", bound=Output)
+
+
+class StageResult(BaseModel):
+    """How a stage went."""
+
+    status: Literal["made", "reused"]
+    seconds: float
+
+
+class Head(BaseModel):
+    """A head of the champion.
+
+    Attributes:
+        algorithm: what it was trained by.
+        version: of the champion.
+        status: promoted, kept, tie, or most popular.
+        metrics: of its recipe on test ratings.
+        reason: why the gate chose it.
+        warning: what is wrong with it, if anything is.
+    """
+
+    algorithm: str
+    version: int
+    status: str
+    metrics: dict[str, float]
+    reason: str
+    warning: str | None = None
+
+    @classmethod
+    def of(cls, found: Evaluation, objective: Objective, version: int) -> "Head":
+        """An objective's head, as an evaluation found it."""
+        head, score = found.heads[objective], found.chosen(objective)
+        return cls(
+            algorithm=score.candidate.recipe.algorithm,
+            version=version,
+            status=head.status,
+            metrics=score.headline,
+            reason=head.decision.reason,
+            warning=head.warning,
+        )
+
+
+class PipelineResult(BaseModel):
+    """What a run of the pipeline ends with.
+
+    Attributes:
+        champion: the registered model's name.
+        version: the champion's version.
+        algorithm: what the rating head was trained by.
+        heads: each objective's head: how it was made and why.
+        metrics: test metrics of the two heads together, on this run's split.
+        model_uri: what MLflow loads it by.
+        export_path: where factors and recommendations lie.
+        run_id: the pipeline's run in MLflow.
+        stages: what each stage did, in order.
+    """
+
+    dataset: str
+    champion: str
+    version: int
+    algorithm: str
+    heads: dict[Objective, Head]
+    metrics: dict[str, float]
+    model_uri: str
+    export_path: Path
+    run_id: str
+    stages: dict[str, StageResult]
+
+
+def run_pipeline(context: Context, run_stage: Callable[[Stage[Any], Context, Any], Any] = Stage.run) -> PipelineResult:
+    """Run the whole chain; a stage whose inputs have not changed is reused.
+
+    Args:
+        context: what the stages share.
+        run_stage: how an orchestrator runs a stage on a context and on what the stage before made.
+
+    Raises:
+        MfcoreError: a stage fails.
+    """
+    search_spaces(context.config.tuning)  # better refused now than after the download
+    stages: dict[str, StageResult] = {}
+
+    def run(stage: Stage[R], given: object = None) -> R:
+        started = time.perf_counter()
+        output: R = run_stage(stage, context, given)
+        seconds = round(time.perf_counter() - started, 2)
+        stages[stage.name] = StageResult(status="reused" if output.reused else "made", seconds=seconds)
+        return output
+
+    with context.parent_run("pipeline", f"pipeline-{datetime.now(UTC):%Y%m%d-%H%M%S}") as run_id:
+        ratings = run(VALIDATE, run(DOWNLOAD))
+        splits = run(SPLIT, ratings)
+        evaluation = run(EVALUATE, run(TUNE, splits))
+        champion = run(REGISTER, evaluation).champion
+        exported = run(EXPORT, champion)
+        found = load_evaluation(evaluation)
+        context.experiment.log_metrics(run_id, found.headline)
+        algorithms = {str(objective): recipe.algorithm for objective, recipe in champion.recipes.items()}
+        context.experiment.tag(run_id, {"champion": str(champion.version), **algorithms})
+        context.experiment.link_model(run_id, champion.name, champion.version)
+        note = _note(context, found, ratings, splits, champion.uri, exported.path)
+        context.experiment.note(run_id, note)
+        context.observer.show_text(f"summary-{context.dataset_name}", _summary(context, note, stages))
+    return PipelineResult(
+        dataset=context.dataset_name,
+        champion=champion.name,
+        version=champion.version,
+        algorithm=champion.recipes[Objective.RATING].algorithm,
+        heads={objective: Head.of(found, objective, champion.version) for objective in found.heads},
+        metrics=found.headline,
+        model_uri=champion.uri,
+        export_path=exported.path,
+        run_id=run_id,
+        stages=stages,
+    )
+
+
+def _note(context: Context, found: Evaluation, ratings: Artifact, splits: Artifact, champion: str, export: Path) -> str:
+    """The description of the pipeline's run in MLflow."""
+    return pipeline_note(
+        found,
+        experiment_id=context.experiment.id,
+        ratings=ratings.details,
+        parts=splits.details,
+        split=context.config.split,
+        champion=champion,
+        export=export,
+        page=ratings.path / PAGE,
+    )
+
+
+def _summary(context: Context, note: str, stages: dict[str, StageResult]) -> str:
+    """What the run's description in MLflow says, and what took how long."""
+    rows = "\n".join(f"| {name} | {one.status} | {one.seconds:.1f} |" for name, one in stages.items())
+    text = standalone(note, context.settings.tracking_uri)
+    return f"{text}\n### Stages\n\n| stage | outcome | seconds |\n|---|---|---|\n{rows}\n"

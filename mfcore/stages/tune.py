@@ -1,0 +1,187 @@
+"""Tune: one study per objective and algorithm, on validation ratings only."""
+
+import json
+import logging
+from collections.abc import Callable, Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from mfcore.config import PipelineConfig
+from mfcore.data.ratings import Ratings
+from mfcore.data.splitting import Split
+from mfcore.errors import NothingRelevant
+from mfcore.metrics.objective import Objective
+from mfcore.metrics.yardstick import Yardstick
+from mfcore.models import Recipe
+from mfcore.stages.context import Context
+from mfcore.storage.artifacts import Artifact, code_of, fingerprint
+from mfcore.storage.kinds import Kind
+from mfcore.tracking.finalists import log_trial_figures
+from mfcore.tuning import SearchInterrupted, Trial, Tuned, search_spaces, tune
+from mfcore.tuning.interrupt import first_interrupt
+from mfcore.tuning.space import Space
+
+__all__ = ["load_tuned", "tune_recipes"]
+
+logger = logging.getLogger("mfcore.stages")
+
+_CODE = code_of("mfcore.models", "mfcore.metrics", "mfcore.tuning")
+_FILE = "tuned.json"
+
+
+def tune_recipes(context: Context, splits: Artifact | None = None) -> Artifact:
+    """Search the hyper-parameters of each algorithm for each objective; each trial is a run in MLflow.
+
+    Raises:
+        UsageError: a search space names what is not known.
+        MfcoreError: a stage before is run because its output is lacking, and fails.
+        NothingRelevant: nobody liked anything among the validation ratings, and only lists were tuned for.
+    """
+    search_spaces(context.config.tuning)
+    source = context.input(splits, Kind.SPLITS)
+    champion = context.registry.champion()
+    recipes = champion.recipes if champion else {}
+    with context.parent_run("tune") as run_id:
+        studies = _search(context, source, recipes, run_id)
+        found = load_tuned(studies)
+        log_trial_figures(context.experiment, found, run_id)
+    best = [f"{name} {tuned.metric_name} {tuned.value:.4f}" for name, tuned in found.items()]
+    return context.report(studies, "best " + ", ".join(best))
+
+
+def load_tuned(studies: Artifact) -> dict[str, Tuned]:
+    """What each study found, by names such as `ranking-als`."""
+    tree = json.loads((studies.path / _FILE).read_text(encoding="utf-8"))
+    return {name: Tuned.model_validate(found) for name, found in tree.items()}
+
+
+def _search(context: Context, splits: Artifact, champion: Mapping[Objective, Recipe], run_id: str) -> Artifact:
+    """Run the studies, unless that has been done; see to it that every trial has its run in MLflow.
+
+    Ctrl-C ends them with the trials that are finished. The output is then another one than that
+    of the whole search, which goes on from there when it is asked for again.
+    """
+    config, store = context.config, context.store
+    scale = Ratings.load(store.input(splits, Kind.RATINGS).path, mapped=True).scale
+    spaces = search_spaces(config.tuning, scale)
+    keys = {name: _study_key(space, config, splits) for name, space in spaces.items()}
+    key = fingerprint("studies", list(keys.values()), config.tuning.n_trials, config.tuning.timeout)
+    studies = store.find(Kind.STUDIES, splits.dataset, key)
+    if studies is not None:
+        for name, tuned in load_tuned(studies).items():
+            log = _trial_log(context, keys[name], splits, run_id)
+            for trial in tuned.trials:
+                log(trial)
+        return studies
+
+    found: dict[str, Tuned] = {}
+    unmeasurable: dict[Objective, NothingRelevant] = {}
+    with first_interrupt("Tuning ends with what has been found; Ctrl-C again stops everything.") as is_stopped:
+        for name, space in spaces.items():
+            if space.objective in unmeasurable:
+                continue
+            try:
+                outcome = _study(context, name, space, splits, champion.get(space.objective), run_id, is_stopped)
+            except NothingRelevant as error:
+                logger.warning("%s is left out: %s", space.objective, error)
+                unmeasurable[space.objective] = error
+                continue
+            if outcome is not None:
+                found[name] = outcome
+    if not found:
+        raise next(iter(unmeasurable.values()), KeyboardInterrupt())
+    if len(found) < len(keys) or any(tuned.interrupted for tuned in found.values()):
+        key = fingerprint(key, {name: [trial.number for trial in tuned.trials] for name, tuned in found.items()})
+
+    def write(folder: Path) -> dict[str, Any]:
+        tree = {name: tuned.model_dump(mode="json") for name, tuned in found.items()}
+        (folder / _FILE).write_text(json.dumps(tree, indent=1), encoding="utf-8")
+        return {name: {tuned.metric_name: tuned.value, "at_edge": tuned.at_edge} for name, tuned in found.items()}
+
+    return store.make(Kind.STUDIES, splits.dataset, key, write, [splits])
+
+
+def _study(
+    context: Context,
+    name: str,
+    space: Space,
+    splits: Artifact,
+    champion: Recipe | None,
+    run_id: str,
+    is_stopped: Callable[[], bool],
+) -> Tuned | None:
+    """Run or resume one study; None if it was stopped before its first trial was finished."""
+    config, store = context.config, context.store
+    ratings = Ratings.load(store.input(splits, Kind.RATINGS).path)
+    parts = Split.load(splits.path)
+    key = _study_key(space, config, splits)
+    journal = store.home / "studies" / "journals" / f"{splits.dataset}-{name}-{key}.log"
+    log = _trial_log(context, key, splits, run_id)
+    train, validation = ratings.take(parts.train), ratings.take(parts.validation)
+
+    def run() -> Tuned | None:
+        best: float | None = None
+
+        def on_trial(trial: Trial) -> None:
+            nonlocal best
+            log(trial)
+            if space.objective.better(trial.value, best):
+                best = trial.value
+
+        with context.observer.progress(f"tuning-{name}-{splits.dataset}", name, "trials") as move:
+            try:
+                return tune(
+                    space.algorithm,
+                    train,
+                    validation,
+                    config.tuning,
+                    journal,
+                    on_trial,
+                    objective=space.objective,
+                    lists=config.evaluation,
+                    champion=champion,
+                    on_progress=lambda done, of: move(done, of, "" if best is None else f"best {best:.4f}"),
+                    is_stopped=is_stopped,
+                )
+            except SearchInterrupted:
+                logger.warning("%s: no trial was finished; it is left out", name)
+                return None
+
+    tuned = context.observer.step(f"tune-{name}", run)
+    if tuned is None:
+        return None
+    for edge in tuned.at_edge:
+        logger.warning("%s: the best %s, %s, lies at the edge of its range", name, edge, tuned.recipe.params[edge])
+    return tuned
+
+
+def _study_key(space: Space, config: PipelineConfig, splits: Artifact) -> str:
+    """Fingerprint of what decides a trial; how many are run, and by whom, is not part of it.
+
+    So more can be added. Nor is the champion: a study keeps to the one it began with.
+    """
+    decisive = config.tuning.model_dump(include={"sampler", "pruner", "validation", "n_folds"})
+    yardstick = Yardstick.of(space.objective, config.tuning, config.evaluation).model_dump(mode="json")
+    searched = [space.model().model_dump(), asdict(space)]
+    return fingerprint("study", _CODE, splits.fingerprint, decisive, yardstick, searched)
+
+
+def _trial_log(context: Context, key: str, splits: Artifact, run_id: str) -> Callable[[Trial], None]:
+    """A function that logs finished trials, those that have no run in MLflow yet."""
+    experiment = context.experiment
+    logged = experiment.logged_trials(key)
+    tags = {"split": splits.fingerprint, "data": context.store.input(splits, Kind.RATINGS).fingerprint}
+
+    def log(trial: Trial) -> None:
+        if context.config.tuning.storage is not None and trial.number not in logged:
+            logged.update(experiment.logged_trials(key))  # by the machine that ran it
+        if trial.number not in logged:
+            experiment.log_trial(trial, key, run_id, tags)
+            logged.add(trial.number)
+            outcome = "diverged" if trial.value is None else f"{trial.metric_name} {trial.value:.4f}"
+            logger.info(
+                "%s: %s in %d epochs, %.1f s (%s)", trial.name, outcome, len(trial.curve), trial.seconds, trial.outcome
+            )
+
+    return log

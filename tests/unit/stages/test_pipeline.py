@@ -1,0 +1,146 @@
+"""The whole chain in this process, with a real MLflow store and no orchestrator."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+from mlflow import MlflowClient
+
+from mfcore.errors import DataInvalid, NothingToWorkFrom, UsageError
+from mfcore.metrics.objective import Objective
+from mfcore.settings import Settings
+from mfcore.stages.context import Context
+from mfcore.stages.evaluate import load_evaluation
+from mfcore.stages.export import export_champion
+from mfcore.stages.pipeline import PipelineResult, run_pipeline
+from mfcore.stages.register import register_champion
+from mfcore.stages.split import split_ratings
+from mfcore.stages.table import STAGES, TUNE, Stage
+from mfcore.stages.tune import load_tuned, tune_recipes
+from mfcore.stages.validate import validate_raw
+from mfcore.storage.kinds import Kind
+from tests.unit.stages.conftest import NAME, Recorder, configured, settings_in
+
+SMALL = (
+    "tuning.rating=als",
+    "tuning.ranking=",
+    "tuning.n_trials=2",
+    "tuning.max_epochs=3",
+    "tuning.validation=single",
+    "evaluation.max_baseline_items=0",
+)
+
+
+@pytest.fixture(scope="module")
+def settings(tmp_path_factory: pytest.TempPathFactory) -> Settings:
+    return settings_in(tmp_path_factory.mktemp("chain"))
+
+
+@pytest.fixture(scope="module")
+def watched() -> Recorder:
+    return Recorder()
+
+
+@pytest.fixture(scope="module")
+def given() -> list[tuple[Stage[Any], Any]]:
+    return []
+
+
+@pytest.fixture(scope="module")
+def result(settings: Settings, watched: Recorder, given: list[tuple[Stage[Any], Any]]) -> PipelineResult:
+    def run_stage(stage: Stage[Any], context: Context, output: Any) -> Any:
+        given.append((stage, output))
+        return stage.run(context, output)
+
+    return run_pipeline(Context(configured(*SMALL), observer=watched, settings=settings), run_stage)
+
+
+def test_the_chain_ends_with_a_champion_and_its_export(result: PipelineResult) -> None:
+    assert (result.dataset, result.champion, result.version) == (NAME, f"mfcore-{NAME}", 1)
+    assert list(result.stages) == [stage.name for stage in STAGES]
+    assert {one.status for one in result.stages.values()} == {"made"}
+    assert list(result.heads) == [Objective.RATING]
+    assert 0.1 < result.metrics["test_rmse"] < 1.5
+    assert json.loads((result.export_path / "manifest.json").read_text())["model_uri"] == result.model_uri
+
+
+def test_who_watches_is_told_of_steps_tables_and_progress(result: PipelineResult, watched: Recorder) -> None:
+    assert watched.steps == [
+        *("fetch", "read_and_check", "publish", "split", "tune-rating-als", "train_and_score", "publish"),
+        *("train_on_all", "register_challenger", "write", "publish"),
+    ]
+    assert list(watched.tables) == [f"checks-{NAME}", f"comparison-{NAME}"]
+    assert all(check["success"] for check in watched.tables[f"checks-{NAME}"])
+    assert {"rating-als", "bias"} <= {row["model"] for row in watched.tables[f"comparison-{NAME}"]}
+    assert str(result.export_path) in watched.texts[f"export-{NAME}"]
+    done, of, remark = watched.moves[f"tuning-rating-als-{NAME}"]
+    assert (done, of) == (2, 2)
+    assert remark.startswith("best 0.")
+
+
+def test_every_run_is_a_child_of_the_pipelines(result: PipelineResult, settings: Settings) -> None:
+    client = MlflowClient(settings.tracking_uri)
+    experiment = client.get_experiment_by_name(f"mfcore/{NAME}")
+    runs = client.search_runs([experiment.experiment_id])
+    (pipeline,) = [run for run in runs if run.info.run_id == result.run_id]
+    children = [run for run in runs if run is not pipeline]
+    assert pipeline.data.tags["stage"] == "pipeline"
+    assert {run.data.tags["mlflow.parentRunId"] for run in children} == {result.run_id}
+    stages = [run.data.tags["stage"] for run in children]
+    assert {name: stages.count(name) for name in ("tune", "register")} == {"tune": 2, "register": 1}
+    assert {run.info.status for run in runs} == {"FINISHED"}
+
+
+def test_an_orchestrator_runs_the_stages_of_the_table_on_what_each_takes(
+    result: PipelineResult, given: list[tuple[Stage[Any], Any]]
+) -> None:
+    assert [stage for stage, _ in given] == list(STAGES)
+    assert [getattr(output, "kind", None) for _, output in given] == [stage.takes for stage in STAGES]
+    assert given[-1][1].uri == result.model_uri
+
+
+def test_a_stage_alone_needs_no_look_up_of_the_data_set(result: PipelineResult, settings: Settings) -> None:
+    splits = Context(configured(), settings=settings).store.newest(Kind.SPLITS, NAME)
+    unknown = configured(*SMALL, dataset="ml-100")
+    studies = tune_recipes(Context(unknown, splits.dataset, settings=settings), splits)
+    assert studies.reused
+    assert [len(tuned.trials) for tuned in load_tuned(studies).values()] == [2]
+    with pytest.raises(UsageError, match="did you mean"):
+        TUNE.run(Context(unknown, settings=settings))
+
+
+def test_register_and_export_work_from_what_is_there(result: PipelineResult, settings: Settings) -> None:
+    context = Context(configured(*SMALL), settings=settings)
+    registration = register_champion(context)
+    assert (registration.champion.version, registration.reused) == (result.version, True)
+    exported = export_champion(context)
+    assert (exported.path, exported.reused) == (result.export_path, True)
+    evaluation = load_evaluation(context.store.newest(Kind.EVALUATIONS, NAME))
+    assert evaluation.headline == result.metrics
+    with pytest.raises(NothingToWorkFrom, match="no champion"):
+        export_champion(Context(configured(), "nobodys", settings=settings))
+
+
+def test_ratings_that_fail_are_shown_and_set_aside(settings: Settings, recorder: Recorder, tmp_path: Path) -> None:
+    file = tmp_path / "shop.csv"
+    frame = pd.DataFrame({"user_id": [1, 1, 2, 3] * 9, "item_id": range(36), "rating": ["5", "four", "?", "3"] * 9})
+    frame.to_csv(file, index=False)
+    context = Context(configured(dataset=str(file)), observer=recorder, settings=settings)
+    with pytest.raises(DataInvalid, match="failed validation") as refused:
+        validate_raw(context)
+    (rows,) = (settings.home / "quarantine").glob("*.csv")
+    assert len(pd.read_csv(rows)) == 18
+    assert str(rows) in str(refused.value)
+    assert not all(check["success"] for check in recorder.tables[f"checks-{context.dataset_name}"])
+    assert not context.store.has(Kind.RATINGS, context.dataset_name)
+
+
+def test_a_stage_alone_makes_what_it_lacks(settings: Settings, recorder: Recorder) -> None:
+    context = Context(configured(dataset="synthetic:users=50,items=30,ratings=800"), None, recorder, settings)
+    splits = split_ratings(context)
+    assert recorder.steps == ["fetch", "read_and_check", "publish", "split"]
+    assert context.store.input(splits, Kind.RAW).dataset == splits.dataset == "synthetic-50x30-800"
+    assert split_ratings(context).reused
+    assert recorder.steps[4:] == ["split"]
