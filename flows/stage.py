@@ -24,7 +24,7 @@ def as_flow(stage: Stage[R], context: Context | None = None) -> Flow[..., R]:
     has made; by default what belongs to the configuration.
     """
 
-    @flow(name=stage.name, description=stage.description)
+    @flow(name=stage.name, flow_run_name=f"{stage.name} {{config.dataset.name}}", description=stage.description)
     def run(config: PipelineConfig = PipelineConfig(), given: Artifact | Registered | None = None) -> R:
         own = context or Context(config, given.dataset if given is not None else None, PrefectObserver())
         with turn(own.dataset_name):

@@ -43,9 +43,17 @@ TUNABLE: dict[ObjectiveName, tuple[str, ...]] = {
 """The algorithms that have something to tune for an objective."""
 
 
+def _without_examples(schema: dict[str, Any]) -> None:
+    """Leave examples for Python out of what a form shows of a section."""
+    text, _, _ = schema.get("description", "").partition(">>>")
+    schema["description"] = text.rstrip().removesuffix("Examples:").rstrip()
+
+
 class _Section(BaseModel):
     # Messages don't repeat the input: a database URL may be wrong because it holds a password.
-    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, hide_input_in_errors=True, json_schema_extra=_without_examples
+    )
 
 
 _ROLES = ("user", "item", "rating", "timestamp", "title")

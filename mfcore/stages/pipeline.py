@@ -15,7 +15,7 @@ from mfcore.stages.context import Context
 from mfcore.stages.evaluate import load_evaluation
 from mfcore.stages.table import DOWNLOAD, EVALUATE, EXPORT, REGISTER, SPLIT, TUNE, VALIDATE, Output, Stage
 from mfcore.storage.artifacts import Artifact
-from mfcore.tracking.notes import pipeline_note
+from mfcore.tracking.notes import pipeline_note, standalone
 from mfcore.tuning import search_spaces
 
 __all__ = ["Head", "PipelineResult", "StageResult", "run_pipeline"]
@@ -121,7 +121,9 @@ def run_pipeline(context: Context, run_stage: Callable[[Stage[Any], Context, Any
         algorithms = {str(objective): recipe.algorithm for objective, recipe in champion.recipes.items()}
         context.experiment.tag(run_id, {"champion": str(champion.version), **algorithms})
         context.experiment.link_model(run_id, champion.name, champion.version)
-        context.experiment.note(run_id, _note(context, found, ratings, splits, champion.uri, exported.path))
+        note = _note(context, found, ratings, splits, champion.uri, exported.path)
+        context.experiment.note(run_id, note)
+        context.observer.show_text(f"summary-{context.dataset_name}", _summary(context, note, stages))
     return PipelineResult(
         dataset=context.dataset_name,
         champion=champion.name,
@@ -148,3 +150,10 @@ def _note(context: Context, found: Evaluation, ratings: Artifact, splits: Artifa
         export=export,
         page=ratings.path / PAGE,
     )
+
+
+def _summary(context: Context, note: str, stages: dict[str, StageResult]) -> str:
+    """What the run's description in MLflow says, and what took how long."""
+    rows = "\n".join(f"| {name} | {one.status} | {one.seconds:.1f} |" for name, one in stages.items())
+    text = standalone(note, context.settings.tracking_uri)
+    return f"{text}\n### Stages\n\n| stage | outcome | seconds |\n|---|---|---|\n{rows}\n"

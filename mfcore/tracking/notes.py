@@ -1,6 +1,7 @@
 """What a person reads in MLflow: Markdown beside the experiment, its runs and its models."""
 
 import math
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,15 @@ from mfcore.metrics.objective import Objective
 from mfcore.models import Recipe
 from mfcore.tracking.names import model_name
 
-__all__ = ["evaluation_note", "experiment_note", "finalist_note", "model_note", "pipeline_note", "version_note"]
+__all__ = [
+    "evaluation_note",
+    "experiment_note",
+    "finalist_note",
+    "model_note",
+    "pipeline_note",
+    "standalone",
+    "version_note",
+]
 
 _CAPITALS = {"rmse", "mae", "ndcg", "map", "mrr"}
 
@@ -80,6 +89,17 @@ def pipeline_note(
 - The data, looked at: Artifacts → data.html, which lies at `{page}`
 - Pictures of the search and the comparison: Artifacts → figures, of this run or the parent of the models' runs
 """
+
+
+def standalone(note: str, tracking_uri: str) -> str:
+    """A note to be read outside of MLflow: its links lead to MLflow's server, or are plain text where there is none.
+
+    >>> standalone("see [model](#/models/m)", "http://tracker:5000"), standalone("see [model](#/models/m)", "sqlite:///m")
+    ('see [model](http://tracker:5000/#/models/m)', 'see model')
+    """
+    if tracking_uri.startswith(("http://", "https://")):
+        return note.replace("](#/", f"]({tracking_uri.rstrip('/')}/#/")
+    return re.sub(r"\[([^]]*)\]\(#/[^)]*\)", r"\1", note)
 
 
 def evaluation_note(found: Evaluation, experiment_id: str) -> str:
