@@ -11,7 +11,7 @@ from mfcore.data import readers, sources
 from mfcore.data.acceptance import accept
 from mfcore.data.catalog import resolve
 from mfcore.data.ratings import Ratings, titles_of
-from mfcore.errors import DataInvalid
+from mfcore.errors import DataInvalid, first_line
 from mfcore.settings import Settings
 
 __all__ = ["load"]
@@ -66,4 +66,4 @@ def _write(frame: pd.DataFrame, path: Path) -> None:
     try:
         frame.to_parquet(path, index=False)
     except (pa.ArrowException, ValueError, TypeError) as error:
-        raise DataInvalid(f"the data frame cannot be read: {str(error).splitlines()[0]}") from error
+        raise DataInvalid(f"the data frame cannot be read: {first_line(error)}.") from error
