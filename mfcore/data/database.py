@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from mfcore.data.catalog import Database
-from mfcore.errors import DataInvalid, SourceUnavailable, UsageError
+from mfcore.errors import DataInvalid, SourceUnavailable, UsageError, first_line
 from mfcore.storage.urls import place_of, with_secrets, without_secrets
 
 if TYPE_CHECKING:
@@ -90,9 +90,10 @@ def _chunks(source: Database) -> Iterator[tuple[list[str], Iterator[list[list[st
         message = f"no driver for {url.drivername}: {error}. Install it, or name another in the URL."
         raise UsageError(without_secrets(message, source.url)) from None
     except SQLAlchemyError as error:
-        reason = str(getattr(error, "orig", None) or error).strip().splitlines()[0]
-        # Not chained: the cause holds the connection's arguments.
-        raise SourceUnavailable(without_secrets(f"{place_of(source.url)}: {reason}", source.url)) from None
+        # Without secrets before it is cut, which might leave a half of one. Not chained: the cause holds
+        # the connection's arguments.
+        reason = first_line(without_secrets(str(getattr(error, "orig", None) or error), source.url))
+        raise SourceUnavailable(f"{place_of(source.url)}: {reason}") from None
 
 
 def _read_only_engine(url: "URL") -> "Engine":

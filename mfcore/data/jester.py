@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from mfcore.data.layout import Layout
 from mfcore.data.tables import RawRatings, read_text
-from mfcore.errors import DataInvalid
+from mfcore.errors import DataInvalid, first_line
 
 __all__ = ["read_long", "read_wide"]
 
@@ -77,8 +77,7 @@ def _sheet(path: Path, origin: str) -> list[list[Any]]:
             sheet = xlrd.open_workbook(file_contents=content, logfile=io.StringIO(), ragged_rows=True).sheet_by_index(0)
             return [sheet.row_values(row) for row in range(sheet.nrows)]
     except Exception as error:  # whatever the parser stumbles over in a damaged file
-        reason = str(error).splitlines()[0][:200] if str(error) else type(error).__name__
-        raise DataInvalid(f"{origin} cannot be read as a spreadsheet: {reason}.") from error
+        raise DataInvalid(f"{origin} cannot be read as a spreadsheet: {first_line(error)}.") from error
 
 
 def _is_number(cell: Any) -> bool:

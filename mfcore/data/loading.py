@@ -12,7 +12,7 @@ from mfcore.data.acceptance import accept
 from mfcore.data.catalog import resolve
 from mfcore.data.ratings import Ratings, titles_of
 from mfcore.data.snapshot import Snapshot
-from mfcore.errors import DataInvalid
+from mfcore.errors import DataInvalid, first_line
 from mfcore.settings import Settings
 
 __all__ = ["load", "load_snapshot"]
@@ -78,4 +78,4 @@ def _write(frame: pd.DataFrame, path: Path) -> None:
     try:
         frame.to_parquet(path, index=False)
     except (pa.ArrowException, ValueError, TypeError) as error:
-        raise DataInvalid(f"the data frame cannot be read: {str(error).splitlines()[0]}") from error
+        raise DataInvalid(f"the data frame cannot be read: {first_line(error)}.") from error

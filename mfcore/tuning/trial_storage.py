@@ -13,7 +13,7 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
-from mfcore.errors import SourceUnavailable, UsageError
+from mfcore.errors import SourceUnavailable, UsageError, first_line
 from mfcore.storage.files import locked
 from mfcore.storage.urls import place_of, with_secrets, without_secrets
 from mfcore.tuning.space import Direction
@@ -199,9 +199,10 @@ def open_trial_storage(
         message = f"tuning.storage: no driver for {url.partition(':')[0]}: {error}. Install it, or name another."
         raise UsageError(without_secrets(message, url)) from None
     except SQLAlchemyError as error:
-        reason = str(getattr(error, "orig", None) or error).strip().splitlines()[0]
-        # Not chained: the cause holds the connection's arguments.
-        raise SourceUnavailable(without_secrets(f"tuning.storage {place_of(url)}: {reason}", url)) from None
+        # Without secrets before it is cut, which might leave a half of one. Not chained: the cause holds
+        # the connection's arguments.
+        reason = first_line(without_secrets(str(getattr(error, "orig", None) or error), url))
+        raise SourceUnavailable(f"tuning.storage {place_of(url)}: {reason}") from None
 
 
 def _journal(journal: Path) -> "BaseStorage":
