@@ -17,6 +17,7 @@ ACROSS = {
     "tuning/test_objectives.py",
     "tutorials/test_tutorials.py",
     "bench/test_bench.py",
+    "test_deployment.py",
     "test_documents.py",
     "test_rooms.py",
 }
