@@ -12,6 +12,7 @@ from mfcore.data.snapshot import Snapshot
 from mfcore.evaluation.heads import MUST_BEAT
 from mfcore.evaluation.scoring import Evaluation
 from mfcore.metrics.objective import Objective
+from mfcore.metrics.similar import genres_of, similar_metrics
 from mfcore.models.model import Model
 from mfcore.settings import Settings
 from mfcore.storage.artifacts import Artifact, code_of, fingerprint
@@ -95,7 +96,11 @@ def train_on_all(
         f"register-{algorithms.replace(' and ', '-')}", parent=parent, tags=tags, params=params
     ) as run_id:
         model_uri = log_model(model, run_id, algorithms.replace(" and ", "-"), tags, params)
-        experiment.log_metrics(run_id, found.headline, model_uri=model_uri)
+        listing = recipes.get(Objective.RANKING, recipes[Objective.RATING]).build()
+        again = listing.reseeded(listing.seed + 1).train(ratings)
+        genres = genres_of(snapshot.items, ratings.item_ids)
+        similar = similar_metrics(rating if ranking is None else ranking, again, ratings, genres)
+        experiment.log_metrics(run_id, {**found.headline, **similar}, model_uri=model_uri)
         experiment.log_dataset(run_id, data.fingerprint, data.path, len(ratings), "training")
     return registry.add(
         model_uri,
