@@ -6,11 +6,13 @@ from numpy.typing import NDArray
 
 from mfcore.data.ratings import Ratings
 from mfcore.metrics.slices import genres
+from mfcore.models.factors import Factors
+from mfcore.models.lists import similar_items
 
-__all__ = ["genre_overlap", "genres_of", "list_overlap", "nearest", "rare_share", "stability"]
+__all__ = ["genre_overlap", "genres_of", "list_overlap", "rare_share", "similar_metrics"]
 
-_CHUNK = 1024
-"""Items whose neighbors are looked for at a time."""
+_WELL_KNOWN = 200
+"""Ratings from which people know an item well enough to miss what is like it."""
 
 
 def genres_of(
@@ -74,37 +76,36 @@ def list_overlap(one: NDArray[np.int32], other: NDArray[np.int32]) -> float:
     return float(np.mean(common[longest > 0] / longest[longest > 0])) if longest.any() else float("nan")
 
 
-def nearest(item_factors: NDArray[np.float32], items: NDArray[np.int32], k: int) -> NDArray[np.int32]:
-    """The `k` items with the largest cosines to each of `items`, best first, (n, k); −1 where there are no more.
-
-    An item whose factors are zero is nobody's neighbor, and has none. Of equal cosines the lower code comes first.
-    """
-    lengths = np.linalg.norm(item_factors.astype(np.float64), axis=1)
-    known = lengths > 0
-    unit = item_factors / np.where(known, lengths, 1)[:, None]
-    found = np.full((len(items), k), -1, np.int32)
-    for first in range(0, len(items), _CHUNK):
-        own = items[first : first + _CHUNK]
-        cosines = np.where(known[own][:, None] & known, unit[own] @ unit.T, -np.inf)
-        cosines[np.arange(len(own)), own] = -np.inf
-        best = np.argsort(-cosines, axis=1, kind="stable")[:, :k]
-        there = np.isfinite(np.take_along_axis(cosines, best, axis=1))
-        found[first : first + _CHUNK, : best.shape[1]] = np.where(there, best, -1)
-    return found
-
-
-def stability(one: NDArray[np.float32], other: NDArray[np.float32], items: NDArray[np.int32], k: int = 10) -> float:
-    """Share of the `k` nearest items that stay when a model is trained anew with another seed.
+def similar_metrics(
+    factors: Factors, reseeded: Factors, train: Ratings, genres: NDArray[np.bool_] | None, k: int = 10
+) -> dict[str, float]:
+    """What the `k` items nearest to well-known ones are like, those with 200 ratings or more.
 
     Args:
-        one: item factors, (n_items, …).
-        other: those of the same recipe with another seed, over the same items.
-        items: whose neighbors are looked at.
-        k: how many.
+        factors: the model, whose neighbors are those that are shown.
+        reseeded: the same recipe, trained on the same ratings with another seed.
+        train: what both were trained on.
+        genres: (n_items, n_genres); None where none is known.
+        k: how many neighbors.
 
-    >>> factors = np.random.default_rng(0).normal(size=(30, 4)).astype(np.float32)
-    >>> turned = factors @ np.array([[0, 1, 0, 0], [1, 0, 0, 0], [0, 0, 0, -1], [0, 0, 1, 0]], np.float32)
-    >>> stability(factors, turned, np.arange(30, dtype=np.int32))
-    1.0
+    Returns:
+        `similar_genre_overlap`, `similar_rare_share` (of neighbors with fewer than 5 ratings) and
+        `similar_stability` (of neighbors that stay with the other seed); without those there is no figure of.
+
+    >>> from mfcore.data.ratings import Scale
+    >>> from mfcore.data.synthetic import synthesize
+    >>> from mfcore.models import ALS
+    >>> ratings = Ratings.from_frame(synthesize(400, 30, 6000).frame, Scale(1, 5, 1))
+    >>> factors = ALS(n_factors=2).train(ratings)
+    >>> similar_metrics(factors, factors, ratings, None)
+    {'similar_rare_share': 0.0, 'similar_stability': 1.0}
     """
-    return list_overlap(nearest(one, items, k), nearest(other, items, k))
+    counts = np.bincount(train.items, minlength=train.n_items).astype(np.int64)
+    items = np.flatnonzero(counts >= _WELL_KNOWN).astype(np.int32)
+    neighbors, others = (similar_items(one, items, k, counts)[0] for one in (factors, reseeded))
+    found = {
+        "similar_genre_overlap": float("nan") if genres is None else genre_overlap(items, neighbors, genres),
+        "similar_rare_share": rare_share(neighbors, train),
+        "similar_stability": list_overlap(neighbors, others),
+    }
+    return {name: value for name, value in found.items() if not np.isnan(value)}

@@ -4,7 +4,7 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
 import pandas as pd
@@ -121,6 +121,10 @@ class Recommender(BaseModel, ABC):
             for name, value in cls.ranking_defaults.items()
         }
         return space, defaults
+
+    def reseeded(self, seed: int) -> Self:
+        """The same hyper-parameters with another seed."""
+        return self.model_copy(update={"seed": seed})
 
     @abstractmethod
     def begin(self, ratings: Ratings, start: Factors | None = None) -> Training:

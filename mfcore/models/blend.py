@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -86,6 +86,10 @@ class Blend(Recommender):
     @field_serializer("members")
     def _as_recipes(self, members: tuple[Recommender, ...]) -> list[dict[str, Any]]:
         return [{"algorithm": one.algorithm, "params": one.model_dump(mode="json")} for one in members]
+
+    def reseeded(self, seed: int) -> Self:
+        """The same members and hyper-parameters with another seed, the members' too."""
+        return self.model_copy(update={"seed": seed, "members": tuple(one.reseeded(seed) for one in self.members)})
 
     def begin(self, ratings: Ratings, start: Factors | None = None) -> Training:
         """Nothing is learned before the first step. `start` is of no use here."""

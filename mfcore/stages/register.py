@@ -8,6 +8,7 @@ from mfcore.data.snapshot import Snapshot
 from mfcore.evaluation.heads import MUST_BEAT
 from mfcore.evaluation.scoring import Evaluation
 from mfcore.metrics.objective import Objective
+from mfcore.metrics.similar import genres_of, similar_metrics
 from mfcore.models.model import Model
 from mfcore.stages.context import Context
 from mfcore.stages.evaluate import load_evaluation
@@ -88,7 +89,11 @@ def _train_on_all(context: Context, evaluation: Artifact, found: Evaluation, run
     name = "-".join(algorithms)
     with experiment.run(f"register-{name}", parent=run_id, tags=tags, params=params) as own:
         model_uri = log_model(model, own, name, tags, params)
-        experiment.log_metrics(own, found.headline, model_uri=model_uri)
+        # How far neighbors depend on chance is seen by training what finds them once more.
+        finds = recipes[Objective.RANKING if model.likeness is ranking else Objective.RATING].build()
+        again = finds.reseeded(finds.seed + 1).train(ratings)
+        similar = similar_metrics(model.likeness, again, ratings, genres_of(snapshot.items, ratings.item_ids))
+        experiment.log_metrics(own, {**found.headline, **similar}, model_uri=model_uri)
         experiment.log_dataset(own, data.fingerprint, data.path, len(ratings), "training")
     return registry.add(
         model_uri,

@@ -1,13 +1,14 @@
 import numpy as np
 import pandas as pd
 import pytest
+from numpy.typing import NDArray
 from sklearn.metrics import jaccard_score
-from sklearn.neighbors import NearestNeighbors
 
-from mfcore.metrics.similar import genre_overlap, genres_of, list_overlap, nearest, rare_share, stability
-from mfcore.models import ALS
+from mfcore.data.ratings import Scale
+from mfcore.metrics.similar import genre_overlap, genres_of, list_overlap, rare_share, similar_metrics
+from mfcore.models import ALS, PMF, Blend, Factors
 from mfcore.models.lists import similar_items
-from tests.contract.synthetic import make, synthetic_ratings
+from tests.contract.synthetic import make
 
 
 def test_genres_overlap_as_sklearns_jaccard_index_says() -> None:
@@ -42,31 +43,44 @@ def test_rarely_rated_neighbors_are_counted() -> None:
     assert np.isnan(rare_share(np.full((2, 3), -1, np.int32), train))
 
 
-def test_nearest_are_sklearns_and_those_that_are_shown() -> None:
-    train, _ = synthetic_ratings(80, 50)
-    factors = ALS(n_factors=6, n_epochs=4).train(train)
-    items = np.arange(0, 50, 3, dtype=np.int32)
-    model = NearestNeighbors(n_neighbors=6, metric="cosine", algorithm="brute").fit(factors.item_factors)
-    expected = model.kneighbors(factors.item_factors[items], return_distance=False)[:, 1:]
-    found = nearest(factors.item_factors, items, 5)
-    assert np.array_equal(found, expected)
-    assert np.array_equal(found, similar_items(factors, items, 5)[0])
-
-
-def test_items_without_factors_have_no_neighbors() -> None:
-    factors = np.array([[1, 0], [0, 0], [1, 1]], np.float32)
-    assert nearest(factors, np.array([0, 1], np.int32), 3).tolist() == [[2, -1, -1], [-1, -1, -1]]
-
-
 def test_lists_overlap_in_any_order() -> None:
     assert list_overlap(np.array([[1, 2], [3, -1]]), np.array([[2, 1], [4, -1]])) == 0.5
     assert np.isnan(list_overlap(np.full((1, 2), -1), np.full((1, 2), -1)))
 
 
-def test_what_was_turned_stays_and_what_is_noise_does_not() -> None:
-    random = np.random.default_rng(1)
-    factors, items = random.normal(size=(200, 8)).astype(np.float32), np.arange(200, dtype=np.int32)
-    turn = np.linalg.qr(random.normal(size=(8, 8)))[0].astype(np.float32)
-    assert stability(factors, factors @ turn, items) > 0.999
-    noise = random.normal(size=(200, 8)).astype(np.float32)
-    assert stability(factors, noise, items) == pytest.approx(10 / 199, abs=0.02)
+def test_of_well_known_items_those_neighbors_count_that_are_shown() -> None:
+    counts = np.array([250, 220, 210, 3, 199])
+    train = make(
+        np.concatenate([np.arange(n) for n in counts]),
+        np.repeat(np.arange(5), counts),
+        np.full(counts.sum(), 3),
+        (250, 5),
+    )
+    genres = np.array([[1, 0], [1, 0], [0, 1], [1, 0], [1, 0]], bool)
+    near = np.array([[1, 0], [0.9, 0.1], [0, 1], [1, 0], [0.8, 0.1]], np.float32)
+    far = near[[0, 2, 1, 3, 4]]
+    one, other = (with_items(items) for items in (near, far))
+    items = np.array([0, 1, 2], np.int32)
+    shown, also = (similar_items(factors, items, 2, counts)[0] for factors in (one, other))
+    found = similar_metrics(one, other, train, genres, k=2)
+    assert found == {
+        "similar_genre_overlap": pytest.approx(genre_overlap(items, shown, genres)),
+        "similar_rare_share": rare_share(shown, train),
+        "similar_stability": list_overlap(shown, also),
+    }
+    assert 0 < found["similar_stability"] < 1
+    assert similar_metrics(one, one, train, None, k=2)["similar_stability"] == 1
+    assert "similar_genre_overlap" not in similar_metrics(one, one, train, None)
+
+
+def test_another_seed_is_another_seed_of_every_member() -> None:
+    blend = Blend(members=(ALS(n_factors=2, seed=3), PMF(n_factors=2))).reseeded(7)
+    assert [blend.seed, *(one.seed for one in blend.members)] == [7, 7, 7]
+    assert ALS(n_factors=2).reseeded(1) == ALS(n_factors=2, seed=1)
+
+
+def with_items(items: NDArray[np.float32]) -> Factors:
+    zero = np.zeros(250, np.float32)
+    users = np.zeros((250, items.shape[1]), np.float32)
+    codes = np.arange(250), np.arange(len(items))
+    return Factors(3.0, zero, zero[: len(items)], users, items, *codes, Scale(1, 5, 1))

@@ -9,10 +9,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from numpy.typing import NDArray
+from sklearn.neighbors import NearestNeighbors
 
 from mfcore.data.ratings import Ratings, Scale
 from mfcore.data.synthetic import synthesize
-from mfcore.models.lists import top_items
+from mfcore.models.lists import similar_items, top_items
 from mfcore.models.model import Model
 from tests.unit.metrics.cases import random_factors
 
@@ -62,3 +63,17 @@ def test_rated_items_are_left_out_unless_asked_for(model: Model) -> None:
     rated = set(model.item_ids[model.rated.rows(np.array([0], np.int32))[1]].tolist())
     listed = set(model.recommend(model.user_ids[:1], 30)["item_id"].tolist())
     assert rated and not rated & listed and rated | listed == set(model.item_ids.tolist())
+
+
+def test_similar_items_are_sklearns_nearest_by_the_cosine() -> None:
+    factors = random_factors((10, 50), 3, k=6)
+    items = np.arange(0, 50, 3, dtype=np.int32)
+    model = NearestNeighbors(n_neighbors=6, metric="cosine", algorithm="brute").fit(factors.item_factors)
+    expected = model.kneighbors(factors.item_factors[items], return_distance=False)[:, 1:]
+    assert np.array_equal(similar_items(factors, items, 5)[0], expected)
+
+
+def test_items_without_factors_have_no_neighbors_and_are_none() -> None:
+    factors = random_factors((4, 3), 0, k=2)
+    factors.item_factors[:] = [[1, 0], [0, 0], [1, 1]]
+    assert similar_items(factors, np.array([0, 1], np.int32), 3)[0].tolist() == [[2, -1, -1], [-1, -1, -1]]
