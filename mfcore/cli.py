@@ -333,6 +333,29 @@ def predict(
         print(f"{rating:.2f}  {printable(title)}{'' if known else '  (unknown user: what is known of the item alone)'}")
 
 
+@app.command(rich_help_panel=_USE)
+def serve(
+    dataset: DatasetOption = None,
+    host: Annotated[
+        str, typer.Option(help="Address to listen at; by default this machine alone can ask")
+    ] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=1, max=65535, help="Port to listen at")] = 8000,
+    workers: Annotated[int, typer.Option(min=1, max=256, help="Processes, one per core at most")] = 1,
+    as_json: JsonOption = False,
+) -> None:
+    """Answer over HTTP from the champion, whichever version that is, until Ctrl-C."""
+    registry = _registry(dataset)
+    champion = registry.require_champion()
+    from mfcore.tracking.service import serve as run_server
+
+    url = f"http://{host}:{port}"
+    if as_json:
+        print_json({"url": url, "model": champion.name, "version": champion.version})
+    else:
+        print(f"{champion.name} version {champion.version} at {url}, described at {url}/docs", flush=True)
+    run_server(registry.dataset, host, port, workers)
+
+
 @app.command(rich_help_panel=_KEEP)
 def models(dataset: DatasetOption = None, as_json: JsonOption = False) -> None:
     """The versions in the registry, newest first."""

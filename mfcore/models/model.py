@@ -18,7 +18,10 @@ from mfcore.models.lists import directions, similar_items, top_n
 from mfcore.models.rated import RatedItems
 from mfcore.storage.arrays import load_array
 
-__all__ = ["Model"]
+__all__ = ["Columns", "Model"]
+
+Columns = dict[str, NDArray[Any]]
+"""A table as one array for each column."""
 
 _COUNTS = "n_ratings.npy"
 
@@ -132,6 +135,20 @@ class Model:
             the rating head, on the scale), title, known_user; users in the order given, fewer rows for one who has
             rated nearly everything.
         """
+        filters: dict[str, Any] = {"exclude_items": exclude_items, "only_items": only_items, "min_ratings": min_ratings}
+        return pd.DataFrame(self.lists_for(user_ids, k, exclude_rated=exclude_rated, **filters))
+
+    def lists_for(
+        self,
+        user_ids: ArrayLike,
+        k: int,
+        *,
+        exclude_rated: bool = True,
+        exclude_items: ArrayLike | None = None,
+        only_items: ArrayLike | None = None,
+        min_ratings: int = 0,
+    ) -> Columns:
+        """What `recommend` makes a frame of, which for one user takes longer than all the rest."""
         ids = _several(user_ids)
         users = find_codes(self.user_ids, ids)
         k = min(k, len(self.item_ids))
@@ -144,12 +161,17 @@ class Model:
         unknown = users < 0
         if unknown.any():
             items[unknown], scores[unknown] = top_n(self._most_popular(), users[unknown], k, allowed=allowed)
-        table = self._ranked("user_id", _as_known(self.user_ids, ids, users), items, "score", scores)
-        rows = np.nonzero(items >= 0)[0]
-        ratings = self.factors.predict(users[rows].astype(np.int32), items[items >= 0])
-        table.insert(4, "predicted_rating", ratings)
-        table["known_user"] = ~unknown[rows]
-        return table
+        rows, ranks = np.nonzero(items >= 0)
+        found = items[rows, ranks]
+        return {
+            "user_id": _as_known(self.user_ids, ids, users)[rows],
+            "rank": (ranks + 1).astype(np.int32),
+            "item_id": self.item_ids[found],
+            "score": scores[rows, ranks],
+            "predicted_rating": self.factors.predict(users[rows], found),
+            "title": self.titles[found],
+            "known_user": ~unknown[rows],
+        }
 
     def _are_among(self, item_ids: ArrayLike) -> NDArray[np.bool_]:
         """Which items have one of these ids."""
@@ -201,13 +223,24 @@ class Model:
         Returns:
             item_id, rank (from 1), other_item_id, cosine, title and n_ratings (of the other item).
         """
+        return pd.DataFrame(self.neighbors_of(item_ids, k))
+
+    def neighbors_of(self, item_ids: ArrayLike, k: int) -> Columns:
+        """What `similar` makes a frame of."""
         ids = _several(item_ids)
         codes = find_codes(self.item_ids, ids)
         k = min(k, len(self.item_ids))
         items, cosines = similar_items(self.likeness, codes, k, self.n_ratings, self._directions)
-        table = self._ranked("item_id", _as_known(self.item_ids, ids, codes), items, "cosine", cosines)
-        table["n_ratings"] = self.n_ratings[items[items >= 0]]
-        return table
+        rows, ranks = np.nonzero(items >= 0)
+        found = items[rows, ranks]
+        return {
+            "item_id": _as_known(self.item_ids, ids, codes)[rows],
+            "rank": (ranks + 1).astype(np.int32),
+            "other_item_id": self.item_ids[found],
+            "cosine": cosines[rows, ranks],
+            "title": self.titles[found],
+            "n_ratings": self.n_ratings[found],
+        }
 
     @cached_property
     def _directions(self) -> NDArray[np.float32]:
@@ -232,7 +265,11 @@ class Model:
         Raises:
             UsageError: a model registered before ratings were kept with it.
         """
-        user, item = _codes(self.user_ids, user_id)[0], _codes(self.item_ids, item_id)[0]
+        return pd.DataFrame(self.reasons_for(user_id, item_id, k))
+
+    def reasons_for(self, user_id: Any, item_id: Any, k: int) -> Columns:
+        """What `explain` makes a frame of."""
+        user, item = find_codes(self.user_ids, [user_id])[0], find_codes(self.item_ids, [item_id])[0]
         if self.rated.values is None:
             raise UsageError(
                 "this version keeps no users' ratings to explain lists by: `mfcore run` makes one that does."
@@ -241,31 +278,15 @@ class Model:
         items, values = self.rated.items[own], self.rated.values[own]
         brought = self.lists.contributions(items, values, int(item))
         best = np.argsort(-brought, kind="stable")[:k]
-        table = self._ranked(
-            "user_id", np.array([user_id], object), items[best][None], "contribution", brought[best][None]
-        )
-        table = table.rename(columns={"item_id": "rated_item_id"})
-        table.insert(2, "item_id", np.repeat(self.item_ids[[item]], len(table)))
-        table.insert(4, "rating", values[best])
-        return table
-
-    def _ranked(
-        self, key: str, keys: Ids, items: NDArray[np.int32], measure: str, values: NDArray[np.floating]
-    ) -> pd.DataFrame:
-        """Padded (n, k) arrays as one row an entry."""
-        filled = items >= 0
-        rows, ranks = np.nonzero(filled)
-        found = items[filled]
-        other = "item_id" if key == "user_id" else "other_item_id"
-        return pd.DataFrame(
-            {
-                key: np.asarray(keys)[rows],
-                "rank": (ranks + 1).astype(np.int32),
-                other: self.item_ids[found],
-                measure: values[filled],
-                "title": self.titles[found],
-            }
-        )
+        return {
+            "user_id": np.array([user_id] * len(best), object),
+            "rank": np.arange(1, len(best) + 1, dtype=np.int32),
+            "item_id": np.repeat(self.item_ids[[item]], len(best)),
+            "rated_item_id": self.item_ids[items[best]],
+            "rating": values[best],
+            "contribution": brought[best],
+            "title": self.titles[items[best]],
+        }
 
     def save(self, folder: Path) -> None:
         """Write everything into `folder`; `load` gives the same bits."""

@@ -9,7 +9,7 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
 from mfcore.errors import UsageError
-from mfcore.models.model import Model
+from mfcore.models.model import Columns, Model
 
 __all__ = ["MOST_RATINGS", "MOST_ROWS", "MOST_SINGLES", "Answers", "refuse_more_than"]
 
@@ -25,7 +25,7 @@ MOST_SINGLES = 1_000
 
 @dataclass(frozen=True, eq=False)
 class Answers:
-    """Ratings, lists, similar items and reasons from one model.
+    """Ratings, lists, similar items and reasons from one model, each as an array for every column.
 
     Every row of an answer says `known_user` and `known_item`, whether the model was trained on them, and
     `model_version`. Ratings come from the rating head, the rest from the ranking head.
@@ -38,8 +38,9 @@ class Answers:
     >>> from mfcore.models import ALS
     >>> frame = pd.DataFrame({"user_id": ["a", "a", "b"], "item_id": [7, 8, 7], "rating": [5, 1, 4]})
     >>> answers = Answers(ALS(n_factors=1).fit(frame), 3)
-    >>> answers.lists(["b", "zoe"], 1)[["user_id", "item_id", "known_user", "model_version"]].values.tolist()
-    [['b', 8, True, 3], ['zoe', 7, False, 3]]
+    >>> listed = answers.lists(["b", "zoe"], 1)
+    >>> [listed[name].tolist() for name in ("user_id", "item_id", "known_user", "model_version")]
+    [['b', 'zoe'], [8, 7], [True, False], [3, 3]]
     """
 
     model: Model
@@ -65,7 +66,7 @@ class Answers:
                 )
         return replace(self, model=self.model.fold_in(ratings), is_new=True)
 
-    def ratings(self, user_ids: Several, item_ids: Several) -> pd.DataFrame:
+    def ratings(self, user_ids: Several, item_ids: Several) -> Columns:
         """Predicted ratings of (user, item) pairs.
 
         Returns:
@@ -73,11 +74,14 @@ class Answers:
         """
         refuse_more_than(MOST_ROWS, len(user_ids), "rows in the answer")
         who = self._who(user_ids)
-        table = pd.DataFrame({"user_id": user_ids, "item_id": item_ids})
-        table["prediction"] = self.model.predict(who, item_ids).astype(np.float64)
-        table["known_user"] = self.model.knows(who) & (not self.is_new)
-        table["known_item"] = self.model.knows_items(item_ids)
-        return self._signed(table)
+        columns = {
+            "user_id": _objects(user_ids),
+            "item_id": _objects(item_ids),
+            "prediction": self.model.predict(who, item_ids).astype(np.float64),
+            "known_user": self.model.knows(who) & (not self.is_new),
+            "known_item": self.model.knows_items(item_ids),
+        }
+        return self._signed(columns, len(user_ids))
 
     def lists(
         self,
@@ -88,7 +92,7 @@ class Answers:
         exclude_items: ArrayLike | None = None,
         only_items: ArrayLike | None = None,
         min_ratings: int = 0,
-    ) -> pd.DataFrame:
+    ) -> Columns:
         """The `k` best items for each user, filtered as by `Model.recommend`.
 
         Returns:
@@ -96,7 +100,7 @@ class Answers:
         """
         k = self._length(k)
         refuse_more_than(MOST_ROWS, k * len(user_ids), "rows in the answer")
-        table = self.model.recommend(
+        columns = self.model.lists_for(
             self._who(user_ids),
             k,
             exclude_rated=bool(exclude_rated),
@@ -104,13 +108,13 @@ class Answers:
             only_items=_ids("only_items", only_items),
             min_ratings=_whole("min_ratings", min_ratings, 0),
         )
+        n = len(columns["rank"])
         if self.is_new:
-            table["user_id"] = np.repeat(np.asarray(user_ids, object), len(table) // max(1, len(user_ids)))
-            table["known_user"] = False
-        table["known_item"] = True
-        return self._signed(table)
+            columns["user_id"] = np.repeat(_objects(user_ids), n // max(1, len(user_ids)))
+            columns["known_user"] = np.zeros(n, np.bool_)
+        return self._signed(columns | {"known_item": np.ones(n, np.bool_)}, n)
 
-    def similar(self, item_ids: Several, k: int = 10) -> pd.DataFrame:
+    def similar(self, item_ids: Several, k: int = 10) -> Columns:
         """The `k` items most alike each item; none for an unknown one.
 
         Returns:
@@ -118,9 +122,11 @@ class Answers:
         """
         k = self._length(k)
         refuse_more_than(MOST_ROWS, k * len(item_ids), "rows in the answer")
-        return self._signed(self.model.similar(item_ids, k).assign(known_item=True))
+        columns = self.model.neighbors_of(item_ids, k)
+        n = len(columns["rank"])
+        return self._signed(columns | {"known_item": np.ones(n, np.bool_)}, n)
 
-    def reasons(self, user_ids: Several, item_ids: Several, k: int = 10) -> pd.DataFrame:
+    def reasons(self, user_ids: Several, item_ids: Several, k: int = 10) -> Columns:
         """For each (user, item) pair the `k` items the user rated that bring most to the item's score.
 
         Returns:
@@ -129,12 +135,14 @@ class Answers:
         """
         k = self._length(k)
         refuse_more_than(MOST_SINGLES, len(user_ids), "reasons")
-        tables = [self.model.explain(None, None)]
+        tables = [self.model.reasons_for(None, None, k)]
         for user, item, known_as in zip(user_ids, item_ids, self._who(user_ids), strict=True):
-            table = self.model.explain(known_as, item, k)
-            tables.append(table.assign(user_id=np.array([user] * len(table), object)))
-        together = pd.concat(tables, ignore_index=True)
-        return self._signed(together.assign(known_user=not self.is_new, known_item=True))
+            table = self.model.reasons_for(known_as, item, k)
+            tables.append(table | {"user_id": _objects([user] * len(table["rank"]))})
+        columns = {name: np.concatenate([table[name] for table in tables]) for name in tables[0]}
+        n = len(columns["rank"])
+        known = {"known_user": np.full(n, not self.is_new), "known_item": np.ones(n, np.bool_)}
+        return self._signed(columns | known, n)
 
     def _who(self, user_ids: Several) -> Any:
         """Users as the model knows them: whatever somebody new is called, the model has only them."""
@@ -143,9 +151,14 @@ class Answers:
     def _length(self, k: int) -> int:
         return min(_whole("k", k, 1), max(1, len(self.model.item_ids)))
 
-    def _signed(self, table: pd.DataFrame) -> pd.DataFrame:
-        version = pd.array([pd.NA] * len(table), "Int64") if self.version is None else self.version
-        return table.assign(model_version=version)
+    def _signed(self, columns: Columns, n: int) -> Columns:
+        """The columns with whose answer it is; NaN where the model is none of the registry."""
+        return columns | {"model_version": np.full(n, np.nan if self.version is None else self.version)}
+
+
+def _objects(ids: Several) -> NDArray[Any]:
+    """Ids as they came, as an array of no other type than theirs."""
+    return ids if isinstance(ids, np.ndarray) else np.array([*ids, None], object)[:-1]
 
 
 def _whole(name: str, value: Any, least: int) -> int:
@@ -160,7 +173,7 @@ def _ids(name: str, ids: Any) -> ArrayLike | None:
     if isinstance(ids, str | bytes) or not isinstance(ids, list | tuple | set | np.ndarray | pd.Series | pd.Index):
         raise UsageError(f"{name} is {_shown(ids)}; give a list of item ids.")
     refuse_more_than(MOST_RATINGS, len(ids), name)
-    return np.array([*ids, None], object)[:-1]
+    return _objects(list(ids))
 
 
 def refuse_more_than(most: int, found: int, what: str) -> None:

@@ -84,14 +84,14 @@ class ServedModel(PythonModel):
         users, items = rows["user_id"].to_numpy(), rows["item_id"].to_numpy()
         k = params.get("k", 10)
         if answer == "similar":
-            return self.answers.similar(items, k)
+            return pd.DataFrame(self.answers.similar(items, k))
         ratings = _cell(rows, "ratings")
         answers = self.answers if ratings is None else self.answers.for_new(ratings)
         if answer == "ratings":
-            return answers.ratings(users, items)
+            return pd.DataFrame(answers.ratings(users, items))
         if answer == "reasons":
-            return answers.reasons(users, items, k)
-        return answers.lists(
+            return pd.DataFrame(answers.reasons(users, items, k))
+        lists = answers.lists(
             users,
             k,
             exclude_rated=params.get("exclude_rated", True),
@@ -99,6 +99,7 @@ class ServedModel(PythonModel):
             only_items=_cell(rows, "only_items"),
             min_ratings=params.get("min_ratings", 0),
         )
+        return pd.DataFrame(lists)
 
 
 def _runs(asked: pd.DataFrame, alone: Any) -> Iterator[pd.DataFrame]:

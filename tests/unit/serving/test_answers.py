@@ -20,12 +20,25 @@ def model() -> Model:
     return Model.of(ALS(n_factors=4).train(ratings), ratings, None, EASE(n_factors=8).train(ratings))
 
 
+class Frames:
+    """Answers as frames, which read better here."""
+
+    def __init__(self, answers: Answers) -> None:
+        self.answers = answers
+
+    def __getattr__(self, name: str) -> Any:
+        return lambda *args, **kwargs: pd.DataFrame(getattr(self.answers, name)(*args, **kwargs))
+
+    def for_new(self, ratings: Any) -> "Frames":
+        return Frames(self.answers.for_new(ratings))
+
+
 @pytest.fixture(scope="module")
-def answers(model: Model) -> Answers:
-    return Answers(model, 7)
+def answers(model: Model) -> Frames:
+    return Frames(Answers(model, 7))
 
 
-def test_lists_are_by_the_ranking_head_and_ratings_by_the_rating_head(model: Model, answers: Answers) -> None:
+def test_lists_are_by_the_ranking_head_and_ratings_by_the_rating_head(model: Model, answers: Frames) -> None:
     users = model.user_ids[:3]
     listed = answers.lists(users, 4, min_ratings=5)
     pd.testing.assert_frame_equal(
@@ -38,7 +51,7 @@ def test_lists_are_by_the_ranking_head_and_ratings_by_the_rating_head(model: Mod
 
 
 @pytest.mark.parametrize("written", [5, 5.0, "5", " 5", np.int8(5), np.float32(5)])
-def test_a_whole_number_is_the_same_id_however_it_is_written(answers: Answers, written: Any) -> None:
+def test_a_whole_number_is_the_same_id_however_it_is_written(answers: Frames, written: Any) -> None:
     asked = answers.lists([written], 3)
     pd.testing.assert_frame_equal(asked, answers.lists([5], 3))
     assert answers.ratings([written], [written])[["known_user", "known_item"]].to_numpy().all()
@@ -47,7 +60,7 @@ def test_a_whole_number_is_the_same_id_however_it_is_written(answers: Answers, w
 
 
 @pytest.mark.parametrize("unknown", ["05", "5a", 5.5, None, float("nan"), 10**30, ""])
-def test_anything_else_is_somebody_unknown(answers: Answers, unknown: Any) -> None:
+def test_anything_else_is_somebody_unknown(answers: Frames, unknown: Any) -> None:
     assert not answers.lists([unknown], 3)["known_user"].any()
     assert not answers.ratings([unknown], [unknown])[["known_user", "known_item"]].to_numpy().any()
     assert answers.similar([unknown]).empty and answers.reasons([unknown], [5]).empty
@@ -56,13 +69,13 @@ def test_anything_else_is_somebody_unknown(answers: Answers, unknown: Any) -> No
 
 def test_leading_zeros_of_text_count() -> None:
     frame = pd.DataFrame({"user_id": ["007", "7", "007"], "item_id": ["a", "b", "b"], "rating": [5, 1, 3]})
-    answers = Answers(ALS(n_factors=1).fit(frame))
+    answers = Frames(Answers(ALS(n_factors=1).fit(frame)))
     assert answers.ratings(["007", "7", 7, "07"], ["a"] * 4)["known_user"].tolist() == [True, True, True, False]
     assert answers.lists(["007"], 1, exclude_items=["b"]).empty
     assert answers.lists(["7"], 1)["item_id"].tolist() == ["a"]
 
 
-def test_somebody_new_is_folded_into_both_heads(model: Model, answers: Answers) -> None:
+def test_somebody_new_is_folded_into_both_heads(model: Model, answers: Frames) -> None:
     own = {str(model.item_ids[3]): 5, float(model.item_ids[8]): 1.0}
     folded = model.fold_in(own)
     new = answers.for_new(own)
@@ -78,7 +91,7 @@ def test_somebody_new_is_folded_into_both_heads(model: Model, answers: Answers) 
     assert rated["prediction"].tolist() == pytest.approx(folded.predict("new", listed["item_id"][:3]).tolist())
 
 
-def test_reasons_are_the_rated_items_and_their_share(model: Model, answers: Answers) -> None:
+def test_reasons_are_the_rated_items_and_their_share(model: Model, answers: Frames) -> None:
     own = {model.item_ids[code]: rating for code, rating in ((3, 5), (8, 1), (12, 4))}
     folded = model.fold_in(own).lists
     reasons = answers.for_new(own).reasons(["zoe", "zoe"], [model.item_ids[20], model.item_ids[3]])
@@ -92,7 +105,7 @@ def test_reasons_are_the_rated_items_and_their_share(model: Model, answers: Answ
     assert set(known["rated_item_id"]) <= set(model.item_ids[model.rated.rows(np.array([0], np.int32))[1]])
 
 
-def test_nothing_asked_is_nothing_answered(answers: Answers) -> None:
+def test_nothing_asked_is_nothing_answered(answers: Frames) -> None:
     nobody: list[Any] = []
     tables = [answers.ratings([], []), answers.lists([]), answers.similar([]), answers.reasons([], [])]
     for table, asked in zip(tables, ([5, 5], [5], [5], [5, 5]), strict=True):
@@ -102,7 +115,7 @@ def test_nothing_asked_is_nothing_answered(answers: Answers) -> None:
     assert answers.lists([5], 3, only_items=nobody).empty
 
 
-def test_a_length_is_no_more_than_the_catalog(answers: Answers) -> None:
+def test_a_length_is_no_more_than_the_catalog(answers: Frames) -> None:
     assert len(answers.lists([5], 10**30, exclude_rated=False)) == 30
     assert len(answers.similar([5], 10**9)) < 30
 
@@ -117,8 +130,8 @@ def test_a_length_is_no_more_than_the_catalog(answers: Answers) -> None:
         (lambda one: one.lists([5], 2.5), "k is 2.5"),
         (lambda one: one.lists([5], min_ratings=-1), "min_ratings is -1; give a whole number from 0 on."),
         (lambda one: one.lists([5], only_items="5"), "only_items is '5'; give a list"),
-        (lambda one: one.lists([5], exclude_items=[[5]]), "lists and tables are no ids"),
-        (lambda one: one.lists([[5]]), "lists and tables are no ids"),
+        (lambda one: one.lists([5], exclude_items=[[5]]), "an id is of type list"),
+        (lambda one: one.lists([[5]]), "an id is of type list"),
         (lambda one: one.lists([True]), "of type bool"),
         (lambda one: one.lists([5] * 100_000, 10**9), "3,000,000 rows in the answer are more than the 2,000,000"),
         (lambda one: one.reasons([5] * 1001, [5] * 1001), "1,001 reasons are more than"),
@@ -130,7 +143,7 @@ def test_a_length_is_no_more_than_the_catalog(answers: Answers) -> None:
         (lambda one: one.for_new({10**9: 3}), "no item has the id 1000000000"),
     ],
 )
-def test_what_makes_no_sense_is_refused_in_a_sentence(answers: Answers, ask: Any, says: str) -> None:
+def test_what_makes_no_sense_is_refused_in_a_sentence(answers: Frames, ask: Any, says: str) -> None:
     with pytest.raises(Exception) as caught:
         ask(answers)
     message = str(caught.value)

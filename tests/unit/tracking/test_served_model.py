@@ -17,6 +17,7 @@ from mfcore.serving.answers import Answers
 from mfcore.tracking.models import log_model
 from mfcore.tracking.registry import Registry
 from mfcore.tracking.runs import Experiment
+from tests.unit.serving.test_answers import Frames
 from tests.unit.tracking.conftest import settings_in
 
 
@@ -40,8 +41,8 @@ def served(model: Model, tmp_path_factory: pytest.TempPathFactory) -> Any:
 
 
 @pytest.fixture(scope="module")
-def answers(model: Model) -> Answers:
-    return Answers(model, 2)
+def answers(model: Model) -> Frames:
+    return Frames(Answers(model, 2))
 
 
 def frame(**columns: Any) -> pd.DataFrame:
@@ -55,7 +56,7 @@ def test_one_signature_asks_for_the_user_alone(served: Any) -> None:
     assert [one.name for one in signature.params] == ["answer", "k", "exclude_rated", "min_ratings"]
 
 
-def test_each_question_has_its_answer(served: Any, answers: Answers) -> None:
+def test_each_question_has_its_answer(served: Any, answers: Frames) -> None:
     equal = pd.testing.assert_frame_equal
     equal(served.predict(frame(user_id=[5, 6])), answers.lists([5, 6]))
     equal(
@@ -75,7 +76,7 @@ def test_each_question_has_its_answer(served: Any, answers: Answers) -> None:
     )
 
 
-def test_each_row_may_have_ratings_and_filters_of_its_own(served: Any, answers: Answers) -> None:
+def test_each_row_may_have_ratings_and_filters_of_its_own(served: Any, answers: Frames) -> None:
     own = {"3": 5, "4": 1}
     asked = frame(
         user_id=[5, "zoe", 6, 6, 7],

@@ -1,0 +1,80 @@
+"""`mfcore serve` as a process: it follows the alias, counts over all its processes, and stops on SIGTERM."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from mfcore.models.model import Model
+from mfcore.settings import Settings
+from mfcore.tracking.models import log_model
+from mfcore.tracking.registry import Registry
+from mfcore.tracking.runs import Experiment
+from tests.unit.tracking.conftest import settings_in
+
+WAIT_S = 120
+
+
+@pytest.fixture(scope="module")
+def settings(model: Model, tmp_path_factory: pytest.TempPathFactory) -> Settings:
+    settings = settings_in(tmp_path_factory.mktemp("served"))
+    registry = Registry(settings, "films")
+    with Experiment(settings, "films").run("register") as run:
+        uri = log_model(model, run, "als", {}, {})
+    for n in (1, 2):
+        registry.add(uri, run, recipes={}, fingerprint=str(n), data="d", metrics={}, description="")
+    registry.promote(1)
+    return settings
+
+
+def until(there: Callable[[], Any]) -> Any:
+    """Whatever `there` gives that is true, within a time that no machine is too slow for."""
+    end = time.monotonic() + WAIT_S
+    while time.monotonic() < end:
+        try:
+            found = there()
+        except httpx.TransportError:
+            found = None
+        if found:
+            return found
+        time.sleep(0.1)
+    raise AssertionError("it did not happen")
+
+
+@pytest.mark.parametrize("workers", [1, pytest.param(2, marks=pytest.mark.slow)])
+def test_a_server_follows_the_alias_and_stops_when_told(settings: Settings, workers: int, tmp_path: Path) -> None:
+    registry = Registry(settings, "films")
+    registry.promote(1)
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    environment = {**os.environ, "MFCORE_HOME": str(settings.home), "MLFLOW_TRACKING_URI": settings.tracking_uri}
+    command = [sys.executable, "-m", "mfcore", "serve", "-d", "films", "--port", str(port), "--workers", str(workers)]
+    server = subprocess.Popen(command, env=environment, cwd=tmp_path, stderr=subprocess.PIPE, text=True)
+    try:
+        with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=WAIT_S) as client:
+
+            def answers_from(version: int) -> bool:
+                answer = client.post("/recommend", json={"user_id": 5, "k": 3})
+                return answer.status_code == 200 and answer.json()["model_version"] == version
+
+            until(lambda: answers_from(1))
+            registry.promote(2)
+            until(lambda: answers_from(2))
+            assert client.post("/recommend", content=b"{").status_code == 400
+            counted = client.get("/metrics").text
+            assert 'mfcore_requests_total{path="/recommend",status="400"} 1.0' in counted
+        server.send_signal(signal.SIGTERM)
+        assert server.wait(WAIT_S) == 0
+    finally:
+        server.kill()
+        _, errors = server.communicate()
+    assert "Traceback" not in errors
