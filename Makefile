@@ -17,11 +17,14 @@ setup: .venv/installed  ## Make .venv with the exact versions of requirements.lo
 
 .venv/installed: requirements.lock pyproject.toml
 	@test -n "$(PYTHON)" || { echo "mfcore needs Python 3.11, 3.12 or 3.13; none was found. Name one: make setup PYTHON=…"; exit 2; }
-	$(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install -q --no-deps --no-compile --require-hashes -r requirements.lock
-	$(BIN)/python -m pip install -q --no-deps --no-compile --editable .
-	$(BIN)/python -m compileall -q -j 0 .venv/lib mfcore flows > /dev/null || true
+	@echo "Making .venv with $$($(PYTHON) --version): about 200 packages in the versions of requirements.lock, a few minutes."
+	@$(PYTHON) -m venv .venv
+	@$(BIN)/python -m pip install -q --no-deps --no-compile --require-hashes -r requirements.lock
+	@$(BIN)/python -m pip install -q --no-deps --no-compile --editable .
+	@echo "Compiling them, so that the first command starts as fast as the next."
+	@$(BIN)/python -m compileall -q -j 0 .venv/lib mfcore flows > /dev/null || true
 	@touch $@
+	@echo "Done: make run, or $(BIN)/mfcore --help."
 
 run: setup  ## Download, check, split, tune, evaluate, register, export
 	$(BIN)/mfcore run

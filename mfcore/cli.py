@@ -447,6 +447,27 @@ def ui(
     )
 
 
+@app.command("config", rich_help_panel=_KEEP)
+def show_config(
+    dataset: DatasetOption = None,
+    source: SourceOption = None,
+    config: ConfigOption = None,
+    settings: SetOption = None,
+    defaults: Annotated[bool, typer.Option("--defaults", help="What holds where nothing is set")] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """The settings of a run as TOML with what each is for; `-c FILE` reads them back."""
+    if defaults and (dataset or source or config or settings):
+        raise UsageError("--defaults stands alone: leave it out to see what these options give.")
+    loaded = _config(dataset, config, settings, {"dataset.source": source and str(source)})
+    if as_json:
+        print_json(loaded.model_dump(mode="json"))
+    else:
+        from mfcore.config_file import to_toml
+
+        print(to_toml(loaded))
+
+
 @app.command(rich_help_panel=_KEEP)
 def doctor(as_json: JsonOption = False) -> None:
     """Check the environment: packages, folders, tracking store, threads."""

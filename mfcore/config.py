@@ -464,11 +464,7 @@ class ExportConfig(_Section):
 
 
 class PipelineConfig(_Section):
-    """The whole configuration of a run.
-
-    >>> PipelineConfig.load(overrides=["tuning.n_trials=5"]).tuning.n_trials
-    5
-    """
+    """The whole configuration of a run."""
 
     dataset: DatasetConfig = DatasetConfig()
     validation: ValidationConfig = ValidationConfig()
@@ -497,6 +493,9 @@ class PipelineConfig(_Section):
 
         Raises:
             UsageError: the file can't be read, or a key or value is not possible.
+
+        >>> PipelineConfig.load(overrides=["tuning.n_trials=5"]).tuning.n_trials
+        5
         """
         tree: dict[str, Any] = {}
         if file is not None:

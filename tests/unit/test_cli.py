@@ -3,6 +3,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 import pandas as pd
 import pytest
@@ -42,7 +43,7 @@ def test_every_command_explains_itself() -> None:
 
     group = typer.main.get_command(app)
     names = {"run", "download", "validate", "split", "tune", "evaluate", "register", "export", "datasets", "recommend"}
-    assert names | {"similar", "predict", "models", "promote", "rollback", "bench", "ui", "doctor"} <= set(
+    assert names | {"similar", "predict", "models", "promote", "rollback", "bench", "ui", "doctor", "config"} <= set(
         group.commands
     )
     for name, command in group.commands.items():
@@ -138,3 +139,19 @@ def test_a_user_id_has_one_type_in_every_command(mfcore: Mfcore) -> None:
     rows = json.loads(mfcore("similar", "1004", "--json")[1])
     assert {row["item_id"] for row in rows} == {1004} and type(rows[0]["other_item_id"]) is int
     assert "1,0" not in mfcore("recommend", 3)[1] and "yes" in mfcore("recommend", 3)[1]
+
+
+def test_the_configuration_is_shown_and_read_back(
+    mfcore: Mfcore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given = ("--dataset", "jester-1", "--set", "tuning.n_trials=7", "--set", "tuning.space.als.n_factors=[4, 8]")
+    code, out, err = mfcore("config", *given)
+    assert (code, err) == (0, "")
+    file = tmp_path / "mf.toml"
+    file.write_text(out, encoding="utf-8")
+    shown = json.loads(mfcore("config", *given, "--json")[1])
+    assert shown == json.loads(mfcore("config", "-c", file, "--json")[1])
+    assert (shown["dataset"]["name"], shown["tuning"]["n_trials"]) == ("jester-1", 7)
+    assert mfcore("config", "--defaults")[1] == mfcore("config")[1] != out
+    code, out, err = mfcore("config", "--defaults", "--dataset", "jester-1")
+    assert (code, out) == (2, "") and "--defaults stands alone" in err

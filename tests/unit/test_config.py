@@ -58,3 +58,10 @@ def test_every_setting_is_described() -> None:
     for name, section in schema["$defs"].items():
         for key, field in section["properties"].items():
             assert field.get("description"), f"{name}.{key}"
+
+
+def test_the_form_shows_words_and_no_code() -> None:
+    """Prefect's form shows the docstrings of the sections as their descriptions."""
+    schema = PipelineConfig.model_json_schema()
+    for text in (schema["description"], *(section["description"] for section in schema["$defs"].values())):
+        assert text and ">>>" not in text and "Raises:" not in text
