@@ -14,6 +14,7 @@ from pydantic import BaseModel, ValidationError
 
 from flows.servers.databases import SQLITE, WHEEL, Databases, choose, in_files, on_server, start_postgresql
 from flows.servers.processes import Process, answers, spawn, wait_for, wait_until
+from mfcore import __version__
 from mfcore.errors import SourceUnavailable, UsageError
 from mfcore.settings import Settings
 from mfcore.storage.files import locked, sha256_of, write_file
@@ -222,7 +223,7 @@ class _Starting:
 
     def _deploy(self, environment: dict[str, str]) -> None:
         """Give Prefect's server the work pool, the deployments and the automations, if it has others."""
-        wanted = f"{sha256_of(DEPLOYMENTS)} {Path.cwd()} {self.stack.prefect_url}"
+        wanted = f"{sha256_of(DEPLOYMENTS)} {Path.cwd()} {self.stack.prefect_url} {__version__}"
         if self.stack.deployed != wanted:
             pool = _said(_prefect("work-pool", "create", _POOL, "--type", "process"), environment)
             if pool.returncode != 0 and "already exists" not in pool.stdout + pool.stderr:
