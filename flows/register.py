@@ -52,7 +52,9 @@ def register(
         version = train_on_all(evaluation, found, registry, experiment, parent)
         register_challenger(evaluation, found, registry)
     before = registry.champion()
-    champion = registry.promote(version.version)
+    champion = registry.succeed(version.version)
+    if champion.version != version.version:
+        logger.info("registry: version %d was rolled back, and is not promoted again", version.version)
     reused = before is not None and before.version == champion.version
     logger.info("registry: %s version %d %s the champion", champion.name, champion.version, "stays" if reused else "is")
     return Registration(champion=champion, reused=reused)
