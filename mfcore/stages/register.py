@@ -50,7 +50,9 @@ def register_champion(context: Context, evaluation: Artifact | None = None) -> R
         version = context.observer.step("train_on_all", lambda: _train_on_all(context, source, found, run_id))
         context.observer.step("register_challenger", lambda: _register_challenger(context, source, found))
     before = registry.champion()
-    champion = registry.promote(version.version)
+    champion = registry.succeed(version.version)
+    if champion.version != version.version:
+        logger.info("registry: version %d was rolled back, and is not promoted again", version.version)
     reused = before is not None and before.version == champion.version
     logger.info("registry: %s version %d %s the champion", champion.name, champion.version, "stays" if reused else "is")
     return Registration(champion=champion, reused=reused)

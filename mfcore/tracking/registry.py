@@ -187,6 +187,19 @@ class Registry:
         """
         return self._crown(version, why, is_rollback=False)
 
+    def succeed(self, version: int, why: str = "promoted by a run") -> Registered:
+        """Make the version that a run came to the champion, unless it was rolled back: then the champion stays.
+
+        Other data makes another version, which may win; `promote` brings back the one that was rolled back.
+
+        Raises:
+            UsageError: there is no such version.
+        """
+        champion = self.champion()
+        if champion is not None and self.is_rolled_back(version):
+            return champion
+        return self.promote(version, why)
+
     def rollback(self, why: str = "rolled back") -> Registered:
         """Make the previous champion the champion again; `is_rolled_back` remembers whose place it takes.
 

@@ -72,6 +72,15 @@ def test_every_move_is_told_of_and_a_rollback_is_remembered(registry: Registry, 
     assert not registry.is_rolled_back(2) and not registry.is_rolled_back(1)
 
 
+def test_a_rollback_lasts_through_the_next_run(registry: Registry) -> None:
+    assert registry.succeed(1).version == 1
+    assert registry.succeed(2).version == 2 and registry.rollback().version == 1
+    assert registry.succeed(2).version == 1  # the same data again
+    assert registry.succeed(3).version == 3  # other data
+    assert registry.succeed(2).version == 3
+    assert registry.promote(2).version == 2 and registry.succeed(2).version == 2
+
+
 def test_what_was_moved_in_mlflow_itself_is_found(registry: Registry, client: MlflowClient) -> None:
     client.set_registered_model_alias(registry.name, "previous", "1")  # as before there was a history
     client.set_registered_model_alias(registry.name, "champion", "2")
