@@ -6,8 +6,8 @@ import pytest
 from mfcore.data.ratings import Ratings
 from mfcore.metrics import rmse
 from mfcore.models import ALS, BPMF, PMF, SGD, Factors, Training
+from mfcore.testing import same_bits
 from tests.contract.synthetic import make, synthetic_ratings
-from tests.contract.test_models import same_bits
 
 
 @pytest.mark.parametrize("nonnegative", [False, True])

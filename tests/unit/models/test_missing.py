@@ -1,6 +1,5 @@
 """Pairs without a rating as weak ratings: dense references, written by the letter."""
 
-import numba
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -10,9 +9,10 @@ from pydantic import ValidationError
 from mfcore.data.ratings import Ratings, Scale
 from mfcore.errors import UsageError
 from mfcore.models import ALS, BPMF, PMF, SGD, Factors, Recipe, Recommender
+from mfcore.models.kernels.threads import n_threads, threads
 from mfcore.models.lists import top_items
+from mfcore.testing import same_bits
 from tests.contract.synthetic import make, synthetic_ratings
-from tests.contract.test_models import same_bits
 
 
 def dense(ratings: Ratings) -> tuple[np.ndarray, np.ndarray]:
@@ -165,13 +165,10 @@ def test_a_sampled_model_folds_in_near_its_own_rows() -> None:
 @pytest.mark.parametrize("name", WEAK)
 def test_same_bits_whatever_the_number_of_threads(name: str) -> None:
     ratings, _ = synthetic_ratings(n_users=120, n_items=90)
-    before, fits = numba.get_num_threads(), []
-    try:
-        for n_threads in sorted({1, min(2, before), before}):
-            numba.set_num_threads(n_threads)
+    fits = []
+    for n in sorted({1, min(2, n_threads()), n_threads()}):
+        with threads(n):
             fits.append(WEAK[name].train(ratings))
-    finally:
-        numba.set_num_threads(before)
     assert all(same_bits(fits[0], other) for other in fits[1:])
 
 
