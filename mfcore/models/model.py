@@ -288,8 +288,9 @@ class Model:
             "title": self.titles[items[best]],
         }
 
-    def save(self, folder: Path) -> None:
+    def save(self, folder: str | Path) -> None:
         """Write everything into `folder`; `load` gives the same bits."""
+        folder = Path(folder)
         self.factors.save(folder / "rating")
         if self.ranking is not None:
             self.ranking.save(folder / "ranking")
@@ -298,12 +299,13 @@ class Model:
         pd.DataFrame({"title": self.titles}).to_parquet(folder / "titles.parquet", index=False)
 
     @classmethod
-    def load(cls, folder: Path) -> "Model":
+    def load(cls, folder: str | Path) -> "Model":
         """Read what `save` wrote.
 
         Raises:
             SourceUnavailable: a file is missing, or holds what no model has.
         """
+        folder = Path(folder)
         factors = Factors.load(folder / "rating")
         ranking = Factors.load(folder / "ranking") if (folder / "ranking").is_dir() else None
         if ranking is not None and not (

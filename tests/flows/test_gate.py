@@ -4,6 +4,8 @@ import pytest
 
 from tests.flows.conftest import Mfcore, ran
 
+pytestmark = pytest.mark.slow
+
 DATASET = "synthetic:users=150,items=60,ratings=6000,seed=1"
 NAME = "synthetic-150x60-6000-seed1"
 

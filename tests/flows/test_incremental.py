@@ -5,8 +5,11 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pytest
 
 from tests.flows.conftest import Mfcore, Outcome
+
+pytestmark = pytest.mark.slow
 
 
 def ratings(start: int, n: int = 400, value: int | None = None) -> pd.DataFrame:

@@ -87,7 +87,8 @@ def tree(place: Path) -> dict[str, bytes]:
     }
 
 
-@pytest.mark.parametrize("killed_at", [KILLED_AT, pytest.param(ALSO_KILLED_AT, marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("killed_at", [KILLED_AT, ALSO_KILLED_AT])
 def test_killed_in_every_stage_and_started_again(
     killed_at: list[tuple[str, str, str, int]],
     tmp_path: Path,

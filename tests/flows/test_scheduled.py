@@ -43,6 +43,7 @@ def completed(server: dict[str, str]) -> list[dict[str, Any]]:
         return [run for run in json.load(answer) if run["auto_scheduled"]]
 
 
+@pytest.mark.slow
 def test_a_scheduled_run_to_completion(tmp_path: Path, prefect_server: dict[str, str]) -> None:
     tree = yaml.safe_load((ROOT / "deployment" / "prefect.yaml").read_text())
     tree["deployments"] = [one for one in tree["deployments"] if one["name"] in ("nightly", "export")]

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import pytest
 
 from mfcore.data.ratings import Ratings
 from tests.flows.conftest import Mfcore
@@ -60,6 +61,7 @@ def test_files_fetched_under_a_name_are_known_by_it(mfcore: Mfcore, tmp_path: Pa
     assert first_user_of(done(mfcore, "validate", "--dataset", "corner-shop")) == 1
 
 
+@pytest.mark.slow
 def test_in_append_mode_a_value_of_before_and_a_scale_count(mfcore: Mfcore, tmp_path: Path) -> None:
     append = ("--dataset", "revised", "--set", "dataset.mode=append", "--set")
     first = shop(tmp_path / "first", times=False)
@@ -80,6 +82,7 @@ def test_in_append_mode_a_value_of_before_and_a_scale_count(mfcore: Mfcore, tmp_
     assert (narrower.code, "scale" in narrower.err) == (3, True)
 
 
+@pytest.mark.slow
 def test_damaged_ratings_are_done_without_where_only_drift_wants_them(mfcore: Mfcore, tmp_path: Path) -> None:
     source = shop(tmp_path / "night")
     last = Path(done(mfcore, "validate", "--dataset", "nightly", "--set", f"dataset.source={source}")["path"])

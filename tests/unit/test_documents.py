@@ -1,6 +1,7 @@
 """Documents say what the code says."""
 
 import re
+import tomllib
 from pathlib import Path
 from typing import Any, Literal
 
@@ -57,3 +58,25 @@ def test_the_readme_turns_exported_factors_into_ratings(
     expected = factors.predict(np.full_like(items, 196), items)
     np.testing.assert_allclose(names["ratings"].to_numpy(), expected, rtol=1e-4)
     assert names["ratings"].index.tolist() == factors.item_ids.tolist()
+
+
+def test_the_examples_of_the_library_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    text = (ROOT / "mfcore" / "README.md").read_text(encoding="utf-8")
+    code = re.search(r"```python\n(.*?)```", text, re.S)
+    assert code is not None
+    monkeypatch.chdir(tmp_path)
+    names: dict[str, Any] = {}
+    exec(code[1], names)
+    assert names["again"].predict(1, [2, 3]).tolist() == names["model"].predict(1, [2, 3]).tolist()
+    assert len(names["model"].recommend(1, k=5)) == 5
+
+
+def test_the_plan_of_the_house_names_every_floor() -> None:
+    contracts = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["importlinter"][
+        "contracts"
+    ]
+    floors = {room.strip("() ") for floor in contracts[0]["layers"] for room in floor.split("|")}
+    plan = (ROOT / "mfcore" / "README.md").read_text(encoding="utf-8").partition("## The plan of the house")[2]
+    drawn = re.search(r"```\n(.*?)```", plan, re.S)
+    assert drawn is not None
+    assert floors <= set(re.findall(r"[a-z_]+", drawn[1]))

@@ -17,7 +17,6 @@ ACROSS = {
     "tuning/test_objectives.py",
     "tutorials/test_tutorials.py",
     "bench/test_bench.py",
-    "test_deployment.py",
     "test_documents.py",
     "test_rooms.py",
 }

@@ -30,7 +30,7 @@ def settings(model: Model, tmp_path_factory: pytest.TempPathFactory) -> Settings
     with Experiment(settings, "films").run("register") as run:
         uri = log_model(model, run, "als", {}, {})
     for n in (1, 2):
-        registry.add(uri, run, recipes={}, fingerprint=str(n), data="d", metrics={}, description="")
+        registry.add(uri, run, recipes={}, fingerprint=str(n), data="d", split="s", metrics={}, description="")
     registry.promote(1)
     return settings
 
