@@ -12,9 +12,9 @@ class Decision(BaseModel):
 
     Attributes:
         promote: whether the challenger's recipe takes the champion's place.
-        challenger_rmse: on the test ratings.
-        champion_rmse: of the champion's recipe, trained on the same data; None when there is no champion.
-        difference: challenger's RMSE less champion's; negative is better.
+        challenger_value: on the test ratings.
+        champion_value: of the champion's recipe, trained on the same data; None when there is no champion.
+        difference: challenger's less champion's.
         interval: 95 % interval of the difference; None when there is no champion, or too few users.
         p_value: of no difference, two-sided.
         tie: whether the difference is one that chance makes; None when there is no interval to tell.
@@ -24,8 +24,8 @@ class Decision(BaseModel):
     model_config = ConfigDict(frozen=True)
 
     promote: bool
-    challenger_rmse: float
-    champion_rmse: float | None = None
+    challenger_value: float
+    champion_value: float | None = None
     difference: float | None = None
     interval: tuple[float, float] | None = None
     p_value: float | None = None
@@ -36,7 +36,7 @@ class Decision(BaseModel):
 def decide(
     challenger: Estimate, champion: Estimate | None, min_improvement: float = 0.0, *, higher_is_better: bool = False
 ) -> Decision:
-    r"""Compare two recipes, trained on the same ratings, by their RMSE on the same test ratings.
+    r"""Compare two recipes, trained on the same ratings, by RMSE or NDCG on the same test ratings.
 
     The challenger is promoted when it is better by `min_improvement` and by more than chance makes.
     A tie keeps the champion, and so does a test on too few users to tell: otherwise a recipe that is
@@ -58,7 +58,7 @@ def decide(
     'the recipe of the champion stays: test RMSE 0.9000, the challenger 1.0000 (+0.1000, 95 % +0.1000 to +0.1000)'
     """
     if champion is None:
-        return Decision(promote=True, challenger_rmse=challenger.value, reason="there was no champion to compare with")
+        return Decision(promote=True, challenger_value=challenger.value, reason="there was no champion to compare with")
     found = compare("challenger", challenger, "champion", champion, "rmse")
     assert found is not None  # there are test ratings, or the split would have refused
     gain = champion.value - challenger.value
@@ -77,8 +77,8 @@ def decide(
         reason += f" ({found.difference:+.4f}, 95 % {found.low:+.4f} to {found.high:+.4f})"
     return Decision(
         promote=promote,
-        challenger_rmse=challenger.value,
-        champion_rmse=champion.value,
+        challenger_value=challenger.value,
+        champion_value=champion.value,
         difference=found.difference,
         interval=None if found.low is None or found.high is None else (found.low, found.high),
         p_value=found.p_value,

@@ -46,7 +46,7 @@ def found() -> Evaluation:
 
 
 def head(chosen: str) -> HeadResult:
-    decision = Decision(promote=True, challenger_rmse=0.9234, reason="a better recipe")
+    decision = Decision(promote=True, challenger_value=0.9234, reason="a better recipe")
     return HeadResult(
         objective=Objective.RATING, metric="rmse", challenger="als", chosen=chosen, decision=decision, status="promoted"
     )
