@@ -277,6 +277,7 @@ def test_a_damaged_artifact_is_made_again(first: dict[str, Any], mfcore: Mfcore,
     assert is_whole(splits)
 
 
+@pytest.mark.slow
 def test_stages_work_one_at_a_time(mfcore: Mfcore, first: dict[str, Any]) -> None:
     own = (
         "--set",

@@ -11,6 +11,7 @@ from mfcore.models import Recipe
 from tests.contract.synthetic import synthetic_ratings
 
 
+@pytest.mark.slow
 def test_speed_is_measured_in_processes_of_their_own(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setitem(bench.SHAPES, "small", (300, 200, 20_000))
     monkeypatch.setitem(bench.CONTESTS, "two", Contest(16, ("als", "bpmf")))

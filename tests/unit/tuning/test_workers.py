@@ -36,6 +36,7 @@ def test_one_worker_and_two_run_the_same_trials(tmp_path: Path) -> None:
     assert one.spread > 0
 
 
+@pytest.mark.slow
 def test_tpe_with_a_worker_killed_runs_the_trials_it_runs_undisturbed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
