@@ -20,6 +20,7 @@ from mfcore.terminal import print_artifact, print_json, print_lists, print_table
 
 if TYPE_CHECKING:
     from mfcore.config import PipelineConfig
+    from mfcore.doctor import Finding
     from mfcore.models.model import Model
     from mfcore.storage.artifacts import Artifact
     from mfcore.tracking.registry import Registered, Registry
@@ -473,12 +474,7 @@ def doctor(as_json: JsonOption = False) -> None:
     """Check the environment: packages, folders, tracking store, threads."""
     from mfcore.doctor import examine
 
-    findings = examine()
-    if as_json:
-        print_json([finding.model_dump() for finding in findings])
-    else:
-        print_table("", [finding.model_dump() for finding in findings])
-    if any(finding.status == "fail" for finding in findings):
+    if not _all_well(examine(), as_json):
         raise UsageError("something above has to be mended first.")
 
 
@@ -535,13 +531,18 @@ def status(
     from flows.status import examine
     from mfcore.settings import Settings
 
-    findings = [one.model_dump() for one in examine(Settings.read(), dataset, timedelta(hours=hours))]
-    if as_json:
-        print_json(findings)
-    else:
-        print_table("", findings)
-    if any(one["status"] == "fail" for one in findings):
+    if not _all_well(examine(Settings.read(), dataset, timedelta(hours=hours)), as_json):
         raise typer.Exit(6)
+
+
+def _all_well(findings: "Iterable[Finding]", as_json: bool) -> bool:
+    """Print what was looked at; whether nothing of it is wrong."""
+    rows = [one.model_dump() for one in findings]
+    if as_json:
+        print_json(rows)
+    else:
+        print_table("", rows)
+    return all(row["status"] != "fail" for row in rows)
 
 
 def _config(

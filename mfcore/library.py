@@ -85,14 +85,13 @@ def evaluate(
     True
     """
     candidates = [
-        Candidate(name=name, role="baseline", objectives=(Objective.RATING,), recipe=_recipe(model))
+        Candidate(
+            name=name,
+            role="baseline",
+            objectives=(Objective.RATING,),
+            recipe=model if isinstance(model, Recipe) else Recipe.of(model),
+        )
         for name, model in models.items()
     ]
     table = comparison(scored.score for scored in score(candidates, Evaluator(ratings, parts, None, config)))
     return table.drop(columns=["role", "for"])
-
-
-def _recipe(model: Recipe | Recommender) -> Recipe:
-    if isinstance(model, Recipe):
-        return model
-    return Recipe(algorithm=model.algorithm, params=model.model_dump(mode="json"))

@@ -97,7 +97,7 @@ def _ratings(users: ArrayLike, items: ArrayLike, values: ArrayLike, n_users: int
 
 
 def _known_by_its_recipe(model: Recommender) -> None:
-    recipe = Recipe(algorithm=model.algorithm, params=model.model_dump(mode="json"))
+    recipe = Recipe.of(model)
     _require(MODELS.get(model.algorithm) is type(model), "the class is in MODELS under its algorithm's name")
     _require(recipe.build() == model, "a recipe builds the same model again")
 

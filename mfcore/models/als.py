@@ -7,7 +7,7 @@ from pydantic import Field
 
 from mfcore.data.ratings import Ratings
 from mfcore.models.alternation import Alternation
-from mfcore.models.base import Range, Recommender, Training
+from mfcore.models.base import LIST_RANGES, Range, Recommender, Training
 from mfcore.models.factors import Factors
 from mfcore.models.popularity import Popularity
 from mfcore.models.prior import Prior
@@ -87,9 +87,7 @@ class ALS(Recommender):
         "reg_user": Range(0.05, 10, log=True),
         "reg_item": Range(0.05, 10, log=True),
         "reg_exponent": Range(0.3, 1),
-        "missing_weight": Range(0.05, 1, log=True),
-        "missing_rating": Range(-0.75, 0.25, unit="rating"),
-        "popularity_weight": Range(0, 0.15, unit="width"),
+        **LIST_RANGES,
     }
     ranking_defaults: ClassVar[dict[str, Any]] = {
         "n_factors": 32,

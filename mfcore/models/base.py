@@ -17,7 +17,7 @@ from mfcore.errors import TrainingDiverged
 from mfcore.models.factors import Factors
 from mfcore.models.model import Model
 
-__all__ = ["MODELS", "Range", "Recommender", "Training"]
+__all__ = ["LIST_RANGES", "MODELS", "Range", "Recommender", "Training"]
 
 MODELS: "dict[str, type[Recommender]]" = {}
 """Algorithm name → class; a class enters when it is defined."""
@@ -48,6 +48,14 @@ class Range:
         if self.unit == "number":
             return value
         return value * scale.width + (scale.minimum if self.unit == "rating" else 0.0)
+
+
+LIST_RANGES = {
+    "missing_weight": Range(0.05, 1, log=True),
+    "missing_rating": Range(-0.75, 0.25, unit="rating"),
+    "popularity_weight": Range(0, 0.15, unit="width"),
+}
+"""What of a model's lists depends on unrated pairs and on popularity, searched alike whatever trains it."""
 
 
 class Training(ABC):

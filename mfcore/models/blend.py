@@ -85,7 +85,7 @@ class Blend(Recommender):
 
     @field_serializer("members")
     def _as_recipes(self, members: tuple[Recommender, ...]) -> list[dict[str, Any]]:
-        return [{"algorithm": one.algorithm, "params": one.model_dump(mode="json")} for one in members]
+        return [Recipe.of(one).model_dump() for one in members]
 
     def reseeded(self, seed: int) -> Self:
         """The same members and hyper-parameters with another seed, the members' too."""

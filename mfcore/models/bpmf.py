@@ -8,7 +8,7 @@ from pydantic import Field
 
 from mfcore.data.ratings import Ratings
 from mfcore.models.alternation import Alternation
-from mfcore.models.base import Range, Recommender, Training
+from mfcore.models.base import LIST_RANGES, Range, Recommender, Training
 from mfcore.models.factors import Factors
 from mfcore.models.kernels.layout import Block, Side
 from mfcore.models.mixing import weighted_sum
@@ -57,9 +57,7 @@ class BPMF(Recommender):
     space: ClassVar[dict[str, Range]] = {"n_factors": Range(8, 64, log=True)}
     ranking_space: ClassVar[dict[str, Range]] = {
         "n_factors": Range(8, 48, log=True),
-        "missing_weight": Range(0.05, 1, log=True),
-        "missing_rating": Range(-0.75, 0.25, unit="rating"),
-        "popularity_weight": Range(0, 0.15, unit="width"),
+        **LIST_RANGES,
     }
     ranking_defaults: ClassVar[dict[str, Any]] = {
         "n_factors": 24,

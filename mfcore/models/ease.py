@@ -9,7 +9,7 @@ from pydantic import Field
 
 from mfcore.data.ratings import Ratings
 from mfcore.errors import UsageError
-from mfcore.models.base import Range, Recommender, Training
+from mfcore.models.base import LIST_RANGES, Range, Recommender, Training
 from mfcore.models.factors import Factors
 from mfcore.models.item_weights import ItemWeights, Learned
 from mfcore.models.popularity import Popularity
@@ -60,8 +60,8 @@ class EASE(Recommender):
     ranking_space: ClassVar[dict[str, Range]] = {
         "n_factors": Range(16, 512, log=True),
         "reg": Range(100, 30_000, log=True),
-        "missing_rating": Range(-0.75, 0.25, unit="rating"),
-        "popularity_weight": Range(0, 0.15, unit="width"),
+        "missing_rating": LIST_RANGES["missing_rating"],
+        "popularity_weight": LIST_RANGES["popularity_weight"],
     }
     ranking_defaults: ClassVar[dict[str, Any]] = {"missing_rating": -0.1, "popularity_weight": 0.0}
     n_epochs: int = Field(1, ge=0)

@@ -106,16 +106,16 @@ class Part:
         Source: Hu, Koren, Volinsky, "Collaborative filtering for implicit feedback datasets", ICDM 2008, section 5.
         """
         k = self.n_factors
-        row = self.solve(item_factors, items, values, logistic)
         if self.basis is not None:
-            bias = (values - self.global_mean - self.item_bias[items]) / (len(items) + float(self.precision[-1, -1]))
             basis = self.basis[items].astype(np.float64)
             errors = values - self.global_mean - self.item_bias[items]
+            bias = errors / (len(items) + float(self.precision[-1, -1]))
             x = errors[:, None] * basis - bias[:, None] * basis.sum(axis=0)
             return np.column_stack([x * max(1.0, len(items)) ** self.exponent, bias])
         shares = np.zeros((len(items), k + 1))
         if len(items) == 0:
             return shares
+        row = self.solve(item_factors, items, values, logistic)
         equations = _Equations(self, item_factors, items, values, logistic)
         system, scaled, aims, pull = equations.at(row[: equations.n_unknowns])
         free = np.arange(equations.n_unknowns)

@@ -23,6 +23,16 @@ class Recipe(BaseModel):
     algorithm: str
     params: dict[str, float | int | bool | str | list[dict[str, Any]]] = {}
 
+    @classmethod
+    def of(cls, model: Recommender) -> "Recipe":
+        """The recipe that builds an equal model.
+
+        >>> from mfcore.models import ALS
+        >>> Recipe.of(ALS(n_factors=8)).build() == ALS(n_factors=8)
+        True
+        """
+        return cls(algorithm=model.algorithm, params=model.model_dump(mode="json"))
+
     @property
     def fingerprint(self) -> str:
         """The same 16 hexadecimal digits for the same recipe."""

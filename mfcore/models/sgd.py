@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 from pydantic import Field, ValidationInfo, field_validator
 
 from mfcore.data.ratings import Ratings
-from mfcore.models.base import Range, Recommender, Training
+from mfcore.models.base import LIST_RANGES, Range, Recommender, Training
 from mfcore.models.factors import Factors
 from mfcore.models.kernels.layout import Block
 from mfcore.models.popularity import Popularity
@@ -91,9 +91,7 @@ class SGD(Recommender):
         "decay": Range(0.92, 1),
         "reg_user": Range(0.01, 0.5, log=True),
         "reg_item": Range(0.01, 0.5, log=True),
-        "missing_weight": Range(0.05, 1, log=True),
-        "missing_rating": Range(-0.75, 0.25, unit="rating"),
-        "popularity_weight": Range(0, 0.15, unit="width"),
+        **LIST_RANGES,
     }
     ranking_defaults: ClassVar[dict[str, Any]] = {
         "n_factors": 80,

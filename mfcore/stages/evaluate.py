@@ -8,6 +8,8 @@ from typing import Any
 
 import pandas as pd
 
+from mfcore.config import PipelineConfig
+from mfcore.data.ratings import Ratings
 from mfcore.data.snapshot import Snapshot
 from mfcore.data.splitting import Split
 from mfcore.evaluation.blending import blend_of
@@ -69,16 +71,22 @@ def _score(context: Context, studies: Artifact, champion: Mapping[Objective, Rec
     key = fingerprint("evaluations", _CODE, studies.fingerprint, held, settings, experiment.identity)
 
     def write(folder: Path) -> dict[str, Any]:
-        candidates = _candidates(context, studies, tuned, champion)
-        scores, slices, estimates, curves = context.observer.step(
-            "train_and_score", lambda: _train_and_score(context, studies, candidates, run_id)
+        splits = context.store.input(studies, Kind.SPLITS)
+        data = context.store.input(splits, Kind.RATINGS)
+        snapshot, parts = Snapshot.load(data.path), Split.load(splits.path)
+        candidates = _candidates(config, snapshot.ratings, parts, tuned, champion)
+        evaluator = Evaluator(snapshot.ratings, parts, snapshot.items, config.evaluation)
+        tags = {"stage": "evaluate", "data": data.fingerprint, "split": splits.fingerprint}
+        log = FinalistLog(experiment, evaluator.known, evaluator.test, snapshot.items, tags, run_id, data.path)
+        scores, estimates, curves = context.observer.step(
+            "train_and_score", lambda: _train_and_score(candidates, evaluator, log)
         )
         k, rules = config.evaluation.ks[0], config.registration
         judged = {one: judge(one, candidates, estimates, k, champion.get(one), rules) for one in Objective}
         found = Evaluation(
             scores=scores,
             comparisons=comparisons(estimates),
-            slices=slices,
+            slices=evaluator.meanings,
             heads={objective: head for objective, head in judged.items() if head is not None},
         )
         (folder / _FILE).write_text(found.model_dump_json(indent=1), encoding="utf-8")
@@ -94,12 +102,13 @@ def _score(context: Context, studies: Artifact, champion: Mapping[Objective, Rec
 
 
 def _candidates(
-    context: Context, studies: Artifact, tuned: dict[str, Tuned], champion: Mapping[Objective, Recipe]
+    config: PipelineConfig,
+    ratings: Ratings,
+    parts: Split,
+    tuned: Mapping[str, Tuned],
+    champion: Mapping[Objective, Recipe],
 ) -> list[Candidate]:
     """The finalists and their blend, the champion's recipe where it is none of theirs, and the baselines."""
-    config, store = context.config, context.store
-    ratings = Snapshot.load(store.input(studies, Kind.RATINGS).path).ratings
-    parts = Split.load(store.input(studies, Kind.SPLITS).path)
     finalists = [
         Candidate(
             name=name,
@@ -117,25 +126,19 @@ def _candidates(
 
 
 def _train_and_score(
-    context: Context, studies: Artifact, candidates: list[Candidate], run_id: str
-) -> tuple[list[Score], dict[str, str], dict[str, dict[str, Estimate]], pd.DataFrame]:
-    """Each candidate's score, logged as a run; what slices mean; estimates to compare; learning curves."""
-    store, experiment = context.store, context.experiment
-    data, splits = store.input(studies, Kind.RATINGS), store.input(studies, Kind.SPLITS)
-    snapshot, parts = Snapshot.load(data.path), Split.load(splits.path)
-    evaluator = Evaluator(snapshot.ratings, parts, snapshot.items, context.config.evaluation)
-    tags = {"stage": "evaluate", "data": data.fingerprint, "split": splits.fingerprint}
+    candidates: list[Candidate], evaluator: Evaluator, log: FinalistLog
+) -> tuple[list[Score], dict[str, dict[str, Estimate]], pd.DataFrame]:
+    """Each candidate's score, logged as a run; estimates to compare; learning curves."""
     estimates: dict[str, dict[str, Estimate]] = {}
     curves = []
-    known, test = evaluator.known, evaluator.test
-    with FinalistLog(experiment, known, test, snapshot.items, tags, run_id, data.path) as log:
+    with log:
         for scored in evaluate(candidates, evaluator):
             name = scored.score.candidate.name
             log.add(scored)
             estimates[name] = scored.estimates
             curves.append(scored.curve.frame().assign(model=name))
             logger.info("%s: test RMSE %.4f (%.1f s)", name, scored.score.metrics["test_rmse"], scored.score.seconds)
-        return log.scores(), evaluator.meanings, estimates, pd.concat(curves, ignore_index=True)
+        return log.scores(), estimates, pd.concat(curves, ignore_index=True)
 
 
 def _publish(context: Context, found: Evaluation) -> None:

@@ -47,8 +47,10 @@ def register_champion(context: Context, evaluation: Artifact | None = None) -> R
     with locked(context.store.home / registry.name), context.parent_run("register") as run_id:
         source = context.input(evaluation, Kind.EVALUATIONS)
         found = load_evaluation(source)
-        version = context.observer.step("train_on_all", lambda: _train_on_all(context, source, found, run_id))
-        context.observer.step("register_challenger", lambda: _register_challenger(context, source, found))
+        splits = context.store.input(source, Kind.SPLITS)
+        data = context.store.input(splits, Kind.RATINGS)
+        version = context.observer.step("train_on_all", lambda: _train_on_all(context, data, splits, found, run_id))
+        context.observer.step("register_challenger", lambda: _register_challenger(context, source, data, splits, found))
     before = registry.champion()
     champion = registry.succeed(version.version)
     if champion.version != version.version:
@@ -58,10 +60,9 @@ def register_champion(context: Context, evaluation: Artifact | None = None) -> R
     return Registration(champion=champion, reused=reused)
 
 
-def _train_on_all(context: Context, evaluation: Artifact, found: Evaluation, run_id: str) -> Registered:
+def _train_on_all(context: Context, data: Artifact, splits: Artifact, found: Evaluation, run_id: str) -> Registered:
     """Train the chosen recipes on all ratings and register them as one model, unless the very same is there."""
-    store, registry, experiment = context.store, context.registry, context.experiment
-    data, splits = store.input(evaluation, Kind.RATINGS), store.input(evaluation, Kind.SPLITS)
+    registry, experiment = context.registry, context.experiment
     recipes = {objective: found.chosen(objective).candidate.recipe for objective in found.heads}
     recipes.setdefault(Objective.RATING, MUST_BEAT[Objective.RATING])
     named = {str(objective): recipe.fingerprint for objective, recipe in recipes.items()}
@@ -114,15 +115,15 @@ def _train_on_all(context: Context, evaluation: Artifact, found: Evaluation, run
     )
 
 
-def _register_challenger(context: Context, evaluation: Artifact, found: Evaluation) -> None:
+def _register_challenger(
+    context: Context, evaluation: Artifact, data: Artifact, splits: Artifact, found: Evaluation
+) -> None:
     """Register a finalist that the gate turned down, as it was scored, under the alias challenger."""
     lost = [head for head in found.heads.values() if head.chosen != head.challenger]
     if not lost:
         return
     head = lost[0]
     score = found.score_of(head.challenger)
-    store = context.store
-    data, splits = store.input(evaluation, Kind.RATINGS), store.input(evaluation, Kind.SPLITS)
     if score.model_uri is None or score.run_id is None:  # a baseline that was tuned as well: it has no model of its own
         return
     recipes = {head.objective: score.candidate.recipe}

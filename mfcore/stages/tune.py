@@ -15,7 +15,7 @@ from mfcore.metrics.objective import Objective
 from mfcore.metrics.yardstick import Yardstick
 from mfcore.models import Recipe
 from mfcore.stages.context import Context
-from mfcore.storage.artifacts import Artifact, ArtifactStore, code_of, fingerprint
+from mfcore.storage.artifacts import Artifact, code_of, fingerprint
 from mfcore.storage.kinds import Kind
 from mfcore.tracking.finalists import log_trial_figures
 from mfcore.tuning import SearchInterrupted, Trial, Tuned, search_spaces, tune
@@ -53,7 +53,7 @@ def tune_recipes(context: Context, splits: Artifact | None = None) -> Artifact:
 def studies_of(context: Context) -> Artifact:
     """What was found for the configuration, though by a search that was ended early; where nothing was, tune."""
     splits, store = context.input(None, Kind.SPLITS), context.store
-    key = _search_key(context.config, store, splits)[0]
+    key = _search_key(context.config, store.input(splits, Kind.RATINGS), splits)[0]
     if store.find(Kind.STUDIES, splits.dataset, key) is None and store.has(Kind.STUDIES, splits.dataset, search=key):
         return store.newest(Kind.STUDIES, splits.dataset, search=key)
     return tune_recipes(context, splits)
@@ -72,24 +72,30 @@ def _search(context: Context, splits: Artifact, champion: Mapping[Objective, Rec
     of the whole search, which goes on from there when it is asked for again.
     """
     config, store = context.config, context.store
-    key, spaces = _search_key(config, store, splits)
+    data = store.input(splits, Kind.RATINGS)
+    key, spaces = _search_key(config, data, splits)
     keys = {name: _study_key(space, config, splits) for name, space in spaces.items()}
     studies = store.find(Kind.STUDIES, splits.dataset, key)
     if studies is not None:
         for name, tuned in load_tuned(studies).items():
-            log = _trial_log(context, keys[name], splits, run_id)
+            log = _trial_log(context, keys[name], data, splits, run_id)
             for trial in tuned.trials:
                 log(trial)
         return studies
 
+    ratings, parts = Ratings.load(data.path), Split.load(splits.path)
+    train, validation = ratings.take(parts.train), ratings.take(parts.validation)
     found: dict[str, Tuned] = {}
     unmeasurable: dict[Objective, NothingRelevant] = {}
     with first_interrupt("Tuning ends with what has been found; Ctrl-C again stops everything.") as is_stopped:
         for name, space in spaces.items():
             if space.objective in unmeasurable:
                 continue
+            journal = store.home / "studies" / "journals" / f"{splits.dataset}-{name}-{keys[name]}.log"
+            log = _trial_log(context, keys[name], data, splits, run_id)
+            best = champion.get(space.objective)
             try:
-                outcome = _study(context, name, space, splits, champion.get(space.objective), run_id, is_stopped)
+                outcome = _study(context, name, space, train, validation, journal, log, best, is_stopped)
             except NothingRelevant as error:
                 logger.warning("%s is left out: %s", space.objective, error)
                 unmeasurable[space.objective] = error
@@ -116,19 +122,15 @@ def _study(
     context: Context,
     name: str,
     space: Space,
-    splits: Artifact,
+    train: Ratings,
+    validation: Ratings,
+    journal: Path,
+    log: Callable[[Trial], None],
     champion: Recipe | None,
-    run_id: str,
     is_stopped: Callable[[], bool],
 ) -> Tuned | None:
     """Run or resume one study; None if it was stopped before its first trial was finished."""
-    config, store = context.config, context.store
-    ratings = Ratings.load(store.input(splits, Kind.RATINGS).path)
-    parts = Split.load(splits.path)
-    key = _study_key(space, config, splits)
-    journal = store.home / "studies" / "journals" / f"{splits.dataset}-{name}-{key}.log"
-    log = _trial_log(context, key, splits, run_id)
-    train, validation = ratings.take(parts.train), ratings.take(parts.validation)
+    config = context.config
 
     def run() -> Tuned | None:
         best: float | None = None
@@ -139,7 +141,7 @@ def _study(
             if space.objective.better(trial.value, best):
                 best = trial.value
 
-        with context.observer.progress(f"tuning-{name}-{splits.dataset}", name, "trials") as move:
+        with context.observer.progress(f"tuning-{name}-{context.dataset_name}", name, "trials") as move:
             try:
                 return tune(
                     space.algorithm,
@@ -166,9 +168,9 @@ def _study(
     return tuned
 
 
-def _search_key(config: PipelineConfig, store: ArtifactStore, splits: Artifact) -> tuple[str, dict[str, Space]]:
+def _search_key(config: PipelineConfig, data: Artifact, splits: Artifact) -> tuple[str, dict[str, Space]]:
     """Fingerprint of a search that is run to its end, and the spaces it searches."""
-    scale = Ratings.load(store.input(splits, Kind.RATINGS).path, mapped=True).scale
+    scale = Ratings.load(data.path, mapped=True).scale
     spaces = search_spaces(config.tuning, scale)
     keys = [_study_key(space, config, splits) for space in spaces.values()]
     return fingerprint("studies", keys, config.tuning.n_trials, config.tuning.timeout), spaces
@@ -185,11 +187,11 @@ def _study_key(space: Space, config: PipelineConfig, splits: Artifact) -> str:
     return fingerprint("study", _CODE, splits.fingerprint, decisive, yardstick, searched)
 
 
-def _trial_log(context: Context, key: str, splits: Artifact, run_id: str) -> Callable[[Trial], None]:
+def _trial_log(context: Context, key: str, data: Artifact, splits: Artifact, run_id: str) -> Callable[[Trial], None]:
     """A function that logs finished trials, those that have no run in MLflow yet."""
     experiment = context.experiment
     logged = experiment.logged_trials(key)
-    tags = {"split": splits.fingerprint, "data": context.store.input(splits, Kind.RATINGS).fingerprint}
+    tags = {"split": splits.fingerprint, "data": data.fingerprint}
 
     def log(trial: Trial) -> None:
         if context.config.tuning.storage is not None and trial.number not in logged:

@@ -244,13 +244,6 @@ class Experiment:
         source = self._client.get_model_version(name, str(version)).source or ""
         self._client.log_outputs(run_id, [LoggedModelOutput(model_id_of(source), step=0)])
 
-    def has_runs(self, run_ids: Iterable[str]) -> bool:
-        """Whether all of these runs are still in the store."""
-        try:
-            return all(self._client.get_run(run_id).info.lifecycle_stage == "active" for run_id in run_ids)
-        except MlflowException:
-            return False
-
 
 def model_id_of(model_uri: str) -> str:
     """The id of a logged model.

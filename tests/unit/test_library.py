@@ -11,7 +11,6 @@ import pytest
 import mfcore
 from mfcore.config import TuningConfig
 from mfcore.errors import DataInvalid, UsageError
-from mfcore.library import _recipe
 
 
 def test_import_is_instant() -> None:
@@ -94,7 +93,7 @@ def test_tuned_on_validation_and_scored_on_test() -> None:
 
 def test_a_blend_is_a_recipe_too() -> None:
     blend = mfcore.Blend(members=(mfcore.ALS(n_factors=2), mfcore.SGD(n_factors=3)))
-    assert _recipe(blend).build() == blend
+    assert mfcore.Recipe.of(blend).build() == blend
 
 
 @pytest.mark.parametrize(("argument", "said"), [("--version", mfcore.__version__), ("-h", "recommend")])
