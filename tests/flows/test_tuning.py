@@ -14,7 +14,8 @@ from mfcore.tuning import Tuned
 from mfcore.tuning.search import Search
 from tests.flows.conftest import SMALL, Mfcore
 
-SETTINGS = ("--dataset", SMALL, "--set", "tuning.algorithms=als,sgd", "--set", "tuning.sampler=random")
+ALGORITHMS = ("--set", "tuning.rating=als,sgd", "--set", "tuning.ranking=[]")
+SETTINGS = ("--dataset", SMALL, *ALGORITHMS, "--set", "tuning.sampler=random")
 
 
 def studies(path: str | None = None) -> dict[str, Tuned]:
@@ -44,24 +45,24 @@ def test_ctrl_c_goes_on_with_the_best_so_far(interrupted: Any) -> None:
     assert interrupted.code == 0, interrupted.err
     assert [stage["status"] for stage in interrupted.document["stages"].values()] == ["made"] * 7
     assert interrupted.document["algorithm"] == "als"
-    assert "sgd: no trial was finished; it is left out" in interrupted.err
+    assert "rating-sgd: no trial was finished; it is left out" in interrupted.err
     found = studies()
-    assert list(found) == ["als"]
-    assert found["als"].interrupted
-    assert len(found["als"].trials) == 4
+    assert list(found) == ["rating-als"]
+    assert found["rating-als"].interrupted
+    assert len(found["rating-als"].trials) == 4
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
 
 @pytest.mark.slow
 def test_asked_again_it_goes_on_where_it_stopped(interrupted: Any, mfcore: Mfcore) -> None:
-    before = studies()["als"]
+    before = studies()["rating-als"]
     again = mfcore("tune", *SETTINGS, "--set", "tuning.n_trials=6", "--json")
     assert again.code == 0, again.err
     assert not again.document["reused"]
     found = studies()
     assert [len(tuned.trials) for tuned in found.values()] == [6, 6]
-    assert found["als"].trials[:4] == before.trials
-    assert not found["als"].interrupted
+    assert found["rating-als"].trials[:4] == before.trials
+    assert not found["rating-als"].interrupted
 
 
 @pytest.mark.slow
@@ -69,8 +70,8 @@ def test_the_next_study_begins_with_the_champion(interrupted: Any, mfcore: Mfcor
     (champion, *_) = mfcore("models", "--json").document
     outcome = mfcore("tune", *SETTINGS, "--set", "tuning.seed=1", "--set", "tuning.n_trials=2", "--json")
     assert outcome.code == 0, outcome.err
-    recipe = champion["recipe"]
-    second = studies(outcome.document["path"])[recipe["algorithm"]].trials[1]
+    recipe = champion["recipes"]["rating"]
+    second = studies(outcome.document["path"])[f"rating-{recipe['algorithm']}"].trials[1]
     assert {**second.params, "n_epochs": 0} == {**recipe["params"], "n_epochs": 0}
 
 
@@ -82,9 +83,9 @@ def test_prefect_shows_how_far_the_search_is(interrupted: Any, prefect_server: d
         headers={"content-type": "application/json"},
     )
     with urllib.request.urlopen(request, timeout=10) as answer:
-        shown = [one for one in json.load(answer) if one["key"] == "tuning-als-synthetic-120x60-3000"]
+        shown = [one for one in json.load(answer) if one["key"] == "tuning-rating-als-synthetic-120x60-3000"]
     assert 100.0 in [one["data"] for one in shown]
-    assert any("6 of 6 trials of als best 0." in one["description"] for one in shown)
+    assert any("6 of 6 trials of rating-als best 0." in one["description"] for one in shown)
 
 
 def test_a_space_that_cannot_be_is_refused_before_anything_is_fetched(mfcore: Mfcore) -> None:
