@@ -1,23 +1,15 @@
 """Running a flow in this process, as the command does."""
 
-import atexit
-import signal
-import subprocess
 from collections.abc import Callable
 from typing import ParamSpec, TypeVar
 
 import httpx
-from prefect.settings import (
-    PREFECT_API_URL,
-    PREFECT_FLOWS_HEARTBEAT_FREQUENCY,
-    PREFECT_SERVER_SERVICES_EVENT_PERSISTER_ENABLED,
-    PREFECT_SERVER_SERVICES_TRIGGERS_ENABLED,
-    temporary_settings,
-)
+from prefect.settings import PREFECT_API_URL, PREFECT_FLOWS_HEARTBEAT_FREQUENCY, temporary_settings
 
+from flows.temporary_server import TemporaryServer
 from mfcore.errors import MfcoreError, SourceUnavailable, first_line
 
-__all__ = ["end_with_us", "run_here"]
+__all__ = ["run_here"]
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -25,13 +17,12 @@ R = TypeVar("R")
 _ANSWER_TIMEOUT_S = 10.0
 
 
-def run_here(flow: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
-    """Call `flow`, and return what it returns.
+def run_here(load: Callable[[], Callable[P, R]], *args: P.args, **kwargs: P.kwargs) -> R:
+    """Call the flow that `load` returns, and return what it returns.
 
-    Without a server to look after the run, nobody reads its heartbeats and events. Heartbeats
-    cost a second at the end of each flow. Events, written by the temporary server into its
-    SQLite file while it answers, now and then lock an answer out for a minute. The server is
-    kept from Ctrl-C, which is for the flow: without it no flow comes to an orderly end.
+    Where no server is configured, a temporary one starts while `load` imports what the flow needs.
+    Nobody looks after the run then, so that it sends no heartbeats, which cost a second at the end
+    of each flow.
 
     Raises:
         SourceUnavailable: Prefect's server does not answer, or no longer.
@@ -40,65 +31,17 @@ def run_here(flow: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
     if url:
         _require_server(url)
         try:
-            return flow(*args, **kwargs)
+            return load()(*args, **kwargs)
         except MfcoreError:
             raise
         except Exception:
             _require_server(url)
             raise
-    alone = {
-        PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None,
-        PREFECT_SERVER_SERVICES_EVENT_PERSISTER_ENABLED: False,
-        PREFECT_SERVER_SERVICES_TRIGGERS_ENABLED: False,
-    }
-    with temporary_settings(alone):
-        _start_server()
+    server = TemporaryServer()
+    flow = load()
+    server.wait()
+    with temporary_settings({PREFECT_API_URL: server.url, PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None}):
         return flow(*args, **kwargs)
-
-
-def end_with_us(pid: int) -> None:
-    """Have a process killed when this one is gone, even if that is killed itself.
-
-    The shell that sees to it waits for the end of a pipe, which closes with whoever holds it.
-    """
-    watch = ["/bin/sh", "-c", 'read -r _; kill -KILL "$0"', str(pid)]
-    # Not of our group, or what kills that kills it too.
-    watcher = subprocess.Popen(
-        watch, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
-    )
-    atexit.register(_dismiss, watcher)
-
-
-def _dismiss(watcher: "subprocess.Popen[bytes]") -> None:
-    """In an orderly end, who started a process ends it."""
-    watcher.kill()
-    watcher.communicate()
-
-
-def _start_server() -> None:
-    """Start the server that Prefect would start by itself, and wait until it answers.
-
-    Raises:
-        SourceUnavailable: it does not, in the time that Prefect's settings give it.
-    """
-    from prefect.server.api.server import SubprocessASGIServer
-
-    server = SubprocessASGIServer()
-    # A process begins with the signals blocked that are blocked where it is started.
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-    try:
-        server.start()
-    except (RuntimeError, OSError, httpx.HTTPError) as error:
-        server.stop()
-        raise SourceUnavailable(
-            f"Prefect's temporary server does not start: {first_line(error)}.\n"
-            "Try again, give it more time (PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS, in s), "
-            "or start a server (prefect server start) and set PREFECT_API_URL to its address."
-        ) from error
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
-    if server.server_process is not None:
-        end_with_us(server.server_process.pid)
 
 
 def _require_server(url: str) -> None:

@@ -15,8 +15,8 @@ from prefect.artifacts import (
     update_progress_artifact,
 )
 from prefect.cache_policies import NO_CACHE
-from prefect.settings import PREFECT_API_URL
 
+from flows.temporary_server import is_lasting
 from mfcore.stages.observer import Move, Observer
 from mfcore.terminal import progress_bar
 
@@ -59,7 +59,7 @@ class PrefectObserver(Observer):
 
             def move(done: int, of: int, remark: str) -> None:
                 move_bar(done, of, remark)
-                if PREFECT_API_URL.value():  # the temporary server has nobody who would look
+                if is_lasting():
                     publish(done, of, remark)
 
             yield move

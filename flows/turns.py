@@ -9,8 +9,8 @@ from prefect.client.schemas.actions import GlobalConcurrencyLimitCreate
 from prefect.concurrency.sync import concurrency
 from prefect.context import FlowRunContext
 from prefect.exceptions import ObjectAlreadyExists, ObjectNotFound
-from prefect.settings import PREFECT_API_URL
 
+from flows.temporary_server import is_lasting
 from mfcore.errors import SourceUnavailable
 from mfcore.tracking.names import model_name
 
@@ -36,7 +36,7 @@ def turn(dataset: str) -> Iterator[None]:
     """
     context = FlowRunContext.get()
     is_subflow = context is not None and context.flow_run is not None and context.flow_run.parent_task_run_id
-    if is_subflow or not PREFECT_API_URL.value():
+    if is_subflow or not is_lasting():
         yield
         return
     name = model_name(dataset)

@@ -19,9 +19,12 @@ from mfcore.storage.kinds import Kind
 from mfcore.terminal import print_artifact, print_json, print_lists, print_table, print_versions, printable, start_log
 
 if TYPE_CHECKING:
+    from prefect import Flow
+
     from mfcore.config import PipelineConfig
     from mfcore.doctor import Finding
     from mfcore.models.model import Model
+    from mfcore.stages.pipeline import PipelineResult
     from mfcore.storage.artifacts import Artifact
     from mfcore.tracking.registry import Registered, Registry
 
@@ -113,10 +116,14 @@ def run(
     }
     loaded = _config(dataset, config, settings, given)
     from flows.here import run_here
-    from flows.pipeline import pipeline
+
+    def load() -> "Flow[..., PipelineResult]":
+        from flows.pipeline import pipeline
+
+        return pipeline
 
     started = time.perf_counter()
-    result = run_here(pipeline, loaded)
+    result = run_here(load, loaded)
     if as_json:
         print_json(result.model_dump(mode="json"))
         return
@@ -562,9 +569,13 @@ def _config(
 def _run_stage(stage: Stage[R], config: "PipelineConfig", given: "Artifact | Registered | None" = None) -> R:
     """Run one stage as a flow, and return what it made."""
     from flows.here import run_here
-    from flows.stage import as_flow
 
-    return run_here(as_flow(stage), config, given)
+    def load() -> "Flow[..., R]":
+        from flows.stage import as_flow
+
+        return as_flow(stage)
+
+    return run_here(load, config, given)
 
 
 def _artifact(stage: Stage[Any], source: Path | None, config: "PipelineConfig") -> "Artifact | None":

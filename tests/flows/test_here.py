@@ -5,15 +5,23 @@ import subprocess
 import sys
 import time
 
+import httpx
+import psutil
 import pytest
+from prefect.settings import (
+    PREFECT_API_URL,
+    PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS,
+    temporary_settings,
+)
 
 from flows.here import run_here
+from flows.temporary_server import TemporaryServer, is_lasting
 from mfcore.errors import SourceUnavailable, UsageError
 from tests.flows.conftest import free_port
 
 HOLDER = """
 import subprocess
-from flows.here import end_with_us
+from flows.parentage import end_with_us
 process = subprocess.Popen(["sleep", "300"])
 end_with_us(process.pid)
 print(process.pid, flush=True)
@@ -50,41 +58,47 @@ def test_what_was_started_ends_with_the_command(is_killed: bool) -> None:
 
 
 def test_a_server_that_is_gone_is_one_line() -> None:
-    from prefect.settings import PREFECT_API_URL, temporary_settings
-
     def fails(error: Exception) -> None:
         raise error
 
     nobody = {PREFECT_API_URL: f"http://127.0.0.1:{free_port()}/api"}
     with temporary_settings(nobody), pytest.raises(SourceUnavailable, match="does not answer"):
-        run_here(fails, KeyError("not called"))
+        run_here(lambda: fails, KeyError("not called"))
 
 
 def test_only_a_server_that_is_gone_is_blamed(prefect_server: dict[str, str]) -> None:
-    from prefect.settings import PREFECT_API_URL, temporary_settings
-
     def fails(error: Exception) -> None:
         raise error
 
     with temporary_settings({PREFECT_API_URL: prefect_server["PREFECT_API_URL"]}):
         for error in (KeyError("a defect"), UsageError("a mistake")):
             with pytest.raises(type(error)):
-                run_here(fails, error)
+                run_here(lambda: fails, error)
 
 
-def test_a_temporary_server_that_is_too_slow_is_one_clear_error(monkeypatch: pytest.MonkeyPatch) -> None:
-    from prefect.server.api.server import SubprocessASGIServer
-    from prefect.settings import (
-        PREFECT_API_URL,
-        PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS,
-        temporary_settings,
-    )
+def test_a_temporary_server_answers_until_it_is_stopped() -> None:
+    server = TemporaryServer()
+    server.wait()
+    with temporary_settings({PREFECT_API_URL: server.url}):
+        assert not is_lasting()
+        assert httpx.get(f"{server.url}/version", timeout=30).status_code == 200
+    server.stop()
+    with pytest.raises(httpx.ConnectError):
+        httpx.get(f"{server.url}/health")
 
-    monkeypatch.delenv("PREFECT_API_URL", raising=False)
-    server = SubprocessASGIServer()  # the one that is started: there is one per port
-    too_soon = {PREFECT_API_URL: None, PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS: 0}
+
+def test_a_temporary_server_that_is_too_slow_is_one_clear_error() -> None:
+    too_soon = {PREFECT_API_URL: None, PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS: 1}
+    before = {child.pid for child in psutil.Process().children()}
     with temporary_settings(too_soon), pytest.raises(SourceUnavailable, match="temporary server does not start") as one:
-        run_here(lambda: pytest.fail("ran without a server"))
+        run_here(lambda: lambda: pytest.fail("ran without a server"))
     assert one.value.exit_code == 4
     assert len(str(one.value).splitlines()) == 2
-    assert server.server_process is None, "the server is still there"
+    left = [child for child in psutil.Process().children() if child.pid not in before]
+    assert not [child for child in left if "flows.temporary_server" in child.cmdline()], "the server is still there"
+
+
+def test_a_temporary_server_that_dies_is_one_clear_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PREFECT_SERVER_DATABASE_CONNECTION_URL", "sqlite+aiosqlite:////nowhere/at/all.db")
+    with pytest.raises(SourceUnavailable, match="temporary server does not start"):
+        TemporaryServer().wait()
