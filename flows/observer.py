@@ -17,8 +17,8 @@ from prefect.artifacts import (
 from prefect.cache_policies import NO_CACHE
 
 from flows.temporary_server import is_lasting
+from mfcore.progress import progress_bar
 from mfcore.stages.observer import Move, Observer
-from mfcore.terminal import progress_bar
 
 __all__ = ["PrefectObserver"]
 

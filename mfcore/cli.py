@@ -7,7 +7,7 @@ import json
 import os
 import sys
 import time
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
@@ -19,8 +19,6 @@ from mfcore.storage.kinds import Kind
 from mfcore.terminal import print_artifact, print_json, print_lists, print_table, print_versions, printable, start_log
 
 if TYPE_CHECKING:
-    from prefect import Flow
-
     from mfcore.config import PipelineConfig
     from mfcore.doctor import Finding
     from mfcore.models.model import Model
@@ -117,9 +115,12 @@ def run(
     loaded = _config(dataset, config, settings, given)
     from flows.here import run_here
 
-    def load() -> "Flow[..., PipelineResult]":
+    def load() -> "Callable[..., PipelineResult]":
         from flows.pipeline import pipeline
+        from mfcore.settings import Settings
+        from mfcore.tracking.store import prepare_store
 
+        prepare_store(Settings.read().tracking_uri)
         return pipeline
 
     started = time.perf_counter()
@@ -570,7 +571,7 @@ def _run_stage(stage: Stage[R], config: "PipelineConfig", given: "Artifact | Reg
     """Run one stage as a flow, and return what it made."""
     from flows.here import run_here
 
-    def load() -> "Flow[..., R]":
+    def load() -> Callable[..., R]:
         from flows.stage import as_flow
 
         return as_flow(stage)

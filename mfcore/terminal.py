@@ -6,8 +6,7 @@ import re
 import sys
 import time
 import unicodedata
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -24,7 +23,6 @@ __all__ = [
     "print_table",
     "print_versions",
     "printable",
-    "progress_bar",
     "start_log",
 ]
 
@@ -145,34 +143,3 @@ def start_log() -> None:
     log.setLevel(logging.INFO)
     log.addHandler(handler)
     log.propagate = False
-
-
-@contextmanager
-def progress_bar(title: str) -> Iterator[Callable[[int, int, str], None]]:
-    """Show a bar on stderr while the block runs, if that is a terminal.
-
-    Yields what moves it: `move(done, of, remark)`.
-    """
-    if not sys.stderr.isatty():
-        yield lambda done, of, remark: None
-        return
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
-
-    parts = "{task.description}", "{task.fields[remark]}"
-    columns = TextColumn(parts[0]), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TextColumn(parts[1])
-    handlers = [one for one in logging.getLogger("mfcore").handlers if isinstance(one, logging.StreamHandler)]
-    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
-        task = progress.add_task(title, total=None, remark="")
-
-        def move(done: int, of: int, remark: str) -> None:
-            progress.update(task, completed=done, total=of, remark=remark)
-
-        # Log lines through the bar's own stream, which puts them above it.
-        before = [handler.setStream(sys.stderr) for handler in handlers]
-        try:
-            yield move
-        finally:
-            for handler, stream in zip(handlers, before, strict=True):
-                if stream is not None:
-                    handler.setStream(stream)

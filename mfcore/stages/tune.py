@@ -3,9 +3,11 @@
 import json
 import logging
 from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextvars import copy_context
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from mfcore.config import PipelineConfig
 from mfcore.data.ratings import Ratings
@@ -19,8 +21,10 @@ from mfcore.storage.artifacts import Artifact, code_of, fingerprint
 from mfcore.storage.kinds import Kind
 from mfcore.tracking.finalists import log_trial_figures
 from mfcore.tuning import SearchInterrupted, Trial, Tuned, search_spaces, tune
+from mfcore.tuning.folds import folds_of
 from mfcore.tuning.interrupt import first_interrupt
-from mfcore.tuning.space import Space
+from mfcore.tuning.space import Space, n_planned
+from mfcore.tuning.workers import WorkerPool, n_threads
 
 __all__ = ["load_tuned", "studies_of", "tune_recipes"]
 
@@ -28,6 +32,13 @@ logger = logging.getLogger("mfcore.stages")
 
 _CODE = code_of("mfcore.models", "mfcore.metrics", "mfcore.tuning")
 _FILE = "tuned.json"
+
+_LITTLE_WORK = 3_000_000
+"""Ratings times trials, about ten seconds on one core: what takes less is not worth starting workers for."""
+_MANY_RATINGS = 2_000_000
+"""Ratings above which training scales with the cores, and memory is what is short."""
+
+T = TypeVar("T")
 
 
 def tune_recipes(context: Context, splits: Artifact | None = None) -> Artifact:
@@ -85,23 +96,25 @@ def _search(context: Context, splits: Artifact, champion: Mapping[Objective, Rec
 
     ratings, parts = Ratings.load(data.path), Split.load(splits.path)
     train, validation = ratings.take(parts.train), ratings.take(parts.validation)
-    found: dict[str, Tuned] = {}
-    unmeasurable: dict[Objective, NothingRelevant] = {}
     with first_interrupt("Tuning ends with what has been found; Ctrl-C again stops everything.") as is_stopped:
-        for name, space in spaces.items():
-            if space.objective in unmeasurable:
-                continue
+
+        def study(name: str, pool: WorkerPool | None) -> Tuned | NothingRelevant | None:
+            space = spaces[name]
             journal = store.home / "studies" / "journals" / f"{splits.dataset}-{name}-{keys[name]}.log"
             log = _trial_log(context, keys[name], data, splits, run_id)
             best = champion.get(space.objective)
             try:
-                outcome = _study(context, name, space, train, validation, journal, log, best, is_stopped)
+                return _study(context, name, space, train, validation, journal, log, best, is_stopped, pool)
             except NothingRelevant as error:
-                logger.warning("%s is left out: %s", space.objective, error)
-                unmeasurable[space.objective] = error
-                continue
-            if outcome is not None:
-                found[name] = outcome
+                return error
+
+        outcomes = _all(study, spaces, train, validation, config, store.home / "studies")
+    found = {name: outcome for name, outcome in outcomes.items() if isinstance(outcome, Tuned)}
+    unmeasurable = {
+        spaces[name].objective: outcome for name, outcome in outcomes.items() if isinstance(outcome, NothingRelevant)
+    }
+    for objective, reason in unmeasurable.items():
+        logger.warning("%s is left out: %s", objective, reason)
     if not found:
         raise next(iter(unmeasurable.values()), KeyboardInterrupt())
     ended_early: dict[str, str] = {}
@@ -118,6 +131,41 @@ def _search(context: Context, splits: Artifact, champion: Mapping[Objective, Rec
     return store.make(Kind.STUDIES, splits.dataset, key, write, [splits])
 
 
+def _all(
+    study: Callable[[str, WorkerPool | None], T],
+    spaces: dict[str, Space],
+    train: Ratings,
+    validation: Ratings,
+    config: PipelineConfig,
+    home: Path,
+) -> dict[str, T]:
+    """Run all studies: side by side, a worker each, where one alone would not keep the cores busy.
+
+    A study's trials follow each other either way, and are the same. One by one, so that a training has
+    all cores, go large data, which would need their memory several times, and little work, which
+    would be done before workers had started.
+    """
+    n_together = min(n_threads(), len(spaces))
+    work = len(train) * sum(n_planned(space, config.tuning, None) for space in spaces.values())
+    is_own = config.tuning.n_workers == 1 and config.tuning.storage is None
+    if not is_own or n_together == 1 or work < _LITTLE_WORK or len(train) > _MANY_RATINGS:
+        return {name: study(name, None) for name in spaces}
+    folds = folds_of(train, validation, config.tuning)
+    with (
+        ThreadPoolExecutor(n_together, thread_name_prefix="study") as threads,
+        WorkerPool(folds, home, n_threads() // n_together) as pool,
+    ):
+        # Lists take longer to measure than errors, so that their studies, the last, begin first. An orchestrator
+        # finds the run that a step belongs to in the context of the thread.
+        running = {name: threads.submit(copy_context().run, study, name, pool) for name in reversed(spaces)}
+        try:
+            return {name: running[name].result() for name in spaces}
+        except BaseException:
+            for outcome in running.values():
+                outcome.cancel()
+            raise
+
+
 def _study(
     context: Context,
     name: str,
@@ -128,6 +176,7 @@ def _study(
     log: Callable[[Trial], None],
     champion: Recipe | None,
     is_stopped: Callable[[], bool],
+    pool: WorkerPool | None,
 ) -> Tuned | None:
     """Run or resume one study; None if it was stopped before its first trial was finished."""
     config = context.config
@@ -155,6 +204,7 @@ def _study(
                     champion=champion,
                     on_progress=lambda done, of: move(done, of, "" if best is None else f"best {best:.4f}"),
                     is_stopped=is_stopped,
+                    pool=pool,
                 )
             except SearchInterrupted:
                 logger.warning("%s: no trial was finished; it is left out", name)

@@ -1,5 +1,6 @@
 """`RunLog`: runs that are over when they are logged, such as trials, sent by a thread of their own."""
 
+import threading
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
@@ -43,7 +44,7 @@ class FinishedRun:
 
 
 class RunLog:
-    """Sends runs to MLflow, one after the other, while the caller goes on.
+    """Sends runs to MLflow, one after the other, while its callers, threads of one process, go on.
 
     Three calls for a run take about 20 ms on a local database, a fifth of the time that a trial of
     ALS takes on 100,000 ratings. What could not be sent is the caller's error: the next `add`
@@ -54,6 +55,7 @@ class RunLog:
         self._client = client
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="mlflow")
         self._pending: list[Future[str]] = []
+        self._lock = threading.Lock()
 
     def add(self, run: FinishedRun) -> None:
         """Have a run logged.
@@ -61,10 +63,11 @@ class RunLog:
         Raises:
             MfcoreError: an earlier one could not be logged.
         """
-        if any(sent.done() and sent.exception() is not None for sent in self._pending):
-            self.flush()
-        self._pending = [sent for sent in self._pending if not sent.done()]
-        self._pending.append(self._thread.submit(run.log, self._client))
+        with self._lock:
+            if any(sent.done() and sent.exception() is not None for sent in self._pending):
+                self._flush()
+            self._pending = [sent for sent in self._pending if not sent.done()]
+            self._pending.append(self._thread.submit(run.log, self._client))
 
     def flush(self) -> None:
         """Wait until all runs are logged.
@@ -72,6 +75,10 @@ class RunLog:
         Raises:
             MfcoreError: one of them could not be; those after it are not tried.
         """
+        with self._lock:
+            self._flush()
+
+    def _flush(self) -> None:
         try:
             for sent in self._pending:
                 sent.result()

@@ -17,7 +17,6 @@ logger = logging.getLogger(__name__)
 
 _FEW = 1000
 """Validation ratings; with fewer, chance between two draws of them is larger than what hyper-parameters change."""
-_YARDSTICK = "yardstick.json"
 
 Fold = tuple[Ratings, Ratings]
 """What is trained on, and what is held out; over the same ids."""
@@ -68,9 +67,8 @@ def measurable(folds: list[Fold], yardstick: Yardstick) -> list[Fold]:
     return found
 
 
-def share(folds: list[Fold], yardstick: Yardstick, folder: Path) -> None:
-    """Write the arrays of `folds`, and the yardstick, into `folder`; workers map the arrays into memory."""
-    (folder / _YARDSTICK).write_text(yardstick.model_dump_json(), encoding="utf-8")
+def share(folds: list[Fold], folder: Path) -> None:
+    """Write the arrays of `folds` into `folder`; workers map them into memory."""
     for number, fold in enumerate(folds):
         for name, part in zip(("train", "held_out"), fold, strict=True):
             # Training needs no times, and of ids only how many there are.
@@ -78,11 +76,10 @@ def share(folds: list[Fold], yardstick: Yardstick, folder: Path) -> None:
             plain.save(folder / f"fold-{number:04d}" / name)
 
 
-def shared(folder: Path) -> tuple[list[Fold], Yardstick]:
-    """The folds in `folder`, whose memory all processes share, and the yardstick."""
+def shared(folder: Path) -> list[Fold]:
+    """The folds in `folder`, whose memory all processes share."""
 
     def of(fold: Path, part: str) -> Ratings:
         return Ratings.load(fold / part, mapped=True)
 
-    folds = [(of(fold, "train"), of(fold, "held_out")) for fold in sorted(folder.glob("fold-*"))]
-    return folds, Yardstick.model_validate_json((folder / _YARDSTICK).read_text(encoding="utf-8"))
+    return [(of(fold, "train"), of(fold, "held_out")) for fold in sorted(folder.glob("fold-*"))]

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import IO
 
 from mfcore.config import EvaluationConfig, TuningConfig
 from mfcore.data.ratings import Ratings
@@ -10,14 +9,13 @@ from mfcore.errors import TrainingDiverged
 from mfcore.metrics.objective import Objective
 from mfcore.metrics.yardstick import Yardstick
 from mfcore.models import Recipe
-from mfcore.storage.files import scratch_folder
-from mfcore.tuning.folds import Fold, folds_of, measurable, share
+from mfcore.tuning.folds import folds_of, measurable
 from mfcore.tuning.search import Search
 from mfcore.tuning.space import search_space
 from mfcore.tuning.trial_storage import open_trial_storage
 from mfcore.tuning.trials import Trial, Tuned
 from mfcore.tuning.validation import Validation
-from mfcore.tuning.workers import Worker, Workers, n_threads
+from mfcore.tuning.workers import WorkerPool, Workers, n_threads
 
 __all__ = ["tune"]
 
@@ -35,6 +33,7 @@ def tune(
     champion: Recipe | None = None,
     on_progress: Callable[[int, int], None] = lambda finished, planned: None,
     is_stopped: Callable[[], bool] = lambda: False,
+    pool: WorkerPool | None = None,
 ) -> Tuned:
     """Search the hyper-parameters of `algorithm` for the best validation RMSE, or NDCG@k.
 
@@ -62,6 +61,8 @@ def tune(
         champion: the recipe that is to be beaten. A study keeps to the one it began with.
         on_progress: called with the number of trials that are finished, and of those there will be.
         is_stopped: asked after each epoch; once it says yes, the search ends with what it has.
+        pool: workers over these ratings that other studies use, too. None: one worker is this process,
+            several are processes of their own.
 
     Raises:
         UsageError: a search space that can't be, or a journal that can't be written.
@@ -78,10 +79,13 @@ def tune(
         search = Search(space, yardstick.metric, config, storage, on_trial, on_progress, is_stopped)
         if not search.is_over():
             folds = measurable(folds_of(train, validation, config), yardstick)
-            if config.n_workers == 1 and config.storage is None:
+            if pool is not None:
+                _train_in_workers(search, yardstick, config.n_workers, pool)
+            elif config.n_workers == 1 and config.storage is None:
                 _train_here(search, Validation(folds, yardstick))
             else:
-                _train_in_workers(search, folds, yardstick, config.n_workers, journal.parent, storage.lock)
+                with WorkerPool(folds, journal.parent, max(1, n_threads() // config.n_workers)) as own:
+                    _train_in_workers(search, yardstick, config.n_workers, own)
         return search.result()
 
 
@@ -101,11 +105,7 @@ def _train_here(search: Search, validation: Validation) -> None:
             search.finish(attempt)
 
 
-def _train_in_workers(
-    search: Search, folds: list[Fold], yardstick: Yardstick, n_workers: int, home: Path, lock: IO[str] | None
-) -> None:
+def _train_in_workers(search: Search, yardstick: Yardstick, n_workers: int, pool: WorkerPool) -> None:
     """Run trials in processes of their own, which share the arrays."""
-    with scratch_folder(home) as folder:
-        share(folds, yardstick, folder)
-        with Workers(search, n_workers, lambda: Worker(folder, max(1, n_threads() // n_workers), lock)) as workers:
-            workers.run()
+    with Workers(search, yardstick, n_workers, pool) as workers:
+        workers.run()

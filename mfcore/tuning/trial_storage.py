@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
-from typing import IO, TYPE_CHECKING
+from typing import TYPE_CHECKING
 
 from mfcore.errors import SourceUnavailable, UsageError, first_line
 from mfcore.storage.files import locked
@@ -37,7 +37,7 @@ class TrialStorage:
 
     Attributes:
         champion: hyper-parameters of the champion of the day on which the study began; it keeps to them.
-        lock: the open file whose lock keeps others from the journal; None where they are welcome.
+        is_private: whether nobody else may have trials of the study under way.
     """
 
     def __init__(
@@ -47,12 +47,12 @@ class TrialStorage:
         direction: Direction,
         champion: Params | None,
         claiming: Callable[[], AbstractContextManager[object]],
-        lock: IO[str] | None = None,
+        is_private: bool = False,
     ) -> None:
         import optuna
 
         optuna.logging.set_verbosity(optuna.logging.WARNING)
-        self.claiming, self.lock = claiming, lock
+        self.claiming, self.is_private = claiming, is_private
         self._storage = storage
         with claiming():
             self._study = optuna.create_study(
@@ -65,14 +65,14 @@ class TrialStorage:
         self._claimed: dict[int, int] = {}
         self._read: dict[int, Trial] = {}
         self._beaten = time.monotonic()
-        if lock is not None:
+        if is_private:
             self._fail_abandoned()
 
     def read(self) -> tuple[dict[int, Trial], dict[int, Params]]:
         """The finished trials, and the hyper-parameters of those under way, by number."""
         from optuna.trial import TrialState
 
-        if self.lock is None:
+        if not self.is_private:
             self._fail_stale()
         running = {}
         for trial in self._study.get_trials(deepcopy=False):
@@ -168,15 +168,15 @@ def open_trial_storage(
 ) -> Iterator[TrialStorage]:
     """The study of the name of `journal`: in that file, or in the database at `url`.
 
-    A journal belongs to one process and its workers at a time, others wait; a database to all who come.
+    A journal belongs to one process at a time, others wait; a database to all who come.
 
     Raises:
         UsageError: the journal can't be written, or there is no driver for the database.
         SourceUnavailable: the database can't be reached, or is lost on the way.
     """
     if url is None:
-        with locked(journal) as lock:
-            yield TrialStorage(_journal(journal), journal.stem, direction, champion, nullcontext, lock)
+        with locked(journal):
+            yield TrialStorage(_journal(journal), journal.stem, direction, champion, nullcontext, is_private=True)
         return
     from sqlalchemy import create_engine
     from sqlalchemy.exc import NoSuchModuleError, SQLAlchemyError

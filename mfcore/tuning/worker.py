@@ -1,9 +1,9 @@
 """The program of a worker: it trains what it is told to, over arrays that it shares with others.
 
-`python -m mfcore.tuning.worker FOLDER` reads a recipe a line from stdin, as JSON, and trains it on the
-folds in FOLDER. After each epoch it writes {"value": …, "spread": …}, and reads true, for
-another epoch, or false. What a trial is worth is not for it to say: it knows neither the study
-nor Optuna.
+`python -m mfcore.tuning.worker FOLDER` reads {"recipe": …, "yardstick": …} from stdin, a line each, and
+trains the recipe on the folds in FOLDER. After each epoch it writes {"value": …, "spread": …}, as the
+yardstick measures it, and reads true, for another epoch, or false. What a trial is worth is not for
+it to say: it knows neither the study nor Optuna.
 """
 
 import json
@@ -11,12 +11,14 @@ import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from functools import cache
 from pathlib import Path
 from typing import IO
 
 from mfcore.errors import TrainingDiverged
+from mfcore.metrics.yardstick import Yardstick
 from mfcore.models import Recipe
-from mfcore.tuning.folds import shared
+from mfcore.tuning.folds import measurable, shared
 from mfcore.tuning.validation import Validation
 
 
@@ -33,11 +35,17 @@ def _serve(folder: Path, out: IO[str]) -> None:
         out.write(json.dumps(document) + "\n")
         out.flush()
 
-    validation = Validation(*shared(folder))
+    folds = shared(folder)
+
+    @cache
+    def validation(yardstick: Yardstick) -> Validation:
+        return Validation(measurable(folds, yardstick), yardstick)
+
     for line in sys.stdin:
-        recommender = Recipe.model_validate_json(line).build()
+        asked = json.loads(line)
+        recommender = Recipe.model_validate(asked["recipe"]).build()
         try:
-            for value, spread in validation.learn(recommender):
+            for value, spread in validation(Yardstick.model_validate(asked["yardstick"])).learn(recommender):
                 say(value=value, spread=spread)
                 if sys.stdin.readline() != "true\n":
                     break

@@ -1,21 +1,24 @@
-"""`Workers`: processes that train the trials of a search, several at a time."""
+"""`Workers`: processes that train the trials of searches, several at a time."""
 
 import json
 import os
 import subprocess
 import sys
+import threading
 import time
-from collections.abc import Callable
 from contextlib import suppress
 from multiprocessing.connection import wait
 from pathlib import Path
-from typing import IO, Any, cast
+from typing import Any, cast
 
 from mfcore.machine import n_cores
+from mfcore.metrics.yardstick import Yardstick
 from mfcore.models import Recipe
+from mfcore.storage.files import scratch_folder
+from mfcore.tuning.folds import Fold, share
 from mfcore.tuning.search import Attempt, Search
 
-__all__ = ["Worker", "WorkerKilled", "Workers", "n_threads"]
+__all__ = ["Worker", "WorkerKilled", "WorkerPool", "Workers", "n_threads"]
 
 _POLL_S = 0.5
 """Seconds after which we look what the user, or other machines, have done."""
@@ -30,8 +33,8 @@ class WorkerKilled(Exception):
 class Worker:
     """A process that runs `mfcore.tuning.worker`."""
 
-    def __init__(self, folder: Path, n_threads: int, lock: IO[Any] | None) -> None:
-        """Start it over the folds in `folder`; it keeps `lock` for as long as it lives."""
+    def __init__(self, folder: Path, n_threads: int) -> None:
+        """Start it over the folds in `folder`."""
         environment = {**os.environ, **dict.fromkeys(_THREAD_POOLS, str(n_threads))}
         root = str(Path(__file__).parents[2])
         environment["PYTHONPATH"] = os.pathsep.join([root, *filter(None, [os.environ.get("PYTHONPATH")])])
@@ -43,7 +46,6 @@ class Worker:
             stdout=subprocess.PIPE,
             stderr=self._log,
             env=environment,
-            pass_fds=() if lock is None else (lock.fileno(),),
             process_group=0,  # Ctrl-C is for the process that started it
         )
 
@@ -52,18 +54,18 @@ class Worker:
         assert self._process.stdout is not None
         return self._process.stdout.fileno()
 
-    def train(self, recipe: Recipe) -> None:
-        """Have it train a recipe."""
-        self._say(recipe.model_dump_json())
+    def train(self, recipe: Recipe, yardstick: Yardstick) -> None:
+        """Have it train a recipe, measured by this yardstick."""
+        self._say({"recipe": recipe.model_dump(mode="json"), "yardstick": yardstick.model_dump(mode="json")})
 
     def go_on(self, another_epoch: bool) -> None:
         """Answer it."""
-        self._say(json.dumps(another_epoch))
+        self._say(another_epoch)
 
-    def _say(self, line: str) -> None:
+    def _say(self, document: object) -> None:
         assert self._process.stdin is not None
         with suppress(BrokenPipeError):  # that it died is noticed when it is read
-            self._process.stdin.write(line.encode() + b"\n")
+            self._process.stdin.write(json.dumps(document).encode() + b"\n")
             self._process.stdin.flush()
 
     def read(self) -> dict[str, Any]:
@@ -94,13 +96,66 @@ class Worker:
                     pipe.close()
 
 
-class Workers:
-    """The workers of a search on this machine; they end with the block, wherever their trials are."""
+class WorkerPool:
+    """Workers over the same folds, which searches take and give back, also from different threads.
 
-    def __init__(self, search: Search, n_workers: int, start: Callable[[], Worker]) -> None:
-        """Start `n_workers` of those that `start` starts."""
-        self._search, self._start = search, start
-        self._idle = [start() for _ in range(n_workers)]
+    Use it as a context manager: where the block ends, so do they all.
+    """
+
+    def __init__(self, folds: list[Fold], home: Path, n_threads: int) -> None:
+        """Prepare; workers are started when they are needed.
+
+        Args:
+            folds: what they train on and are measured on.
+            home: folder for the arrays they share.
+            n_threads: of each worker.
+        """
+        self._folds, self._n_threads = folds, n_threads
+        self._scratch = scratch_folder(home)
+        self._all: list[Worker] = []
+        self._idle: list[Worker] = []
+        self._lock = threading.Lock()
+        self._closed = False
+
+    def __enter__(self) -> "WorkerPool":
+        self._folder = self._scratch.__enter__()
+        share(self._folds, self._folder)
+        return self
+
+    def __exit__(self, *exception: Any) -> None:
+        with self._lock:
+            self._closed = True
+            for worker in self._all:
+                worker.end()
+        self._scratch.__exit__(*exception)
+
+    def take(self) -> Worker:
+        """One that has nothing to do.
+
+        Raises:
+            WorkerKilled: the pool is closed.
+        """
+        with self._lock:
+            if self._closed:
+                raise WorkerKilled("nothing is trained any more")
+            if not self._idle:
+                self._all.append(Worker(self._folder, self._n_threads))
+                return self._all[-1]
+            return self._idle.pop()
+
+    def give(self, worker: Worker) -> None:
+        """Give back one that has nothing to do."""
+        with self._lock:
+            self._idle.append(worker)
+
+
+class Workers:
+    """The workers of a search on this machine; those that are idle go back when the block ends."""
+
+    def __init__(self, search: Search, yardstick: Yardstick, n_workers: int, pool: WorkerPool) -> None:
+        """Take `n_workers` of a pool."""
+        self._search, self._yardstick, self._pool = search, yardstick, pool
+        self._idle = [pool.take() for _ in range(n_workers)]
         self._busy: dict[Worker, Attempt] = {}
         self._next_look = 0.0
 
@@ -108,9 +163,10 @@ class Workers:
         return self
 
     def __exit__(self, *exception: object) -> None:
-        for worker in (*self._idle, *self._busy):
+        for worker in self._idle:
+            self._pool.give(worker)
+        for worker, attempt in self._busy.items():
             worker.end()
-        for attempt in self._busy.values():
             self._search.drop(attempt)
 
     def run(self) -> None:
@@ -135,7 +191,7 @@ class Workers:
         while self._idle and not self._search.is_over() and (attempt := self._search.next()) is not None:
             worker = self._idle.pop()
             self._busy[worker] = attempt
-            worker.train(attempt.recipe)
+            worker.train(attempt.recipe, self._yardstick)
 
     def _listen(self, worker: Worker) -> None:
         """Hear how an epoch went, and say whether there is to be another one."""
@@ -143,10 +199,11 @@ class Workers:
         try:
             said = worker.read()
         except WorkerKilled as killed:
+            another = self._pool.take()
             del self._busy[worker]
             worker.end()
             self._search.lose(attempt, str(killed))
-            worker = self._start()
+            worker = another
         else:
             if "diverged" in said:
                 del self._busy[worker]

@@ -54,7 +54,7 @@ def _update(
             parameters[row, c] -= np.float32(correction) * first[row, c] / (np.sqrt(second[row, c]) + _FLOOR)
 
 
-@njit(cache=True, parallel=True)
+@njit(cache=True, nogil=True, parallel=True)
 def adam_epoch(
     starts: NDArray[np.int64],
     users: Codes,

@@ -28,7 +28,7 @@ def _count(word: np.uint64) -> np.uint64:
     return (word * np.uint64(0x0101010101010101)) >> np.uint64(56)
 
 
-@njit(cache=True, parallel=True)
+@njit(cache=True, nogil=True, parallel=True)
 def mean_cosines(bits: Bits, lists: NDArray[np.int32]) -> NDArray[np.float64]:
     """Mean of |A ∩ B| / √(|A| |B|) over the pairs of each list's items, (n,); NaN where a list has no pair.
 

@@ -345,7 +345,7 @@ def _drawn(precision: Floats, center: Floats) -> Floats:
     return product
 
 
-@njit(cache=True, parallel=True)
+@njit(cache=True, nogil=True, parallel=True)
 def solve_rows(
     side: Side, other: Block, own: Block, pull: Pull, scoring: Scoring, method: int, noise: float, seed: int
 ) -> None:
@@ -441,7 +441,7 @@ def solve_rows(
             _solve_back(system, width, size, own_bias[row], x)
 
 
-@njit(cache=True, parallel=True, fastmath={"reassoc", "contract"})
+@njit(cache=True, nogil=True, parallel=True, fastmath={"reassoc", "contract"})
 def squared_error(side: Side, other: Block, own: Block, scoring: Scoring, missing_weight: float) -> float:
     """Sum of squared errors over all ratings of `side`, less `missing_weight` times their squared scores.
 

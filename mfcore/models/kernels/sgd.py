@@ -55,7 +55,7 @@ def sort_into_blocks(
     return starts, sorted_users, sorted_items, sorted_values
 
 
-@njit(cache=True, parallel=True, fastmath=True)
+@njit(cache=True, nogil=True, parallel=True, fastmath=True)
 def sgd_epoch(
     starts: NDArray[np.int64],
     users: Codes,

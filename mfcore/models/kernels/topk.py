@@ -30,7 +30,7 @@ def _sink(scores: Floats, items: Codes, size: int, score: np.float32, item: np.i
     scores[place], items[place] = score, item
 
 
-@njit(cache=True, parallel=True)
+@njit(cache=True, nogil=True, parallel=True)
 def top_k(scores: Floats, starts: NDArray[np.int64], rated: Codes, k: int) -> tuple[Codes, Floats]:
     """Columns of the k highest scores of each row, best first, equal scores by column.
 
