@@ -1,7 +1,6 @@
 """Recipes × split → scores: each candidate is trained on train and validation and scored once on test."""
 
-import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 
@@ -11,7 +10,8 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
 
 from mfcore.evaluation.candidates import Candidate
-from mfcore.evaluation.curves import LearningCurve, learning_curve
+from mfcore.evaluation.curves import LearningCurve
+from mfcore.evaluation.fits import Fits, fits_here
 from mfcore.evaluation.heads import HeadResult
 from mfcore.metrics import Comparison, Estimate, Evaluator, Measure, compare
 from mfcore.metrics.objective import Objective
@@ -162,12 +162,13 @@ class Scored:
         return self.curve.validation
 
 
-def evaluate(candidates: Iterable[Candidate], evaluator: Evaluator) -> Iterator[Scored]:
-    """Train each candidate's recipe and score it on test, one at a time.
+def evaluate(candidates: Sequence[Candidate], evaluator: Evaluator, fits: Fits | None = None) -> Iterator[Scored]:
+    """Train each candidate's recipe, as `Parts.fit` does, and score it on test, one at a time.
 
-    A recipe is trained on train and validation ratings; if it competes for rating, on those again
-    without the users that play cold-start users; and, if it is a finalist there, on train alone, for its
-    learning curve. So what is only to make lists costs one fit.
+    Args:
+        candidates: what is scored.
+        evaluator: the test ratings, and what candidates are trained on.
+        fits: what trains them; by default this process.
 
     Raises:
         TrainingDiverged: a recipe leaves the range of numbers.
@@ -183,18 +184,11 @@ def evaluate(candidates: Iterable[Candidate], evaluator: Evaluator) -> Iterator[
     >>> measure.low < measure.value < measure.high, measure.n
     (True, 120)
     """
-    for candidate in candidates:
-        recommender = candidate.recipe.build()
-        started = time.perf_counter()
-        factors = recommender.train(evaluator.known)
-        seconds = time.perf_counter() - started
-        predicts, curve = Objective.RATING in candidate.objectives, LearningCurve()
-        if predicts and candidate.role == "finalist":
-            curve = learning_curve(candidate.recipe, evaluator.train, evaluator.validation)
-        without = recommender.train(evaluator.cold_start.others) if predicts else None
-        measured = evaluator.measure(factors, without)
-        score = Score(candidate=candidate, measures=measured.measures, seconds=seconds)
-        yield Scored(score, factors, measured.predictions, measured.estimates, curve)
+    trained = (fits or fits_here(evaluator))(candidates)
+    for candidate, fit in zip(candidates, trained, strict=True):
+        measured = evaluator.measure(fit.factors, fit.without)
+        score = Score(candidate=candidate, measures=measured.measures, seconds=fit.seconds)
+        yield Scored(score, fit.factors, measured.predictions, measured.estimates, fit.curve)
 
 
 def comparisons(estimates: Mapping[str, Mapping[str, Estimate]]) -> list[Comparison]:

@@ -3,6 +3,7 @@
 import json
 import logging
 from collections.abc import Mapping
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from mfcore.data.snapshot import Snapshot
 from mfcore.data.splitting import Split
 from mfcore.evaluation.blending import blend_of
 from mfcore.evaluation.candidates import Candidate, assemble
+from mfcore.evaluation.fits import fits_in_workers
 from mfcore.evaluation.heads import judge
 from mfcore.evaluation.scoring import Evaluation, Score, comparison, comparisons, evaluate
 from mfcore.metrics import Estimate, Evaluator
@@ -21,6 +23,7 @@ from mfcore.metrics.objective import Objective
 from mfcore.metrics.yardstick import Yardstick
 from mfcore.models import Recipe
 from mfcore.stages.context import Context
+from mfcore.stages.together import n_together
 from mfcore.stages.tune import load_tuned, studies_of
 from mfcore.storage.artifacts import Artifact, code_of, fingerprint
 from mfcore.storage.kinds import Kind
@@ -28,6 +31,7 @@ from mfcore.tracking.finalists import FinalistLog, log_comparison
 from mfcore.tracking.notes import evaluation_note
 from mfcore.tuning import Tuned
 from mfcore.tuning.folds import folds_of
+from mfcore.workers import n_threads
 
 __all__ = ["evaluate_recipes", "load_evaluation"]
 
@@ -35,6 +39,9 @@ logger = logging.getLogger("mfcore.stages")
 
 _CODE = code_of("mfcore.models", "mfcore.metrics", "mfcore.evaluation")
 _FILE = "evaluation.json"
+
+_FITS = 3
+"""Trainings that a candidate takes, about: on all it may know, without cold-start users, for its learning curve."""
 
 
 def evaluate_recipes(context: Context, studies: Artifact | None = None) -> Artifact:
@@ -79,7 +86,7 @@ def _score(context: Context, studies: Artifact, champion: Mapping[Objective, Rec
         tags = {"stage": "evaluate", "data": data.fingerprint, "split": splits.fingerprint}
         log = FinalistLog(experiment, evaluator.known, evaluator.test, snapshot.items, tags, run_id, data.path)
         scores, estimates, curves = context.observer.step(
-            "train_and_score", lambda: _train_and_score(candidates, evaluator, log)
+            "train_and_score", lambda: _train_and_score(candidates, evaluator, log, context.store.home / "evaluations")
         )
         k, rules = config.evaluation.ks[0], config.registration
         judged = {one: judge(one, candidates, estimates, k, champion.get(one), rules) for one in Objective}
@@ -126,13 +133,18 @@ def _candidates(
 
 
 def _train_and_score(
-    candidates: list[Candidate], evaluator: Evaluator, log: FinalistLog
+    candidates: list[Candidate], evaluator: Evaluator, log: FinalistLog, home: Path
 ) -> tuple[list[Score], dict[str, dict[str, Estimate]], pd.DataFrame]:
     """Each candidate's score, logged as a run; estimates to compare; learning curves."""
     estimates: dict[str, dict[str, Estimate]] = {}
     curves = []
-    with log:
-        for scored in evaluate(candidates, evaluator):
+    side_by_side = n_together(len(candidates), _FITS * len(candidates), len(evaluator.known))
+    with ExitStack() as stack:
+        fits = None
+        if side_by_side > 1:
+            fits = stack.enter_context(fits_in_workers(evaluator, side_by_side, n_threads() // side_by_side, home))
+        stack.enter_context(log)
+        for scored in evaluate(candidates, evaluator, fits):
             name = scored.score.candidate.name
             log.add(scored)
             estimates[name] = scored.estimates

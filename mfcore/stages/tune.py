@@ -17,6 +17,7 @@ from mfcore.metrics.objective import Objective
 from mfcore.metrics.yardstick import Yardstick
 from mfcore.models import Recipe
 from mfcore.stages.context import Context
+from mfcore.stages.together import n_together
 from mfcore.storage.artifacts import Artifact, code_of, fingerprint
 from mfcore.storage.kinds import Kind
 from mfcore.tracking.finalists import log_trial_figures
@@ -24,7 +25,8 @@ from mfcore.tuning import SearchInterrupted, Trial, Tuned, search_spaces, tune
 from mfcore.tuning.folds import folds_of
 from mfcore.tuning.interrupt import first_interrupt
 from mfcore.tuning.space import Space, n_planned
-from mfcore.tuning.workers import WorkerPool, n_threads
+from mfcore.tuning.workers import training_pool
+from mfcore.workers import WorkerPool, n_threads
 
 __all__ = ["load_tuned", "studies_of", "tune_recipes"]
 
@@ -32,11 +34,6 @@ logger = logging.getLogger("mfcore.stages")
 
 _CODE = code_of("mfcore.models", "mfcore.metrics", "mfcore.tuning")
 _FILE = "tuned.json"
-
-_LITTLE_WORK = 3_000_000
-"""Ratings times trials, about ten seconds on one core: what takes less is not worth starting workers for."""
-_MANY_RATINGS = 2_000_000
-"""Ratings above which training scales with the cores, and memory is what is short."""
 
 T = TypeVar("T")
 
@@ -139,21 +136,16 @@ def _all(
     config: PipelineConfig,
     home: Path,
 ) -> dict[str, T]:
-    """Run all studies: side by side, a worker each, where one alone would not keep the cores busy.
-
-    A study's trials follow each other either way, and are the same. One by one, so that a training has
-    all cores, go large data, which would need their memory several times, and little work, which
-    would be done before workers had started.
-    """
-    n_together = min(n_threads(), len(spaces))
-    work = len(train) * sum(n_planned(space, config.tuning, None) for space in spaces.values())
+    """Run all studies, some of them side by side, a worker each; the trials of each follow one another."""
+    n_trials = sum(n_planned(space, config.tuning, None) for space in spaces.values())
     is_own = config.tuning.n_workers == 1 and config.tuning.storage is None
-    if not is_own or n_together == 1 or work < _LITTLE_WORK or len(train) > _MANY_RATINGS:
+    side_by_side = n_together(len(spaces), n_trials, len(train)) if is_own else 1
+    if side_by_side == 1:
         return {name: study(name, None) for name in spaces}
     folds = folds_of(train, validation, config.tuning)
     with (
-        ThreadPoolExecutor(n_together, thread_name_prefix="study") as threads,
-        WorkerPool(folds, home, n_threads() // n_together) as pool,
+        ThreadPoolExecutor(side_by_side, thread_name_prefix="study") as threads,
+        training_pool(folds, home, n_threads() // side_by_side) as pool,
     ):
         # Lists take longer to measure than errors, so that their studies, the last, begin first. An orchestrator
         # finds the run that a step belongs to in the context of the thread.

@@ -15,7 +15,8 @@ from mfcore.tuning.space import search_space
 from mfcore.tuning.trial_storage import open_trial_storage
 from mfcore.tuning.trials import Trial, Tuned
 from mfcore.tuning.validation import Validation
-from mfcore.tuning.workers import WorkerPool, Workers, n_threads
+from mfcore.tuning.workers import Workers, training_pool
+from mfcore.workers import WorkerPool, n_threads
 
 __all__ = ["tune"]
 
@@ -84,7 +85,7 @@ def tune(
             elif config.n_workers == 1 and config.storage is None:
                 _train_here(search, Validation(folds, yardstick))
             else:
-                with WorkerPool(folds, journal.parent, max(1, n_threads() // config.n_workers)) as own:
+                with training_pool(folds, journal.parent, max(1, n_threads() // config.n_workers)) as own:
                     _train_in_workers(search, yardstick, config.n_workers, own)
         return search.result()
 

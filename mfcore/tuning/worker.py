@@ -7,34 +7,21 @@ it to say: it knows neither the study nor Optuna.
 """
 
 import json
-import os
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
-from typing import IO
 
 from mfcore.errors import TrainingDiverged
 from mfcore.metrics.yardstick import Yardstick
 from mfcore.models import Recipe
 from mfcore.tuning.folds import measurable, shared
 from mfcore.tuning.validation import Validation
+from mfcore.workers import conversation
 
 
-@contextmanager
-def _conversation() -> Iterator[IO[str]]:
-    """Where answers go; what libraries print must not get in between."""
-    with os.fdopen(os.dup(1), "w", encoding="utf-8") as out:
-        os.dup2(2, 1)
-        yield out
-
-
-def _serve(folder: Path, out: IO[str]) -> None:
-    def say(**document: object) -> None:
-        out.write(json.dumps(document) + "\n")
-        out.flush()
-
+def _serve(folder: Path, say: Callable[[object], None]) -> None:
     folds = shared(folder)
 
     @cache
@@ -46,14 +33,14 @@ def _serve(folder: Path, out: IO[str]) -> None:
         recommender = Recipe.model_validate(asked["recipe"]).build()
         try:
             for value, spread in validation(Yardstick.model_validate(asked["yardstick"])).learn(recommender):
-                say(value=value, spread=spread)
+                say({"value": value, "spread": spread})
                 if sys.stdin.readline() != "true\n":
                     break
         except TrainingDiverged as diverged:
-            say(diverged=str(diverged))
+            say({"diverged": str(diverged)})
 
 
 if __name__ == "__main__":
     # The one who asked may be gone.
-    with suppress(BrokenPipeError), _conversation() as conversation:
-        _serve(Path(sys.argv[1]), conversation)
+    with suppress(BrokenPipeError), conversation() as say:
+        _serve(Path(sys.argv[1]), say)

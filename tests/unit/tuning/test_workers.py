@@ -6,16 +6,20 @@ import subprocess
 import sys
 import textwrap
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from mfcore import workers
 from mfcore.config import TuningConfig
 from mfcore.errors import SourceUnavailable, UsageError
-from mfcore.metrics.yardstick import Yardstick
-from mfcore.tuning import Trial, study, trial_storage, tune
+from mfcore.metrics.objective import Objective
+from mfcore.tuning import Trial, trial_storage, tune
 from mfcore.tuning.folds import folds_of, share
-from mfcore.tuning.workers import Worker
+from mfcore.tuning.workers import training_pool
+from mfcore.workers import Worker, WorkerKilled, WorkerPool
 from tests.unit.tuning.test_search import gist, parts
 
 RANDOM = TuningConfig(n_trials=12, max_epochs=6, sampler="random", pruner="hyperband", validation="k-fold", n_folds=3)
@@ -36,6 +40,22 @@ def test_one_worker_and_two_run_the_same_trials(tmp_path: Path) -> None:
     assert one.spread > 0
 
 
+def test_studies_that_share_workers_run_the_trials_they_run_alone(tmp_path: Path) -> None:
+    config = TuningConfig(n_trials=10, max_epochs=5, validation="single")
+    tasks = [("als", Objective.RATING), ("als", Objective.RANKING), ("sgd", Objective.RATING)]
+
+    def run(algorithm: str, objective: Objective, folder: Path, pool: WorkerPool | None) -> list[Any]:
+        journal = folder / f"{objective}-{algorithm}.log"
+        return gist(tune(algorithm, *parts(), config, journal, objective=objective, pool=pool).trials)
+
+    with training_pool(folds_of(*parts(), config), tmp_path, 1) as pool, ThreadPoolExecutor(2) as threads:
+        running = [threads.submit(run, *task, tmp_path / "together", pool) for task in tasks]
+        together = [one.result() for one in running]
+    assert together == [run(*task, tmp_path / "alone", None) for task in tasks]
+    with pytest.raises(WorkerKilled, match="nothing is trained any more"):
+        pool.take()
+
+
 @pytest.mark.slow
 def test_tpe_with_a_worker_killed_runs_the_trials_it_runs_undisturbed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
@@ -44,13 +64,14 @@ def test_tpe_with_a_worker_killed_runs_the_trials_it_runs_undisturbed(
     started: list[Worker] = []
 
     class Mortal(Worker):
-        def train(self, recipe):  # type: ignore[no-untyped-def]
-            super().train(recipe)
-            started.append(self)
-            if len(started) in (3, 9):
-                os.kill(self._process.pid, signal.SIGKILL)
+        def say(self, document: Any) -> None:
+            super().say(document)
+            if isinstance(document, dict):
+                started.append(self)
+                if len(started) in (3, 9):
+                    os.kill(self._process.pid, signal.SIGKILL)
 
-    monkeypatch.setattr(study, "Worker", Mortal)
+    monkeypatch.setattr(workers, "Worker", Mortal)
     killed = tune("als", *parts(), TPE, tmp_path / "killed.log")
     assert gist(killed.trials) == gist(whole.trials)
     assert len(started) == 18
@@ -59,12 +80,12 @@ def test_tpe_with_a_worker_killed_runs_the_trials_it_runs_undisturbed(
 
 def test_a_trial_that_kills_every_worker_is_left_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     class Fragile(Worker):
-        def train(self, recipe):  # type: ignore[no-untyped-def]
-            super().train(recipe)
-            if recipe.params["n_factors"] == 32:
+        def say(self, document: Any) -> None:
+            super().say(document)
+            if isinstance(document, dict) and document["recipe"]["params"]["n_factors"] == 32:
                 os.kill(self._process.pid, signal.SIGKILL)
 
-    monkeypatch.setattr(study, "Worker", Fragile)
+    monkeypatch.setattr(workers, "Worker", Fragile)
     space = {"als": {"n_factors": [8, 32]}}
     config = TuningConfig(sampler="grid", space=space, max_epochs=3, n_workers=2, validation="single")
     tuned = tune("als", *parts(), config, tmp_path / "study.log")
@@ -76,8 +97,9 @@ def test_a_trial_that_kills_every_worker_is_left_alone(tmp_path: Path, monkeypat
 
 
 def test_a_worker_that_fails_says_why(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Worker, "train", lambda self, recipe: self._say("no recipe"))
-    with pytest.raises(RuntimeError, match="a worker ended with 1:(?s:.*)Invalid JSON"):
+    told = Worker.say
+    monkeypatch.setattr(Worker, "say", lambda self, document: told(self, {"recipe": "none", "yardstick": {}}))
+    with pytest.raises(RuntimeError, match="a worker ended with 1:(?s:.*)validation error for Recipe"):
         tune("als", *parts(), TPE, tmp_path / "study.log")
 
 
@@ -107,13 +129,13 @@ def test_when_everything_is_killed_the_search_goes_on_as_it_would_have(tmp_path:
 def test_workers_share_the_arrays(tmp_path: Path) -> None:
     """What one maps of a file is in memory once: the kernel counts it as shared, and as nobody's own."""
     folds = folds_of(*parts(), TPE)
-    share(folds, Yardstick(), tmp_path)
+    share(folds, tmp_path)
     code = """
         import re, sys
         from pathlib import Path
         from mfcore.models import ALS
         from mfcore.tuning.folds import shared
-        train, held_out = shared(Path(sys.argv[1]))[0][0]
+        train, held_out = shared(Path(sys.argv[1]))[0]
         print(float(train.values.sum()), flush=True)
         ALS(n_factors=4).train(train)
         maps = re.split(r"\\n(?=[0-9a-f]+-[0-9a-f]+ )", Path("/proc/self/smaps").read_text())
