@@ -119,7 +119,7 @@ def _entrants(ratings: Ratings) -> dict[str, Entrant]:
     return entrants
 
 
-ENTRANTS = {"mfcore als": ("als", 15), "mfcore pmf": ("pmf", 15), "mfcore ease": ("ease", 1)}
+ENTRANTS = {"mfcore als": ("als", 15), "mfcore sgd": ("sgd", 40), "mfcore pmf": ("pmf", 15), "mfcore ease": ("ease", 1)}
 """This project's entrants: algorithm, and epochs at most."""
 
 

@@ -40,6 +40,11 @@ logger = logging.getLogger("mfcore.stages")
 _CODE = code_of("mfcore.models", "mfcore.metrics", "mfcore.evaluation")
 _FILE = "evaluation.json"
 
+_WHY_NONE = {
+    Objective.RATING: "tuning was stopped before",
+    Objective.RANKING: "nobody liked a validation or a test item, or tuning was stopped before",
+}
+"""Why an objective that was to be tuned for has no head."""
 _FITS = 3
 """Trainings that a candidate takes, about: on all it may know, without cold-start users, for its learning curve."""
 
@@ -90,11 +95,13 @@ def _score(context: Context, studies: Artifact, champion: Mapping[Objective, Rec
         )
         k, rules = config.evaluation.ks[0], config.registration
         judged = {one: judge(one, candidates, estimates, k, champion.get(one), rules) for one in Objective}
+        wanted = {objective for objective, _ in config.tuning.studies}
         found = Evaluation(
             scores=scores,
             comparisons=comparisons(estimates),
             slices=evaluator.meanings,
             heads={objective: head for objective, head in judged.items() if head is not None},
+            left_out={one: _WHY_NONE[one] for one, head in judged.items() if head is None and one in wanted},
         )
         (folder / _FILE).write_text(found.model_dump_json(indent=1), encoding="utf-8")
         found.measures().to_parquet(folder / "measures.parquet", index=False)
