@@ -114,7 +114,8 @@ def _entrants(ratings: Ratings) -> dict[str, Entrant]:
             15,
         )
     for label, (algorithm, max_epochs) in ENTRANTS.items():
-        space, first = MODELS[algorithm].for_ranking(ratings.scale)
+        space, own = MODELS[algorithm].for_ranking(ratings.scale)
+        first = {**MODELS[algorithm]().model_dump(include=set(space)), **own}
         entrants[label] = Entrant(_own(algorithm), space, first, max_epochs)
     return entrants
 

@@ -23,6 +23,7 @@ from mfcore.metrics.objective import Objective
 from mfcore.metrics.yardstick import Yardstick
 from mfcore.models import Recipe
 from mfcore.stages.context import Context
+from mfcore.stages.observer import Move
 from mfcore.stages.together import n_together
 from mfcore.stages.tune import load_tuned, studies_of
 from mfcore.storage.artifacts import Artifact, code_of, fingerprint
@@ -86,13 +87,16 @@ def _score(context: Context, studies: Artifact, champion: Mapping[Objective, Rec
         splits = context.store.input(studies, Kind.SPLITS)
         data = context.store.input(splits, Kind.RATINGS)
         snapshot, parts = Snapshot.load(data.path), Split.load(splits.path)
-        candidates = _candidates(config, snapshot.ratings, parts, tuned, champion)
-        evaluator = Evaluator(snapshot.ratings, parts, snapshot.items, config.evaluation)
-        tags = {"stage": "evaluate", "data": data.fingerprint, "split": splits.fingerprint}
-        log = FinalistLog(experiment, evaluator.known, evaluator.test, snapshot.items, tags, run_id, data.path)
-        scores, estimates, curves = context.observer.step(
-            "train_and_score", lambda: _train_and_score(candidates, evaluator, log, context.store.home / "evaluations")
-        )
+        with context.observer.progress(f"evaluation-{context.dataset_name}", "evaluation", "candidates") as move:
+            move(0, len(tuned), "fitting blends")
+            candidates = _candidates(config, snapshot.ratings, parts, tuned, champion)
+            evaluator = Evaluator(snapshot.ratings, parts, snapshot.items, config.evaluation)
+            tags = {"stage": "evaluate", "data": data.fingerprint, "split": splits.fingerprint}
+            log = FinalistLog(experiment, evaluator.known, evaluator.test, snapshot.items, tags, run_id, data.path)
+            home = context.store.home / "evaluations"
+            scores, estimates, curves = context.observer.step(
+                "train_and_score", lambda: _train_and_score(candidates, evaluator, log, home, move)
+            )
         k, rules = config.evaluation.ks[0], config.registration
         judged = {one: judge(one, candidates, estimates, k, champion.get(one), rules) for one in Objective}
         wanted = {objective for objective, _ in config.tuning.studies}
@@ -140,7 +144,7 @@ def _candidates(
 
 
 def _train_and_score(
-    candidates: list[Candidate], evaluator: Evaluator, log: FinalistLog, home: Path
+    candidates: list[Candidate], evaluator: Evaluator, log: FinalistLog, home: Path, move: Move
 ) -> tuple[list[Score], dict[str, dict[str, Estimate]], pd.DataFrame]:
     """Each candidate's score, logged as a run; estimates to compare; learning curves."""
     estimates: dict[str, dict[str, Estimate]] = {}
@@ -151,13 +155,21 @@ def _train_and_score(
         if side_by_side > 1:
             fits = stack.enter_context(fits_in_workers(evaluator, side_by_side, n_threads() // side_by_side, home))
         stack.enter_context(log)
-        for scored in evaluate(candidates, evaluator, fits):
+        for number, scored in enumerate(evaluate(candidates, evaluator, fits), start=1):
             name = scored.score.candidate.name
             log.add(scored)
             estimates[name] = scored.estimates
             curves.append(scored.curve.frame().assign(model=name))
-            logger.info("%s: test RMSE %.4f (%.1f s)", name, scored.score.metrics["test_rmse"], scored.score.seconds)
+            move(number, len(candidates), name)
+            logger.info("%s: %s, trained in %.1f s", name, _in_words(scored.score), scored.score.seconds)
         return log.scores(), estimates, pd.concat(curves, ignore_index=True)
+
+
+def _in_words(score: Score) -> str:
+    """What a candidate was scored at, by what it competes for."""
+    names = {Objective.RATING: "rmse", Objective.RANKING: "ndcg"}
+    found = [score.measure(names[objective]) for objective in score.candidate.objectives]
+    return ", ".join(f"test_{one.metric} {one.value:.4f}" for one in found if one.value is not None)
 
 
 def _publish(context: Context, found: Evaluation) -> None:

@@ -78,6 +78,9 @@ def test_who_watches_is_told_of_steps_tables_and_progress(result: PipelineResult
     done, of, remark = watched.moves[f"tuning-rating-als-{NAME}"]
     assert (done, of) == (2, 2)
     assert remark.startswith("best 0.")
+    done, of, remark = watched.moves[f"evaluation-{NAME}"]
+    assert done == of > 2
+    assert remark == "most_popular"
 
 
 def test_every_run_is_a_child_of_the_pipelines(result: PipelineResult, settings: Settings) -> None:
