@@ -137,10 +137,11 @@ def _candidates(
         )
         for name, found in tuned.items()
     ]
-    folds = folds_of(ratings.take(parts.train), ratings.take(parts.validation), config.tuning)
+    train, validation = ratings.take(parts.train), ratings.take(parts.validation)
     sticks = [Yardstick.of(objective, config.tuning, config.evaluation) for objective in Objective]
-    blends = [blend for stick in sticks if (blend := blend_of(stick, finalists, folds)) is not None]
-    return assemble([*finalists, *blends], champion, ratings.n_items, config.evaluation)
+    blends = [blend_of(one, finalists, folds_of(train, validation, config.tuning, one)) for one in sticks]
+    some = [blend for blend in blends if blend is not None]
+    return assemble([*finalists, *some], champion, ratings.n_items, config.evaluation)
 
 
 def _train_and_score(

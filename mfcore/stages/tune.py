@@ -142,7 +142,8 @@ def _all(
     side_by_side = n_together(len(spaces), n_trials, len(train)) if is_own else 1
     if side_by_side == 1:
         return {name: study(name, None) for name in spaces}
-    folds = folds_of(train, validation, config.tuning)
+    sticks = [Yardstick.of(objective, config.tuning, config.evaluation) for objective in Objective]
+    folds = {stick.objective: folds_of(train, validation, config.tuning, stick) for stick in sticks}
     with (
         ThreadPoolExecutor(side_by_side, thread_name_prefix="study") as threads,
         training_pool(folds, home, n_threads() // side_by_side) as pool,

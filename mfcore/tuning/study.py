@@ -79,13 +79,13 @@ def tune(
     with open_trial_storage(journal, config.storage, space.direction, params) as storage:
         search = Search(space, yardstick.metric, config, storage, on_trial, on_progress, is_stopped)
         if not search.is_over():
-            folds = measurable(folds_of(train, validation, config), yardstick)
+            folds = measurable(folds_of(train, validation, config, yardstick), yardstick)
             if pool is not None:
                 _train_in_workers(search, yardstick, config.n_workers, pool)
             elif config.n_workers == 1 and config.storage is None:
                 _train_here(search, Validation(folds, yardstick))
             else:
-                with training_pool(folds, journal.parent, max(1, n_threads() // config.n_workers)) as own:
+                with training_pool({objective: folds}, journal.parent, max(1, n_threads() // config.n_workers)) as own:
                     _train_in_workers(search, yardstick, config.n_workers, own)
         return search.result()
 

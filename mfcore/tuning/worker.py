@@ -1,7 +1,7 @@
 """The program of a worker: it trains what it is told to, over arrays that it shares with others.
 
 `python -m mfcore.tuning.worker FOLDER` reads {"recipe": …, "yardstick": …} from stdin, a line each, and
-trains the recipe on the folds in FOLDER. After each epoch it writes {"value": …, "spread": …}, as the
+trains the recipe on the objective's folds in FOLDER. After each epoch it writes {"value": …, "spread": …}, as the
 yardstick measures it, and reads true, for another epoch, or false. What a trial is worth is not for
 it to say: it knows neither the study nor Optuna.
 """
@@ -22,11 +22,9 @@ from mfcore.workers import conversation
 
 
 def _serve(folder: Path, say: Callable[[object], None]) -> None:
-    folds = shared(folder)
-
     @cache
     def validation(yardstick: Yardstick) -> Validation:
-        return Validation(measurable(folds, yardstick), yardstick)
+        return Validation(measurable(shared(folder / yardstick.objective), yardstick), yardstick)
 
     for line in sys.stdin:
         asked = json.loads(line)

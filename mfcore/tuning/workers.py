@@ -1,12 +1,13 @@
 """`Workers`: processes that train the trials of a search, several at a time."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from multiprocessing.connection import wait
 from pathlib import Path
 from typing import cast
 
+from mfcore.metrics.objective import Objective
 from mfcore.metrics.yardstick import Yardstick
 from mfcore.storage.files import scratch_folder
 from mfcore.tuning.folds import Fold, share
@@ -20,10 +21,11 @@ _POLL_S = 0.5
 
 
 @contextmanager
-def training_pool(folds: list[Fold], home: Path, n_threads: int) -> Iterator[WorkerPool]:
-    """Workers that train on these folds and share their arrays, by way of a folder in `home`."""
+def training_pool(folds: Mapping[Objective, list[Fold]], home: Path, n_threads: int) -> Iterator[WorkerPool]:
+    """Workers that train on an objective's folds and share their arrays, by way of a folder in `home`."""
     with scratch_folder(home) as folder:
-        share(folds, folder)
+        for objective, own in folds.items():
+            share(own, folder / objective)
         with WorkerPool("mfcore.tuning.worker", folder, n_threads) as pool:
             yield pool
 

@@ -17,6 +17,7 @@ from mfcore.tuning import Trial, search_space, search_spaces, tune
 from mfcore.tuning.folds import folds_of, measurable
 from mfcore.tuning.importances import importances
 from mfcore.tuning.sampling import propose
+from tests.unit.metrics.cases import random_ratings
 from tests.unit.tuning.test_search import CONFIG, changed, gist, parts
 
 RANKING = Objective.RANKING
@@ -76,7 +77,7 @@ def test_folds_have_a_mean_and_a_spread_of_ndcg(tmp_path: Path) -> None:
     config = changed(validation="k-fold", n_folds=3, n_trials=1)
     tuned = tune("als", *parts(), config, tmp_path / "study.log", objective=RANKING, lists=LISTS)
     model, yardstick = tuned.recipe.build(), Yardstick(objective=RANKING, k=5)
-    found = [yardstick.on(*fold)(model.train(fold[0])) for fold in folds_of(*parts(), config)]
+    found = [yardstick.on(*fold)(model.train(fold[0])) for fold in folds_of(*parts(), config, yardstick)]
     assert tuned.value == pytest.approx(np.mean(found))
     assert tuned.spread == pytest.approx(np.std(found, ddof=1))
 
@@ -84,10 +85,24 @@ def test_folds_have_a_mean_and_a_spread_of_ndcg(tmp_path: Path) -> None:
 def test_few_validation_ratings_are_a_reason_for_folds(caplog: pytest.LogCaptureFixture) -> None:
     train, validation = parts()
     caplog.set_level(logging.INFO)
-    assert len(folds_of(train, validation, TuningConfig())) == 5
+    assert len(folds_of(train, validation, TuningConfig(), Yardstick())) == 5
     assert "300 validation ratings are few to choose by: trials are scored on 5 folds" in caplog.text
-    assert len(folds_of(validation, validation.take(np.arange(1000) % 300), TuningConfig())) == 1
-    assert len(folds_of(train, validation, TuningConfig(validation="single"))) == 1
+    assert len(folds_of(validation, validation.take(np.arange(1000) % 300), TuningConfig(), Yardstick())) == 1
+    assert len(folds_of(train, validation, TuningConfig(validation="single"), Yardstick())) == 1
+
+
+def test_few_users_whose_lists_can_be_measured_are_one_too(caplog: pytest.LogCaptureFixture) -> None:
+    """As in a split by time, where most users of the validation part are new."""
+    train, validation = random_ratings((400, 80), 1)[0], random_ratings((400, 80), 2)[0]
+    caplog.set_level(logging.INFO)
+    ranking = Yardstick(objective=RANKING)
+    assert len(folds_of(train, validation, TuningConfig(), ranking)) == 1
+    early = train.take(np.flatnonzero(train.users < 100))
+    assert len(folds_of(early, validation, TuningConfig(), Yardstick())) == 1
+    assert len(folds_of(early, validation, TuningConfig(), ranking)) == 5
+    n_users = len(np.intersect1d(ranking.users(validation), early.users))
+    assert 0 < n_users <= 100
+    assert f"ranking: {n_users} users with training ratings who liked a validation item are few" in caplog.text
 
 
 def disliked(ratings: Ratings) -> Ratings:

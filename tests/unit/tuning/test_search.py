@@ -14,6 +14,7 @@ from mfcore.data.ratings import Ratings, Scale
 from mfcore.data.splitting import split
 from mfcore.data.synthetic import synthesize
 from mfcore.errors import TrainingDiverged
+from mfcore.metrics.yardstick import Yardstick
 from mfcore.models import MODELS, Recipe
 from mfcore.tuning import SearchInterrupted, Trial, tune
 from mfcore.tuning.folds import folds_of
@@ -194,7 +195,7 @@ def test_the_champion_is_trial_1_and_the_study_keeps_to_it(tmp_path: Path) -> No
 
 def test_folds_part_what_there_is() -> None:
     train, validation = parts()
-    folds = folds_of(train, validation, changed(validation="k-fold", n_folds=4))
+    folds = folds_of(train, validation, changed(validation="k-fold", n_folds=4), Yardstick())
     pairs = sorted(zip([*train.users, *validation.users], [*train.items, *validation.items], strict=True))
     held_out = [pair for _, fold in folds for pair in zip(fold.users, fold.items, strict=True)]
     assert sorted(held_out) == pairs
@@ -209,7 +210,7 @@ def test_k_fold_validation_is_the_mean_and_the_spread_of_fits_one_by_one(tmp_pat
     tuned = tune("als", *parts(), config, tmp_path / "study.log")
     model = tuned.recipe.build()
     errors = []
-    for kept, held_out in folds_of(*parts(), config):
+    for kept, held_out in folds_of(*parts(), config, Yardstick()):
         predicted = model.train(kept).predict(held_out.users, held_out.items)
         errors.append(np.sqrt(np.mean((predicted - held_out.values) ** 2)))
     assert tuned.value == pytest.approx(np.mean(errors), abs=1e-6)

@@ -16,6 +16,7 @@ from mfcore import workers
 from mfcore.config import TuningConfig
 from mfcore.errors import SourceUnavailable, UsageError
 from mfcore.metrics.objective import Objective
+from mfcore.metrics.yardstick import Yardstick
 from mfcore.tuning import Trial, trial_storage, tune
 from mfcore.tuning.folds import folds_of, share
 from mfcore.tuning.workers import training_pool
@@ -48,7 +49,8 @@ def test_studies_that_share_workers_run_the_trials_they_run_alone(tmp_path: Path
         journal = folder / f"{objective}-{algorithm}.log"
         return gist(tune(algorithm, *parts(), config, journal, objective=objective, pool=pool).trials)
 
-    with training_pool(folds_of(*parts(), config), tmp_path, 1) as pool, ThreadPoolExecutor(2) as threads:
+    folds = {one: folds_of(*parts(), config, Yardstick(objective=one)) for one in Objective}
+    with training_pool(folds, tmp_path, 1) as pool, ThreadPoolExecutor(2) as threads:
         running = [threads.submit(run, *task, tmp_path / "together", pool) for task in tasks]
         together = [one.result() for one in running]
     assert together == [run(*task, tmp_path / "alone", None) for task in tasks]
@@ -128,7 +130,7 @@ def test_when_everything_is_killed_the_search_goes_on_as_it_would_have(tmp_path:
 
 def test_workers_share_the_arrays(tmp_path: Path) -> None:
     """What one maps of a file is in memory once: the kernel counts it as shared, and as nobody's own."""
-    folds = folds_of(*parts(), TPE)
+    folds = folds_of(*parts(), TPE, Yardstick())
     share(folds, tmp_path)
     code = """
         import re, sys
