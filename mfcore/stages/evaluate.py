@@ -15,6 +15,7 @@ from mfcore.data.splitting import Split
 from mfcore.evaluation.blending import blend_of
 from mfcore.evaluation.candidates import Candidate, assemble
 from mfcore.evaluation.heads import judge
+from mfcore.evaluation.rules import Facts
 from mfcore.evaluation.scoring import Evaluation, Score, comparison, comparisons, evaluate
 from mfcore.metrics import Estimate, Evaluator
 from mfcore.metrics.objective import Objective
@@ -78,11 +79,11 @@ def _score(context: Context, studies: Artifact, champion: Mapping[Objective, Rec
         evaluator = Evaluator(snapshot.ratings, parts, snapshot.items, config.evaluation)
         tags = {"stage": "evaluate", "data": data.fingerprint, "split": splits.fingerprint}
         log = FinalistLog(experiment, evaluator.known, evaluator.test, snapshot.items, tags, run_id, data.path)
-        scores, estimates, curves = context.observer.step(
+        scores, estimates, facts, curves = context.observer.step(
             "train_and_score", lambda: _train_and_score(candidates, evaluator, log)
         )
         k, rules = config.evaluation.ks[0], config.registration
-        judged = {one: judge(one, candidates, estimates, k, champion.get(one), rules) for one in Objective}
+        judged = {one: judge(one, candidates, estimates, facts, k, champion.get(one), rules) for one in Objective}
         found = Evaluation(
             scores=scores,
             comparisons=comparisons(estimates),
@@ -127,18 +128,20 @@ def _candidates(
 
 def _train_and_score(
     candidates: list[Candidate], evaluator: Evaluator, log: FinalistLog
-) -> tuple[list[Score], dict[str, dict[str, Estimate]], pd.DataFrame]:
-    """Each candidate's score, logged as a run; estimates to compare; learning curves."""
+) -> tuple[list[Score], dict[str, dict[str, Estimate]], dict[str, Facts], pd.DataFrame]:
+    """Each candidate's score, logged as a run; estimates to compare; what else the gate asks; learning curves."""
     estimates: dict[str, dict[str, Estimate]] = {}
+    facts: dict[str, Facts] = {}
     curves = []
     with log:
         for scored in evaluate(candidates, evaluator):
             name = scored.score.candidate.name
             log.add(scored)
             estimates[name] = scored.estimates
+            facts[name] = Facts.of(scored.factors, scored.predictions, scored.score.measure("coverage"))
             curves.append(scored.curve.frame().assign(model=name))
             logger.info("%s: test RMSE %.4f (%.1f s)", name, scored.score.metrics["test_rmse"], scored.score.seconds)
-        return log.scores(), estimates, pd.concat(curves, ignore_index=True)
+        return log.scores(), estimates, facts, pd.concat(curves, ignore_index=True)
 
 
 def _publish(context: Context, found: Evaluation) -> None:

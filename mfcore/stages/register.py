@@ -5,7 +5,7 @@ import logging
 from pydantic import BaseModel
 
 from mfcore.data.snapshot import Snapshot
-from mfcore.evaluation.heads import MUST_BEAT
+from mfcore.evaluation.heads import FLOOR
 from mfcore.evaluation.scoring import Evaluation
 from mfcore.metrics.objective import Objective
 from mfcore.metrics.similar import genres_of, similar_metrics
@@ -64,7 +64,7 @@ def _train_on_all(context: Context, data: Artifact, splits: Artifact, found: Eva
     """Train the chosen recipes on all ratings and register them as one model, unless the very same is there."""
     registry, experiment = context.registry, context.experiment
     recipes = {objective: found.chosen(objective).candidate.recipe for objective in found.heads}
-    recipes.setdefault(Objective.RATING, MUST_BEAT[Objective.RATING])
+    recipes.setdefault(Objective.RATING, FLOOR[Objective.RATING][0])
     named = {str(objective): recipe.fingerprint for objective, recipe in recipes.items()}
     key = fingerprint("model", _CODE, named, data.fingerprint)
     registered = registry.find(key)
