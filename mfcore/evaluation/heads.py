@@ -135,7 +135,9 @@ def judge(
     warning = None
     if chosen != first:
         warning = f"{first} fails the gate: {failed(asked[first])}; the head is made by {chosen}"
-    elif beside is not None and (first == floor or not _beats(objective, beside)):
+    elif first in baselines:
+        warning = f"{first} is a baseline itself, and {challenger.name} does not beat it"
+    elif beside is not None and not _beats(objective, beside):
         warning = f"{first} does not beat {floor} on test by more than chance makes: {_figures(figures, beside)}"
     return HeadResult(
         objective=objective,

@@ -51,12 +51,12 @@ class Rule(BaseModel):
         return f"{self.name} {found}, {'' if self.passed else 'not '}{self.relation} {self.limit:.4g}"
 
     @property
-    def row(self) -> dict[str, Any]:
+    def row(self) -> dict[str, str]:
         """A row of a table."""
         return {
             "of": self.of,
             "rule": self.name,
-            "found": None if self.found is None else float(f"{self.found:.4g}"),
+            "found": "unknown" if self.found is None else f"{self.found:.4g}",
             "asked": f"{self.relation} {self.limit:.4g}",
             "passed": "yes" if self.passed else "no",
         }

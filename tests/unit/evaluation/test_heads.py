@@ -154,7 +154,7 @@ def test_a_baseline_that_is_champion_stays_until_it_is_beaten() -> None:
     found = judge(Objective.RANKING, popular, estimates, facts, 10, most_popular, RegistrationConfig())
     assert found is not None
     assert outcome(found) == ("champion", "tie")
-    assert found.warning is not None and "does not beat champion" in found.warning
+    assert found.warning is not None and "sgd does not beat it" in found.warning
 
 
 def replace_recipe(one: Candidate) -> Candidate:
@@ -195,4 +195,4 @@ def test_drift_counts_where_it_stops() -> None:
 
 def test_a_rule_without_a_figure_fails() -> None:
     rule = Rule(of="als", name="coverage", found=None, relation="≥", limit=0)
-    assert not rule.passed and rule.row["found"] is None and rule.row["passed"] == "no"
+    assert not rule.passed and rule.row["found"] == "unknown" and rule.row["passed"] == "no"
