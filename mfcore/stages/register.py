@@ -126,7 +126,7 @@ def _why(found: Evaluation) -> str:
         gain = head.decision.difference
         figure = "" if gain is None or head.status != "promoted" else f" ({head.metric} {gain:+.4f})"
         heads.append(f"{head.objective} {head.status}{figure}")
-    return f"by a run: {', '.join(heads)}"
+    return f"{', '.join(heads)}, by a run"
 
 
 def _publish(context: Context, found: Evaluation, rules: Sequence[Rule], run_id: str) -> None:
