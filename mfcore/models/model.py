@@ -11,7 +11,7 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
 from mfcore.data.ids import as_id
-from mfcore.data.ratings import Ids, Ratings, find_codes, titles_of
+from mfcore.data.ratings import Ids, Ratings, find_codes, load_titles, titles_of
 from mfcore.errors import SourceUnavailable, UsageError
 from mfcore.models.factors import Factors
 from mfcore.models.lists import directions, similar_items, top_n
@@ -314,13 +314,7 @@ class Model:
             np.array_equal(ranking.user_ids, factors.user_ids) and np.array_equal(ranking.item_ids, factors.item_ids)
         ):
             raise SourceUnavailable(f"{folder} holds two heads of different users or items.")
-        path = folder / "titles.parquet"
-        try:
-            titles = pd.read_parquet(path)["title"].to_numpy(dtype=object)
-        except (ValueError, KeyError, OSError) as error:
-            raise SourceUnavailable(f"{path} holds no titles.") from error
-        if len(titles) != len(factors.item_ids):
-            raise SourceUnavailable(f"{path} holds {len(titles)} titles of {len(factors.item_ids)} items.")
+        titles = load_titles(folder / "titles.parquet", len(factors.item_ids))
         rated = RatedItems.load(folder, len(factors.user_ids), len(factors.item_ids))
         n_ratings = load_array(folder / _COUNTS, np.int64, (len(factors.item_ids),))
         return cls(factors, titles, rated, n_ratings, ranking)
