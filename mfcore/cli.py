@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from mfcore.config import PipelineConfig
     from mfcore.doctor import Finding
     from mfcore.models.model import Model
+    from mfcore.stages.context import Context
     from mfcore.stages.pipeline import PipelineResult
     from mfcore.storage.artifacts import Artifact
     from mfcore.tracking.registry import Registered, Registry
@@ -367,8 +368,9 @@ def serve(
 
 @app.command(rich_help_panel=_KEEP)
 def models(dataset: DatasetOption = None, as_json: JsonOption = False) -> None:
-    """The versions in the registry, newest first."""
-    print_versions(_registry(dataset).versions(), as_json)
+    """The versions in the registry, newest first, and which of them were champion, when and why no longer."""
+    registry = _registry(dataset)
+    print_versions(registry.versions(), as_json, registry.history())
 
 
 @app.command(rich_help_panel=_KEEP)
@@ -377,14 +379,18 @@ def promote(
     dataset: DatasetOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Make a version the champion."""
-    print_versions([_registry(dataset).promote(version)], as_json)
+    """Make a version the champion; its export becomes the latest."""
+    from mfcore.stages.promote import promote_version
+
+    print_versions([promote_version(_registry_context(dataset), version)], as_json)
 
 
 @app.command(rich_help_panel=_KEEP)
 def rollback(dataset: DatasetOption = None, as_json: JsonOption = False) -> None:
-    """Make the champion before this one the champion again."""
-    print_versions([_registry(dataset).rollback()], as_json)
+    """Make the champion before this one the champion again; its export becomes the latest."""
+    from mfcore.stages.promote import roll_back
+
+    print_versions([roll_back(_registry_context(dataset))], as_json)
 
 
 @app.command(rich_help_panel=_KEEP)
@@ -606,6 +612,14 @@ def _registry(dataset: str | None) -> "Registry":
         return Registry.newest(settings)
     named = Registry(settings, dataset)
     return named if named.champion() else Registry(settings, resolve(DatasetConfig(name=dataset)).name)
+
+
+def _registry_context(dataset: str | None) -> "Context":
+    """What a registry of `_registry` is worked on in."""
+    from mfcore.config import PipelineConfig
+    from mfcore.stages.context import Context
+
+    return Context(PipelineConfig(), _registry(dataset).dataset)
 
 
 def _bundle(dataset: str | None) -> "Model":

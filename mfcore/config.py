@@ -454,6 +454,9 @@ class RegistrationConfig(_Section):
     min_ranking_improvement: float = Field(
         0.0, ge=0, description="Test NDCG@k by which a recipe for lists must beat the champion's, likewise"
     )
+    min_coverage: float = Field(
+        0.01, ge=0, le=1, description="Share of the catalog that the lists of all test users together must hold"
+    )
 
 
 class ExportConfig(_Section):

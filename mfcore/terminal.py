@@ -7,12 +7,13 @@ import sys
 import time
 import unicodedata
 from collections.abc import Iterable, Iterator, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from mfcore.storage.artifacts import Artifact
+    from mfcore.tracking.history import Reign
     from mfcore.tracking.registry import Registered
 
 __all__ = [
@@ -26,6 +27,8 @@ __all__ = [
     "start_log",
 ]
 
+_WIDTH = 100
+"""Columns of a table of versions."""
 _FINGERPRINT = 8
 """Digits of a fingerprint that a table shows."""
 
@@ -61,33 +64,63 @@ def print_lists(frame: "pd.DataFrame", key: str, title: str, as_json: bool) -> N
         print_frame(title.format(one), rows.drop(columns=key))
 
 
-def print_versions(versions: "Iterable[Registered]", as_json: bool) -> None:
-    """Print versions of a registered model."""
+def print_versions(versions: "Iterable[Registered]", as_json: bool, history: "Iterable[Reign] | None" = None) -> None:
+    """Print versions of a registered model and, where a `history` is given, when they were champion."""
+    reigns = [one for one in history or () if one.role == "champion"]
     if as_json:
-        print_json([version.model_dump(mode="json") | {"uri": version.uri} for version in versions])
+        documents = []
+        for version in versions:
+            own = [one.model_dump(mode="json") for one in history or () if one.version == version.version]
+            told = {} if history is None else {"history": own}
+            documents.append({**version.model_dump(mode="json"), "uri": version.uri, **told})
+        print_json(documents)
         return
-    print_table("", [row for version in versions for row in _heads(version)])
+    print_table("", [row for version in versions for row in _heads(version)], width=_WIDTH, folded="recipe")
+    if reigns:
+        print()
+        rows = [
+            {
+                "champion": one.version,
+                "from": _minute(one.since),
+                "to": "now" if one.until is None else _minute(one.until),
+                "came": one.why,
+                "went": one.ended_by or "",
+            }
+            for one in reversed(reigns)
+        ]
+        print_table("", rows, width=_WIDTH, folded="came went")
 
 
 def _heads(version: "Registered") -> Iterator[dict[str, object]]:
     """A row per head of a version: how it was made, and the figure it was chosen by with the split of that."""
     of_version = {
         "version": version.version,
-        "aliases": ", ".join(version.aliases),
-        "made": time.strftime("%Y-%m-%d %H:%M", time.localtime(version.made_at / 1000)),
+        "alias": ", ".join(version.aliases),
+        "made": _minute(version.made_at).partition(" ")[0],
     }
+    n_ratings = version.trained_on.get("ratings")
     for objective, recipe in version.recipes.items():
-        prefix = f"test_{objective.metric(0).partition('_at_')[0]}"
-        metric = next((name for name in version.metrics if name.startswith(prefix)), None)
+        metric = objective.metric(0).partition("_at_")[0]
+        name = next((name for name in version.metrics if name.startswith(f"test_{metric}")), None)
         yield {
             **of_version,
             "head": str(objective),
-            "algorithm": recipe.algorithm,
-            "figure": metric,
-            "value": None if metric is None else version.metrics[metric],
+            "recipe": recipe.summary,
+            "RMSE, NDCG (95 %)": None if name is None else _figure(version, name),
+            "ratings": None if n_ratings is None else f"{n_ratings:,}",
             "split": version.split and version.split[:_FINGERPRINT],
         }
         of_version = dict.fromkeys(of_version, "")
+
+
+def _figure(version: "Registered", name: str) -> str:
+    ends = version.intervals.get(name)
+    interval = "" if ends is None else f" ({ends[0]:.3f}–{ends[1]:.3f})"
+    return f"{version.metrics[name]:.4f}{interval}"
+
+
+def _minute(moment_ms: int) -> str:
+    return time.strftime("%Y-%m-%d %H:%M", time.localtime(moment_ms / 1000))
 
 
 def print_frame(title: str, frame: "pd.DataFrame") -> None:
@@ -95,8 +128,23 @@ def print_frame(title: str, frame: "pd.DataFrame") -> None:
     print_table(title, frame.astype(object).where(frame.notna(), None).to_dict("records"))
 
 
-def print_table(title: str, rows: Iterable[Mapping[Any, object]], *, to_stderr: bool = False) -> None:
-    """Print rows of the same keys as a table, on stdout or beside it."""
+def print_table(
+    title: str,
+    rows: Iterable[Mapping[Any, object]],
+    *,
+    to_stderr: bool = False,
+    width: int | None = None,
+    folded: str | None = None,
+) -> None:
+    """Print rows of the same keys as a table, on stdout or beside it.
+
+    Args:
+        title: above it; none if empty.
+        rows: what is printed.
+        to_stderr: where to.
+        width: columns of the terminal; by default those it has.
+        folded: which columns go over several lines where there is no room, separated by blanks; by default all.
+    """
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
@@ -107,10 +155,13 @@ def print_table(title: str, rows: Iterable[Mapping[Any, object]], *, to_stderr: 
     table = Table(box=None, header_style="bold", pad_edge=False)
     for name, column in zip(rows[0] if rows else (), zip(*cells, strict=True), strict=True):
         is_number = all(_NUMBER.fullmatch(cell) for cell in column)
-        table.add_column(Text(printable(str(name))), justify="right" if is_number else "left", overflow="fold")
+        stays = folded is not None and name not in folded.split()
+        justify: Literal["right", "left"] = "right" if is_number else "left"
+        table.add_column(Text(printable(str(name))), justify=justify, overflow="fold", no_wrap=stays)
     for line in cells:
         table.add_row(*map(Text, line))
-    console = Console(stderr=to_stderr, width=None if (sys.stderr if to_stderr else sys.stdout).isatty() else 160)
+    is_terminal = (sys.stderr if to_stderr else sys.stdout).isatty()
+    console = Console(stderr=to_stderr, width=width or (None if is_terminal else 160))
     if title:
         console.print(Text(printable(title), style="italic"))
     console.print(table)

@@ -11,9 +11,10 @@ from numpy.typing import NDArray
 
 from mfcore.data.ids import Ids, find_codes, intern
 from mfcore.data.times import UNKNOWN, as_seconds
-from mfcore.errors import DataInvalid
+from mfcore.errors import DataInvalid, SourceUnavailable
+from mfcore.storage.arrays import load_array
 
-__all__ = ["Ids", "Ratings", "Scale", "find_codes", "load_ids", "save_ids", "titles_of"]
+__all__ = ["Ids", "Ratings", "Scale", "find_codes", "load_ids", "load_titles", "save_ids", "titles_of"]
 
 _TITLES = "titles.parquet"
 
@@ -167,23 +168,33 @@ class Ratings:
 
     @classmethod
     def load(cls, folder: Path, *, mapped: bool = False) -> "Ratings":
-        """Read what `save` wrote; `mapped`, arrays stay on disk, and processes that read them share the memory."""
+        """Read what `save` wrote; `mapped`, arrays stay on disk, and processes that read them share the memory.
 
-        def array(name: str) -> NDArray[Any]:
-            # Mapped for writing into private copies, since arrays that can't be written are another type to Numba.
-            return np.asarray(np.load(folder / f"{name}.npy", mmap_mode="c" if mapped else None, allow_pickle=False))
-
+        Raises:
+            SourceUnavailable: a file is missing, or holds what no ratings have.
+        """
+        user_ids, item_ids = load_ids(folder / "user_ids.parquet"), load_ids(folder / "item_ids.parquet")
+        users = _load_codes(folder / "users.npy", len(user_ids), None, mapped)
+        n = len(users)
+        items = _load_codes(folder / "items.npy", len(item_ids), n, mapped)
+        values = load_array(folder / "values.npy", np.float32, (n,), mapped=mapped)
+        has_times = (folder / "times.npy").exists()
+        times = load_array(folder / "times.npy", np.int64, (n,), mapped=mapped) if has_times else None
+        path = folder / "scale.json"
+        try:
+            scale = Scale(**json.loads(path.read_text(encoding="utf-8")))
+        except (ValueError, TypeError, OSError) as error:
+            raise SourceUnavailable(f"{path} holds no scale.") from error
         has_titles = (folder / _TITLES).is_file()
-        return cls(
-            users=array("users"),
-            items=array("items"),
-            values=array("values"),
-            times=array("times") if (folder / "times.npy").exists() else None,
-            user_ids=load_ids(folder / "user_ids.parquet"),
-            item_ids=load_ids(folder / "item_ids.parquet"),
-            scale=Scale(**json.loads((folder / "scale.json").read_text(encoding="utf-8"))),
-            titles=pd.read_parquet(folder / _TITLES)["title"].to_numpy(object) if has_titles else None,
-        )
+        titles = load_titles(folder / _TITLES, len(item_ids)) if has_titles else None
+        return cls(users, items, values, times, user_ids, item_ids, scale, titles)
+
+
+def _load_codes(path: Path, n_ids: int, n: int | None, mapped: bool) -> NDArray[np.int32]:
+    codes = load_array(path, np.int32, (n,), mapped=mapped)
+    if len(codes) and not 0 <= codes.min() <= codes.max() < n_ids:
+        raise SourceUnavailable(f"{path} holds codes from {codes.min()} to {codes.max()} of {n_ids} ids.")
+    return codes
 
 
 def titles_of(item_ids: Ids, items: pd.DataFrame | None) -> NDArray[np.object_]:
@@ -206,6 +217,31 @@ def save_ids(path: Path, ids: Ids) -> None:
 
 
 def load_ids(path: Path) -> Ids:
-    """Read what `save_ids` wrote, as int64 or as objects."""
-    column = pd.read_parquet(path)["id"]
-    return column.to_numpy(dtype=np.int64 if pd.api.types.is_integer_dtype(column.dtype) else object)
+    """Read what `save_ids` wrote, as int64 or as objects.
+
+    Raises:
+        SourceUnavailable: it holds something else, or an id twice.
+    """
+    try:
+        column = pd.read_parquet(path)["id"]
+        ids = column.to_numpy(dtype=np.int64 if pd.api.types.is_integer_dtype(column.dtype) else object)
+    except (ValueError, KeyError, TypeError, OSError) as error:
+        raise SourceUnavailable(f"{path} holds no ids.") from error
+    if pd.api.types.infer_dtype(ids) not in ("integer", "string", "empty") or not bool((ids[1:] > ids[:-1]).all()):
+        raise SourceUnavailable(f"{path} holds ids that are missing, doubled, not sorted or neither text nor numbers.")
+    return ids
+
+
+def load_titles(path: Path, n_items: int) -> NDArray[np.object_]:
+    """Read the column `title` of a file that has one for each item.
+
+    Raises:
+        SourceUnavailable: it holds something else.
+    """
+    try:
+        titles: NDArray[np.object_] = pd.read_parquet(path)["title"].to_numpy(dtype=object)
+    except (ValueError, KeyError, TypeError, OSError) as error:
+        raise SourceUnavailable(f"{path} holds no titles.") from error
+    if len(titles) != n_items:
+        raise SourceUnavailable(f"{path} holds {len(titles)} titles of {n_items} items.")
+    return titles

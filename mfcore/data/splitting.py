@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 
 from mfcore.config import SplitConfig
 from mfcore.data.ratings import Ratings
-from mfcore.errors import UsageError
+from mfcore.errors import SourceUnavailable, UsageError
+from mfcore.storage.arrays import load_array
 
 __all__ = ["Split", "split"]
 
@@ -52,8 +53,15 @@ class Split:
 
     @classmethod
     def load(cls, folder: Path) -> "Split":
-        """Read what `save` wrote."""
-        train, validation, test = (np.load(folder / f"{part}.npy", allow_pickle=False) for part in _PARTS)
+        """Read what `save` wrote.
+
+        Raises:
+            SourceUnavailable: a file is missing, or holds what no split has.
+        """
+        train, validation, test = (load_array(folder / f"{part}.npy", np.int64, (None,)) for part in _PARTS)
+        for part, rows in zip(_PARTS, (train, validation, test), strict=True):
+            if len(rows) and not (rows[0] >= 0 and (rows[1:] > rows[:-1]).all()):
+                raise SourceUnavailable(f"{folder / part}.npy holds no ascending row numbers.")
         return cls(train, validation, test, json.loads((folder / "dropped.json").read_text(encoding="utf-8")))
 
 

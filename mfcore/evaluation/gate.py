@@ -2,6 +2,7 @@
 
 from pydantic import BaseModel, ConfigDict
 
+from mfcore.evaluation.rules import Rule
 from mfcore.metrics.intervals import Estimate, compare
 
 __all__ = ["Decision", "decide"]
@@ -19,6 +20,7 @@ class Decision(BaseModel):
         p_value: of no difference, two-sided.
         tie: whether the difference is one that chance makes; None when there is no interval to tell.
         reason: the decision in a sentence.
+        rules: what was asked, with figures; nothing where there is no champion.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -31,10 +33,16 @@ class Decision(BaseModel):
     p_value: float | None = None
     tie: bool | None = None
     reason: str
+    rules: list[Rule] = []
 
 
 def decide(
-    challenger: Estimate, champion: Estimate | None, min_improvement: float = 0.0, *, higher_is_better: bool = False
+    challenger: Estimate,
+    champion: Estimate | None,
+    min_improvement: float = 0.0,
+    *,
+    higher_is_better: bool = False,
+    name: str = "challenger",
 ) -> Decision:
     r"""Compare two recipes, trained on the same ratings, by RMSE or NDCG on the same test ratings.
 
@@ -47,6 +55,7 @@ def decide(
         champion: RMSE of the champion's recipe, of the same draws of users; None when there is no champion.
         min_improvement: RMSE by which the challenger has to be better.
         higher_is_better: the figures are NDCG, not RMSE.
+        name: the challenger's, for the rules.
 
     >>> import numpy as np
     >>> from mfcore.metrics.intervals import Bootstrap, mean
@@ -59,12 +68,17 @@ def decide(
     """
     if champion is None:
         return Decision(promote=True, challenger_value=challenger.value, reason="there was no champion to compare with")
-    found = compare("challenger", challenger, "champion", champion, "rmse")
+    metric, sign = ("NDCG", 1) if higher_is_better else ("RMSE", -1)
+    found = compare("challenger", challenger, "champion", champion, metric)
     assert found is not None  # there are test ratings, or the split would have refused
-    gain = champion.value - challenger.value
     # Without an interval nobody can tell a better recipe from a lucky one.
-    promote = (-gain if higher_is_better else gain) >= min_improvement and found.tie is False
-    metric = "NDCG" if higher_is_better else "RMSE"
+    least = None if found.low is None or found.high is None else min(sign * found.low, sign * found.high)
+    gain = f"gain of {metric} over the champion"
+    rules = [
+        Rule(of=name, name=gain, found=sign * found.difference, relation="≥", limit=min_improvement),
+        Rule(of=name, name=f"{gain}, at least", found=least, relation=">", limit=0),
+    ]
+    promote = all(rule.passed for rule in rules)
     ours, theirs = f"{challenger.value:.4f}", f"{champion.value:.4f}"
     if promote:
         reason = f"a better recipe: test {metric} {ours}, the champion's {theirs}"
@@ -84,4 +98,5 @@ def decide(
         p_value=found.p_value,
         tie=found.tie,
         reason=reason,
+        rules=rules,
     )

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any, Literal, get_args
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
 from mfcore.data.ratings import Ids, Scale, load_ids, save_ids
@@ -271,7 +270,7 @@ class Factors:
         # Of a trained one this is not asked: training says itself where it diverged.
         if not math.isfinite(head["global_mean"]):
             raise ValueError("its mean is not finite")
-        user_ids, item_ids = _load_ids(folder / "user_ids.parquet"), _load_ids(folder / "item_ids.parquet")
+        user_ids, item_ids = load_ids(folder / "user_ids.parquet"), load_ids(folder / "item_ids.parquet")
         shapes: dict[str, tuple[int | None, ...]] = {
             "user_bias": (len(user_ids),),
             "item_bias": (len(item_ids),),
@@ -294,25 +293,6 @@ class Factors:
             item_ids=item_ids,
             **arrays,
         )
-
-
-def _load_ids(path: Path) -> Ids:
-    """The ids in a file, each of them once.
-
-    Raises:
-        SourceUnavailable: it holds something else.
-    """
-    try:
-        ids = load_ids(path)
-    except (ValueError, KeyError, TypeError, OSError) as error:
-        raise SourceUnavailable(f"{path} holds no ids.") from error
-    if pd.api.types.infer_dtype(ids) not in ("integer", "string", "empty") or not _is_sorted(ids):
-        raise SourceUnavailable(f"{path} holds ids that are missing, doubled, not sorted or neither text nor numbers.")
-    return ids
-
-
-def _is_sorted(ids: Ids) -> bool:
-    return bool((ids[1:] > ids[:-1]).all())
 
 
 def _rows(array: NDArray[np.float32], codes: NDArray[np.int32]) -> NDArray[np.float32]:

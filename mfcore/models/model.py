@@ -11,7 +11,7 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
 from mfcore.data.ids import as_id
-from mfcore.data.ratings import Ids, Ratings, find_codes, titles_of
+from mfcore.data.ratings import Ids, Ratings, find_codes, load_titles, titles_of
 from mfcore.errors import SourceUnavailable, UsageError
 from mfcore.models.factors import Factors
 from mfcore.models.lists import directions, similar_items, top_n
@@ -36,6 +36,7 @@ class Model:
         rated: what each user has rated, so that it is not recommended again.
         n_ratings: int64, (n_items,); how often each item was rated.
         ranking: the ranking head, which orders lists and finds similar items; None: the rating head does.
+        is_new: whether its one user was folded in and not trained on.
     """
 
     factors: Factors
@@ -43,6 +44,7 @@ class Model:
     rated: RatedItems
     n_ratings: NDArray[np.int64]
     ranking: Factors | None = None
+    is_new: bool = False
 
     @classmethod
     def of(
@@ -100,7 +102,7 @@ class Model:
 
     def knows(self, user_ids: ArrayLike) -> NDArray[np.bool_]:
         """Which of these users the model was trained on."""
-        return _codes(self.user_ids, user_ids) >= 0
+        return (_codes(self.user_ids, user_ids) >= 0) & (not self.is_new)
 
     def knows_items(self, item_ids: ArrayLike) -> NDArray[np.bool_]:
         """Which of these items the model was trained on."""
@@ -170,7 +172,7 @@ class Model:
             "score": scores[rows, ranks],
             "predicted_rating": self.factors.predict(users[rows], found),
             "title": self.titles[found],
-            "known_user": ~unknown[rows],
+            "known_user": ~unknown[rows] & (not self.is_new),
         }
 
     def _are_among(self, item_ids: ArrayLike) -> NDArray[np.bool_]:
@@ -211,7 +213,7 @@ class Model:
         items, values = np.array(list(last), np.int32), np.array(list(last.values()), np.float32)
         own = RatedItems(starts=np.array([0, len(items)], np.int64), items=items, values=values)
         ranking = None if self.ranking is None else self.ranking.fold_in(items, values)
-        return replace(self, factors=self.factors.fold_in(items, values), rated=own, ranking=ranking)
+        return replace(self, factors=self.factors.fold_in(items, values), rated=own, ranking=ranking, is_new=True)
 
     def similar(self, item_ids: ArrayLike, k: int = 10) -> pd.DataFrame:
         """The `k` items most alike each given item: the cosine of their factors, shrunk where an item has few ratings.
@@ -312,13 +314,7 @@ class Model:
             np.array_equal(ranking.user_ids, factors.user_ids) and np.array_equal(ranking.item_ids, factors.item_ids)
         ):
             raise SourceUnavailable(f"{folder} holds two heads of different users or items.")
-        path = folder / "titles.parquet"
-        try:
-            titles = pd.read_parquet(path)["title"].to_numpy(dtype=object)
-        except (ValueError, KeyError, OSError) as error:
-            raise SourceUnavailable(f"{path} holds no titles.") from error
-        if len(titles) != len(factors.item_ids):
-            raise SourceUnavailable(f"{path} holds {len(titles)} titles of {len(factors.item_ids)} items.")
+        titles = load_titles(folder / "titles.parquet", len(factors.item_ids))
         rated = RatedItems.load(folder, len(factors.user_ids), len(factors.item_ids))
         n_ratings = load_array(folder / _COUNTS, np.int64, (len(factors.item_ids),))
         return cls(factors, titles, rated, n_ratings, ranking)

@@ -43,6 +43,18 @@ class Recipe(BaseModel):
         """The algorithm's name and every hyper-parameter, those left at their defaults too."""
         return {"algorithm": self.algorithm, **self.build().model_dump()}
 
+    @property
+    def summary(self) -> str:
+        """The recipe in a few words.
+
+        >>> Recipe(algorithm="als", params={"n_factors": 8}).summary
+        'als, 8 factors'
+        """
+        members, n_factors = self.params.get("members"), self.params.get("n_factors")
+        if isinstance(members, list):
+            return f"{self.algorithm} of {', '.join(str(one['algorithm']) for one in members)}"
+        return self.algorithm if n_factors is None else f"{self.algorithm}, {n_factors} factors"
+
     def build(self) -> Recommender:
         """The algorithm with these hyper-parameters.
 

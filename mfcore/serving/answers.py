@@ -33,7 +33,6 @@ class Answers:
     Attributes:
         model: where answers come from.
         version: its version in the registry; None where it has none.
-        is_new: whether whoever is asked about is somebody new, who was folded into the model.
 
     >>> from mfcore.models import ALS
     >>> frame = pd.DataFrame({"user_id": ["a", "a", "b"], "item_id": [7, 8, 7], "rating": [5, 1, 4]})
@@ -45,7 +44,6 @@ class Answers:
 
     model: Model
     version: int | None = None
-    is_new: bool = False
 
     def for_new(self, ratings: Mapping[Any, Any]) -> "Answers":
         """The same model asked about somebody new, who gave these items (id → rating) these ratings.
@@ -64,7 +62,7 @@ class Answers:
                     f"the rating of item {_shown(item)} is {_shown(rating)}; "
                     f"give a number from {scale.minimum:g} to {scale.maximum:g}."
                 )
-        return replace(self, model=self.model.fold_in(ratings), is_new=True)
+        return replace(self, model=self.model.fold_in(ratings))
 
     def ratings(self, user_ids: Several, item_ids: Several) -> Columns:
         """Predicted ratings of (user, item) pairs.
@@ -78,7 +76,7 @@ class Answers:
             "user_id": _objects(user_ids),
             "item_id": _objects(item_ids),
             "prediction": self.model.predict(who, item_ids).astype(np.float64),
-            "known_user": self.model.knows(who) & (not self.is_new),
+            "known_user": self.model.knows(who),
             "known_item": self.model.knows_items(item_ids),
         }
         return self._signed(columns, len(user_ids))
@@ -109,9 +107,8 @@ class Answers:
             min_ratings=_whole("min_ratings", min_ratings, 0),
         )
         n = len(columns["rank"])
-        if self.is_new:
+        if self.model.is_new:
             columns["user_id"] = np.repeat(_objects(user_ids), n // max(1, len(user_ids)))
-            columns["known_user"] = np.zeros(n, np.bool_)
         return self._signed(columns | {"known_item": np.ones(n, np.bool_)}, n)
 
     def similar(self, item_ids: Several, k: int = 10) -> Columns:
@@ -141,12 +138,12 @@ class Answers:
             tables.append(table | {"user_id": _objects([user] * len(table["rank"]))})
         columns = {name: np.concatenate([table[name] for table in tables]) for name in tables[0]}
         n = len(columns["rank"])
-        known = {"known_user": np.full(n, not self.is_new), "known_item": np.ones(n, np.bool_)}
+        known = {"known_user": np.full(n, not self.model.is_new), "known_item": np.ones(n, np.bool_)}
         return self._signed(columns | known, n)
 
     def _who(self, user_ids: Several) -> Any:
         """Users as the model knows them: whatever somebody new is called, the model has only them."""
-        return np.repeat(self.model.user_ids, len(user_ids)) if self.is_new else user_ids
+        return np.repeat(self.model.user_ids, len(user_ids)) if self.model.is_new else user_ids
 
     def _length(self, k: int) -> int:
         return min(_whole("k", k, 1), max(1, len(self.model.item_ids)))

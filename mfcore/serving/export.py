@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from mfcore.config import ExportConfig
 from mfcore.data.ratings import Ids, Scale
-from mfcore.errors import SourceUnavailable
+from mfcore.errors import SourceUnavailable, first_line
 from mfcore.models.factors import Factors
 from mfcore.models.model import Model
 from mfcore.storage.artifacts import MANIFEST, damage, is_whole, write_manifest
@@ -77,32 +77,53 @@ def load_export(folder: str | Path, head: Literal["rating", "ranking"] = "rating
         head: which pair of matrices.
 
     Raises:
-        SourceUnavailable: a file is missing or differs from the manifest.
+        SourceUnavailable: a file is missing, differs from the manifest, or holds no factors.
     """
     folder = Path(folder)
     problem = damage(folder)
     if problem is not None:
         raise SourceUnavailable(f"{folder} is no whole export: {problem}. Make it again with `mfcore export`.")
-    manifest = _manifest(folder)
-    formula, on = manifest["model"][head], manifest["scale"]
     prefix = "" if head == "rating" else "ranking_"
-    users, items = (pd.read_parquet(folder / f"{prefix}{side}_factors.parquet") for side in ("user", "item"))
+    try:
+        manifest = _manifest(folder)
+        formula, on = manifest["model"][head], manifest["scale"]
+        sides = {
+            side: _read_factors(folder / f"{prefix}{side}_factors.parquet", f"{side}_id", int(formula["n_factors"]))
+            for side in ("user", "item")
+        }
+        return Factors(
+            global_mean=float(formula["global_mean"]),
+            user_bias=sides["user"][1],
+            item_bias=sides["item"][1],
+            user_factors=sides["user"][2],
+            item_factors=sides["item"][2],
+            user_ids=sides["user"][0],
+            item_ids=sides["item"][0],
+            scale=Scale(on["min"], on["max"], on["step"]),
+            link=formula["link"],
+        )
+    except (ValueError, KeyError, TypeError) as error:
+        raise SourceUnavailable(f"{folder / MANIFEST} doesn't describe an export: {first_line(error)}.") from error
 
-    def matrix(frame: pd.DataFrame) -> NDArray[np.float32]:
-        flat = np.concatenate([np.empty(0, np.float32), *frame["factors"]]).astype(np.float32)
-        return flat.reshape(len(frame), formula["n_factors"])
 
-    return Factors(
-        global_mean=formula["global_mean"],
-        user_bias=users["bias"].to_numpy(np.float32),
-        item_bias=items["bias"].to_numpy(np.float32),
-        user_factors=matrix(users),
-        item_factors=matrix(items),
-        user_ids=users["user_id"].to_numpy(),
-        item_ids=items["item_id"].to_numpy(),
-        scale=Scale(on["min"], on["max"], on["step"]),
-        link=formula["link"],
-    )
+def _read_factors(path: Path, key: str, k: int) -> tuple[Ids, NDArray[np.float32], NDArray[np.float32]]:
+    """Ids, biases and factors of one side.
+
+    Raises:
+        SourceUnavailable: the file holds something else, or numbers that are not finite.
+    """
+    try:
+        frame = pd.read_parquet(path)
+        bias = frame["bias"].to_numpy(np.float32)
+        rows = [np.asarray(row, np.float32) for row in frame["factors"]]
+        factors = np.stack(rows) if rows else np.empty((0, k), np.float32)
+        if factors.shape != (len(frame), k):
+            raise ValueError(f"factors {list(factors.shape)}, not [{len(frame)}, {k}]")
+        if not (np.isfinite(bias).all() and np.isfinite(factors).all()):
+            raise ValueError("numbers that are not finite")
+        return frame[key].to_numpy(), bias, factors
+    except (ValueError, KeyError, TypeError, OSError) as error:
+        raise SourceUnavailable(f"{path} holds no factors: {first_line(error)}.") from error
 
 
 def point_latest(target: Path) -> Path:

@@ -76,6 +76,11 @@ class Context:
         name = self.config.dataset.name
         return self.dataset.name if self._is_known or not self.store.has(Kind.RAW, name) else name
 
+    @property
+    def described(self) -> Dataset | None:
+        """What the catalog knows of the data set; None where the configuration doesn't say which one it is."""
+        return self.dataset if self._is_known else None
+
     @cached_property
     def _is_known(self) -> bool:
         """Whether the configuration says where the data set comes from."""

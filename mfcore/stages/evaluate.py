@@ -17,6 +17,7 @@ from mfcore.evaluation.blending import blend_of
 from mfcore.evaluation.candidates import Candidate, assemble
 from mfcore.evaluation.fits import fits_in_workers
 from mfcore.evaluation.heads import judge
+from mfcore.evaluation.rules import Facts
 from mfcore.evaluation.scoring import Evaluation, Score, comparison, comparisons, evaluate
 from mfcore.metrics import Estimate, Evaluator
 from mfcore.metrics.objective import Objective
@@ -94,11 +95,11 @@ def _score(context: Context, studies: Artifact, champion: Mapping[Objective, Rec
             tags = {"stage": "evaluate", "data": data.fingerprint, "split": splits.fingerprint}
             log = FinalistLog(experiment, evaluator.known, evaluator.test, snapshot.items, tags, run_id, data.path)
             home = context.store.home / "evaluations"
-            scores, estimates, curves = context.observer.step(
+            scores, estimates, facts, curves = context.observer.step(
                 "train_and_score", lambda: _train_and_score(candidates, evaluator, log, home, move)
             )
         k, rules = config.evaluation.ks[0], config.registration
-        judged = {one: judge(one, candidates, estimates, k, champion.get(one), rules) for one in Objective}
+        judged = {one: judge(one, candidates, estimates, facts, k, champion.get(one), rules) for one in Objective}
         wanted = {objective for objective, _ in config.tuning.studies}
         found = Evaluation(
             scores=scores,
@@ -146,9 +147,10 @@ def _candidates(
 
 def _train_and_score(
     candidates: list[Candidate], evaluator: Evaluator, log: FinalistLog, home: Path, move: Move
-) -> tuple[list[Score], dict[str, dict[str, Estimate]], pd.DataFrame]:
-    """Each candidate's score, logged as a run; estimates to compare; learning curves."""
+) -> tuple[list[Score], dict[str, dict[str, Estimate]], dict[str, Facts], pd.DataFrame]:
+    """Each candidate's score, logged as a run; estimates to compare; what else the gate asks; learning curves."""
     estimates: dict[str, dict[str, Estimate]] = {}
+    facts: dict[str, Facts] = {}
     curves = []
     side_by_side = n_together(len(candidates), _FITS * len(candidates), len(evaluator.known))
     with ExitStack() as stack:
@@ -160,10 +162,11 @@ def _train_and_score(
             name = scored.score.candidate.name
             log.add(scored)
             estimates[name] = scored.estimates
+            facts[name] = Facts.of(scored.factors, scored.predictions, scored.score.measure("coverage"))
             curves.append(scored.curve.frame().assign(model=name))
             move(number, len(candidates), name)
             logger.info("%s: %s, trained in %.1f s", name, _in_words(scored.score), scored.score.seconds)
-        return log.scores(), estimates, pd.concat(curves, ignore_index=True)
+        return log.scores(), estimates, facts, pd.concat(curves, ignore_index=True)
 
 
 def _in_words(score: Score) -> str:

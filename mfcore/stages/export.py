@@ -7,6 +7,8 @@ from pydantic import BaseModel
 
 from mfcore.serving.export import export_model, point_latest
 from mfcore.stages.context import Context
+from mfcore.storage.artifacts import is_whole
+from mfcore.storage.files import locked
 from mfcore.tracking.registry import Registered
 
 __all__ = ["Exported", "export_champion"]
@@ -31,14 +33,40 @@ def export_champion(context: Context, champion: Registered | None = None) -> Exp
     """
     model = champion or context.registry.require_champion()
     exported = context.observer.step("write", lambda: _write(context, model))
+    publish_latest(context)
     context.observer.step("publish", lambda: _publish(context, exported))
     logger.info("export: %s (%s)", exported.path, "reused" if exported.reused else "made")
     return exported
 
 
+def prepare_export(context: Context, version: Registered) -> Exported:
+    """Write a version's export, unless there is a whole one, whatever settings that was made by.
+
+    Raises:
+        SourceUnavailable: its files are not available, or not what was registered.
+    """
+    folder = _folder(context, version)
+    return Exported(path=folder, model=version, reused=True) if is_whole(folder) else _write(context, version)
+
+
+def publish_latest(context: Context) -> None:
+    """Point `latest` to the champion's export: of several at once the last one sees the last champion.
+
+    An export that is written while somebody promotes another version by hand is not pointed to.
+    """
+    champion = context.registry.require_champion()
+    with locked(_folder(context, champion).parent / "latest"):
+        champion = context.registry.require_champion()
+        point_latest(prepare_export(context, champion).path)
+
+
+def _folder(context: Context, version: Registered) -> Path:
+    return context.settings.exports / version.dataset / str(version.version)
+
+
 def _write(context: Context, champion: Registered) -> Exported:
-    """Write the champion's files, then move the pointer `latest` to them."""
-    target = context.settings.exports / champion.dataset / str(champion.version)
+    """Write the champion's files."""
+    target = _folder(context, champion)
     bundle = context.registry.pull(champion)
     head = {
         "dataset": champion.dataset,
@@ -50,7 +78,6 @@ def _write(context: Context, champion: Registered) -> Exported:
         "metrics": champion.metrics,
     }
     written = export_model(bundle, target, head, context.config.export)
-    point_latest(target)
     return Exported(path=target, model=champion, reused=not written)
 
 

@@ -36,7 +36,7 @@ class Head(BaseModel):
     Attributes:
         algorithm: what it was trained by.
         version: of the champion.
-        status: promoted, kept, tie, or most popular.
+        status: promoted, kept, tie, or baseline.
         metrics: of its recipe on test ratings.
         reason: why the gate chose it.
         warning: what is wrong with it, if anything is.

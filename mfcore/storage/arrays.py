@@ -11,7 +11,9 @@ from mfcore.errors import SourceUnavailable
 __all__ = ["load_array"]
 
 
-def load_array(path: Path, dtype: DTypeLike, shape: tuple[int | None, ...], *, finite: bool = True) -> NDArray[Any]:
+def load_array(
+    path: Path, dtype: DTypeLike, shape: tuple[int | None, ...], *, finite: bool = True, mapped: bool = False
+) -> NDArray[Any]:
     """Read a `.npy` file that holds what it should; nothing in it is run.
 
     Args:
@@ -19,6 +21,7 @@ def load_array(path: Path, dtype: DTypeLike, shape: tuple[int | None, ...], *, f
         dtype: of the array.
         shape: of the array; None stands for any length.
         finite: whether infinity is refused; NaN always is.
+        mapped: whether the array stays on disk, so that processes that read it share the memory.
 
     Raises:
         SourceUnavailable: the file is missing or no array, or the array is another one.
@@ -30,7 +33,8 @@ def load_array(path: Path, dtype: DTypeLike, shape: tuple[int | None, ...], *, f
     [1.0, 1.0, 1.0]
     """
     try:
-        array = np.load(path, allow_pickle=False)
+        # Mapped for writing into private copies, since arrays that can't be written are another type to Numba.
+        array = np.load(path, mmap_mode="c" if mapped else None, allow_pickle=False)
     except (OSError, ValueError, EOFError, MemoryError) as error:
         reason = error.strerror if isinstance(error, OSError) and error.strerror else "it holds no plain array"
         raise SourceUnavailable(f"{path} can't be read: {reason}.") from error
@@ -42,4 +46,4 @@ def load_array(path: Path, dtype: DTypeLike, shape: tuple[int | None, ...], *, f
         raise SourceUnavailable(f"{path} holds {array.dtype}{list(array.shape)}, not {expected}.")
     if array.dtype.kind == "f" and not (np.isfinite(array) if finite else ~np.isnan(array)).all():
         raise SourceUnavailable(f"{path} holds values that are not finite.")
-    return array
+    return np.asarray(array)

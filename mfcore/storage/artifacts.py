@@ -100,8 +100,9 @@ class ArtifactStore:
         path = self.home / kind / f"{dataset}-{key}"
         if not path.is_dir():
             return None
-        if not is_whole(path):
-            logger.warning("%s is damaged; it is made again", path)
+        problem = damage(path)
+        if problem is not None:
+            logger.warning("%s; it is made again", problem)
             discard(path)
             return None
         _note_use(path)
@@ -191,10 +192,9 @@ class ArtifactStore:
         """
         if not (path / MANIFEST).is_file():
             raise NothingToWorkFrom(f"{path} holds no output of a stage (no {MANIFEST} in it).")
-        if not is_whole(path):
-            raise NothingToWorkFrom(
-                f"{path} is damaged: a file differs from its manifest. Run its stage again, or remove it."
-            )
+        problem = damage(path)
+        if problem is not None:
+            raise NothingToWorkFrom(f"{path} is damaged: {problem}. Run its stage again, or remove it.")
         return _reference(path)
 
 

@@ -1,6 +1,5 @@
 """What a person reads in MLflow: Markdown beside the experiment, its runs and its models."""
 
-import math
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -11,9 +10,12 @@ import pandas as pd
 
 from mfcore.config import SplitConfig
 from mfcore.evaluation.candidates import Candidate
+from mfcore.evaluation.rules import Rule
 from mfcore.evaluation.scoring import Evaluation, Score, comparison
 from mfcore.metrics.objective import Objective
 from mfcore.models import Recipe
+from mfcore.tracking.card import CARD, rules_table
+from mfcore.tracking.markdown import number, table, title_of, with_interval
 from mfcore.tracking.names import model_name
 
 __all__ = [
@@ -26,7 +28,8 @@ __all__ = [
     "version_note",
 ]
 
-_CAPITALS = {"rmse", "mae", "ndcg", "map", "mrr"}
+_MOST = 5000
+"""Characters of a version's description, in MLflow's databases but SQLite."""
 
 
 def experiment_note(dataset: str, experiment_id: str) -> str:
@@ -106,10 +109,10 @@ def evaluation_note(found: Evaluation, experiment_id: str) -> str:
     """Which models were chosen for which objective and why, and all of them in a table."""
     chosen = {head.chosen for head in found.heads.values()}
     runs = {score.candidate.name: score.run_id for score in found.scores}
-    table = comparison(sorted(found.scores, key=lambda score: score.candidate.name not in chosen))
-    table = table.drop(columns=["seconds", "test_mae"])
-    table["model"] = [
-        _strong(_run(experiment_id, name, runs[name]), name in chosen) for name in table["model"].astype(str)
+    compared = comparison(sorted(found.scores, key=lambda score: score.candidate.name not in chosen))
+    compared = compared.drop(columns=["seconds", "test_mae"])
+    compared["model"] = [
+        _strong(_run(experiment_id, name, runs[name]), name in chosen) for name in compared["model"].astype(str)
     ]
     heads = "\n".join(_head(found, objective) for objective in Objective)
     purposes = "\n".join(f"- {objective.purpose}" for objective in found.heads)
@@ -117,7 +120,7 @@ def evaluation_note(found: Evaluation, experiment_id: str) -> str:
 
 {heads}
 
-{_table(table)}
+{_frame(compared)}
 
 {purposes}
 
@@ -134,7 +137,7 @@ def _head(found: Evaluation, objective: Objective) -> str:
     chosen = found.score_of(head.chosen)
     algorithm = chosen.candidate.recipe.algorithm
     named = f"**{head.chosen}**" + ("" if head.chosen.rpartition("-")[2] == algorithm else f" ({algorithm})")
-    text = f"- {objective}: {named}, {_title('test_' + head.metric)} {chosen.metrics['test_' + head.metric]:.4f}, "
+    text = f"- {objective}: {named}, {title_of('test_' + head.metric)} {chosen.metrics['test_' + head.metric]:.4f}, "
     text += f"{head.status}. {_sentence(head.decision.reason)}"
     return text if head.warning is None else f"{text} **{_sentence(head.warning)}**"
 
@@ -180,26 +183,48 @@ model.predict(pd.DataFrame({{"user_id": [196]}}), params={{"k": 10}})  # lists
 """
 
 
-def version_note(recipes: Mapping[Objective, Recipe], summary: str, metrics: Mapping[str, float]) -> str:
-    """How a version was made and how good it is.
+def version_note(
+    recipes: Mapping[Objective, Recipe],
+    summary: str,
+    metrics: Mapping[str, float],
+    rules: Sequence[Rule],
+    *,
+    experiment_id: str,
+    run_id: str,
+) -> str:
+    """How a version was made, how good it is, and what the gate says; PostgreSQL holds 5,000 characters of it.
 
     Args:
         recipes: what each head was made by.
         summary: a sentence or two on what it was trained and measured on.
         metrics: of the recipe, on test ratings.
+        rules: the gate's, on what makes the heads.
+        experiment_id: for links.
+        run_id: the run whose artifact the model card is.
     """
-    made = [
-        f"- {objective}: " + ", ".join(f"{name} {_number(value)}" for name, value in recipe.settings.items())
-        for objective, recipe in recipes.items()
-    ]
-    return "\n".join([summary, "", _metrics(metrics), "", "Hyper-parameters of the heads:", "", *made, ""])
+    heads = "\n".join(f"- {objective} head: {recipe.summary}" for objective, recipe in recipes.items())
+    failing = [rule for rule in rules if not rule.passed]
+    note = f"""{summary}
+
+{heads}
+
+{_metrics(metrics)}
+
+Data, hyper-parameters, slices, limits and license are in the model card, \
+[{CARD}](#/experiments/{experiment_id}/runs/{run_id}/artifacts/{CARD}).
+
+{len(rules) - len(failing)} of {len(rules)} rules of the gate are kept to:
+
+"""
+    whole = note + rules_table(rules)
+    return whole if len(whole) <= _MOST else (note + rules_table(failing))[:_MOST]
 
 
 def _metrics(metrics: Mapping[str, float]) -> str:
-    return "\n".join(f"- {_title(name)} **{_number(value)}**" for name, value in metrics.items())
+    return "\n".join(f"- {title_of(name)} **{number(value)}**" for name, value in metrics.items())
 
 
-def _table(frame: pd.DataFrame) -> str:
+def _frame(frame: pd.DataFrame) -> str:
     """A frame; columns such as test_rmse_low and test_rmse_high become the interval beside test_rmse."""
     ends = {name for name in frame.columns if name.removesuffix("_low").removesuffix("_high") in set(frame) - {name}}
     shown = [name for name in frame.columns if name not in ends]
@@ -207,37 +232,9 @@ def _table(frame: pd.DataFrame) -> str:
     for _, row in frame.iterrows():
         cells = []
         for name in shown:
-            cell = _number(row[name])
-            if cell and f"{name}_low" in ends and pd.notna(row[f"{name}_low"]):
-                cell += f" ({_number(row[f'{name}_low'])} to {_number(row[f'{name}_high'])})"
-            cells.append(cell)
+            cells.append(with_interval(row[name], row.get(f"{name}_low"), row.get(f"{name}_high")))
         rows.append(cells)
-    return _markdown([_title(name) for name in shown], rows)
-
-
-def _markdown(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """A table; its cells end in a space that MLflow's pages, which set columns close together, don't drop."""
-    body = [f"| {'&emsp; | '.join(line)}&emsp; |" for line in (head, *rows)]
-    return "\n".join([body[0], "|---" * len(head) + "|", *body[1:]])
-
-
-def _title(name: str) -> str:
-    """A metric's name as people write it.
-
-    >>> _title("test_ndcg_at_10"), _title("validation_rmse"), _title("role")
-    ('test NDCG@10', 'validation RMSE', 'role')
-    """
-    words = name.replace("_at_", "@").split("_")
-    return " ".join(word.upper() if word.partition("@")[0] in _CAPITALS else word for word in words)
-
-
-def _number(value: Any) -> str:
-    """Four decimals; nothing where there is no value."""
-    if value is None or (isinstance(value, float) and math.isnan(value)):
-        return ""
-    if not isinstance(value, float):
-        return str(value)
-    return f"{value:.4f}" if abs(value) >= 0.01 else f"{value:.3g}"
+    return table([title_of(name) for name in shown], rows)
 
 
 def _sentence(text: str) -> str:

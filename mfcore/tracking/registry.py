@@ -2,7 +2,7 @@
 
 import json
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,7 @@ from mlflow.exceptions import MlflowException
 from pydantic import BaseModel, ConfigDict
 
 from mfcore.errors import NothingToWorkFrom, SourceUnavailable, UsageError, first_line
+from mfcore.evaluation.rules import Rule
 from mfcore.metrics.objective import Objective
 from mfcore.models import Recipe
 from mfcore.models.model import Model
@@ -55,6 +56,9 @@ class Registered(BaseModel):
         data: fingerprint of the ratings it was trained on.
         split: fingerprint of the split whose test ratings `metrics` were measured on; None of versions before 0.2.
         metrics: the recipe's test metrics.
+        intervals: their 95 % intervals over users, of those that have one.
+        trained_on: how many ratings, users and items; empty of versions before 0.2.
+        verdict: the gate's rules, with what was found.
         aliases: champion, challenger, previous, or none.
         made_at: milliseconds since 1970.
     """
@@ -69,6 +73,9 @@ class Registered(BaseModel):
     data: str
     split: str | None = None
     metrics: dict[str, float]
+    intervals: dict[str, tuple[float, float]] = {}
+    trained_on: dict[str, int] = {}
+    verdict: list[Rule] = []
     aliases: list[str]
     made_at: int
 
@@ -103,8 +110,13 @@ class Registry:
         split: str,
         metrics: dict[str, float],
         description: str,
+        intervals: Mapping[str, tuple[float, float]] | None = None,
+        trained_on: Mapping[str, int] | None = None,
+        verdict: Sequence[Rule] = (),
     ) -> Registered:
         """Register a logged model as a new version, or find the version with the same fingerprint.
+
+        Arguments are what `Registered` has of the same names; `description` is shown in MLflow.
 
         Raises:
             UsageError: no model can have this data set's name.
@@ -125,6 +137,9 @@ class Registry:
             "split": split,
             "recipes": json.dumps({str(objective): recipe.model_dump() for objective, recipe in recipes.items()}),
             "metrics": json.dumps(metrics),
+            "intervals": json.dumps(intervals or {}),
+            "trained_on": json.dumps(trained_on or {}),
+            "verdict": json.dumps([rule.model_dump() for rule in verdict]),
         }
         version = self._client.create_model_version(
             self.name, model_uri, run_id=run_id, tags=tags, description=description, model_id=model_id_of(model_uri)
@@ -179,6 +194,29 @@ class Registry:
             )
         return champion
 
+    def version(self, version: int) -> Registered:
+        """One version.
+
+        Raises:
+            UsageError: there is no such version.
+        """
+        try:
+            return self._registered(self._client.get_model_version(self.name, str(version)))
+        except (MlflowException, KeyError) as error:
+            known = ", ".join(str(one.version) for one in reversed(self.versions())) or "none"
+            raise UsageError(f"{self.name} has no version {version}; there are: {known}.") from error
+
+    def require_previous(self) -> Registered:
+        """The champion before this one.
+
+        Raises:
+            NothingToWorkFrom: there was none before.
+        """
+        previous = self._aliased(PREVIOUS)
+        if previous is None:
+            raise NothingToWorkFrom(f"{self.name} has had no champion before this one: there is nothing to go back to.")
+        return previous
+
     def promote(self, version: int, why: str = "promoted") -> Registered:
         """Make `version` the champion; the champion before it becomes `previous`.
 
@@ -206,10 +244,7 @@ class Registry:
         Raises:
             NothingToWorkFrom: there was none before.
         """
-        previous = self._aliased(PREVIOUS)
-        if previous is None:
-            raise NothingToWorkFrom(f"{self.name} has had no champion before this one: there is nothing to go back to.")
-        return self._crown(previous.version, why, is_rollback=True)
+        return self._crown(self.require_previous().version, why, is_rollback=True)
 
     def set_challenger(self, version: int, why: str = "compared with the champion, and lost") -> None:
         """Mark `version` as the one that was compared with the champion and lost."""
@@ -241,11 +276,7 @@ class Registry:
         return load_bundle(Path(folder), registered.uri)
 
     def _crown(self, version: int, why: str, *, is_rollback: bool) -> Registered:
-        try:
-            self._client.get_model_version(self.name, str(version))
-        except MlflowException as error:
-            known = ", ".join(str(one.version) for one in reversed(self.versions())) or "none"
-            raise UsageError(f"{self.name} has no version {version}; there are: {known}.") from error
+        self.version(version)
         self._move(CHAMPION, version, why, is_rollback=is_rollback)
         return self.require_champion()
 
@@ -340,6 +371,9 @@ class Registry:
             data=tags["data"],
             split=tags.get("split"),
             metrics=json.loads(tags["metrics"]),
+            intervals=json.loads(tags.get("intervals", "{}")),
+            trained_on=json.loads(tags.get("trained_on", "{}")),
+            verdict=json.loads(tags.get("verdict", "[]")),
             aliases=list(version.aliases),
             made_at=version.creation_timestamp,
         )

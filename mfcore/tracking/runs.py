@@ -150,6 +150,10 @@ class Experiment:
         """Log what JSON or YAML can hold as a file of a run."""
         self._client.log_dict(run_id, dict(tree), file)
 
+    def log_text(self, run_id: str, text: str, file: str) -> None:
+        """Log a text as a file of a run."""
+        self._client.log_text(run_id, text, file)
+
     def log_artifact(self, run_id: str, path: Path, folder: str | None = None) -> None:
         """Log a file, or the files in a folder, under `folder` among a run's artifacts."""
         if path.is_dir():

@@ -1,5 +1,8 @@
 """Champion and challenger over several nights, through the command."""
 
+import json
+from pathlib import Path
+
 import pytest
 
 from tests.flows.conftest import Mfcore, ran
@@ -49,12 +52,20 @@ def test_a_worse_recipe_becomes_the_challenger_and_the_champions_is_kept(
     assert challenger["metrics"]["test_rmse"] > after[good["version"]]["metrics"]["test_rmse"]
 
 
-def test_back_and_forth_by_hand(mfcore: Mfcore, poor_then_good: tuple[dict, dict]) -> None:  # type: ignore[type-arg]
+def latest(place: Path) -> int:
+    manifest = json.loads((place / "exports" / NAME / "latest" / "manifest.json").read_text(encoding="utf-8"))
+    return int(manifest["model_version"])
+
+
+def test_back_and_forth_by_hand(mfcore: Mfcore, place: Path, poor_then_good: tuple[dict, dict]) -> None:  # type: ignore[type-arg]
     poor, good = (one["version"] for one in poor_then_good)
-    assert mfcore("rollback", "--dataset", NAME, "--json").document[0]["version"] == poor
+    assert mfcore("rollback", "--dataset", NAME, "--json").document[0]["version"] == latest(place) == poor
     assert versions(mfcore)[good]["aliases"] == ["previous"]
-    assert mfcore("promote", good, "--dataset", NAME, "--json").document[0]["version"] == good
+    assert mfcore("promote", good, "--dataset", NAME, "--json").document[0]["version"] == latest(place) == good
     refused = mfcore("promote", 99, "--dataset", NAME)
     assert (refused.code, "no version 99" in refused.err) == (2, True)
     table = mfcore("models", "--dataset", NAME)
-    assert "champion" in table.out
+    assert "champion" in table.out and max(len(line.rstrip()) for line in table.out.splitlines()) <= 100
+    told = {one["version"]: one["history"] for one in mfcore("models", "--dataset", NAME, "--json").document}
+    rolled = [one for one in told[good] if one["ended_by"] == f"version {poor}: rolled back"]
+    assert len(rolled) == 1 and rolled[0]["since"] < rolled[0]["until"]

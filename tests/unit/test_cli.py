@@ -90,7 +90,7 @@ def test_likes_and_dislikes_of_somebody_new(mfcore: Mfcore, films: Model) -> Non
     rows = json.loads(out)
     assert [row["item_id"] for row in rows] == expected["item_id"].tolist()
     assert [row["score"] for row in rows] == pytest.approx(expected["score"].tolist())
-    assert {row["user_id"] for row in rows} == {None}
+    assert {row["user_id"] for row in rows} == {None} and not any(row["known_user"] for row in rows)
     assert not {1002, 1004, 1007} & {row["item_id"] for row in rows}
     assert mfcore("recommend", "--dislike", "heat 1995")[0] == 0
 

@@ -10,6 +10,7 @@ import pytest
 from mfcore.metrics.objective import Objective
 from mfcore.models import Recipe
 from mfcore.terminal import print_frame, print_lists, print_table, print_versions
+from mfcore.tracking.history import Reign
 from mfcore.tracking.registry import Registered
 
 
@@ -51,22 +52,40 @@ def test_a_list_for_nobody_known_is_a_list_too(capsys: pytest.CaptureFixture[str
     assert json.loads(capsys.readouterr().out) == [{"user_id": None, "rank": 1, "item_id": 1018}]
 
 
-def test_versions_say_per_head_which_split_their_figure_is_of(capsys: pytest.CaptureFixture[str]) -> None:
+def test_versions_say_per_head_how_good_they_are_and_when_they_were_champion(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
     headline = {"test_rmse": 0.9, "test_mae": 0.7, "test_ndcg_at_10": 0.25, "test_popularity_lift_at_10": 0.5}
     recipes = {Objective.RATING: Recipe(algorithm="als"), Objective.RANKING: Recipe(algorithm="most_popular")}
     common = {"name": "mfcore-films", "run_id": "r", "fingerprint": "f", "metrics": headline, "made_at": 0}
-    print_versions(
-        [
-            Registered(version=1018, data="d", split="0123456789ab", aliases=["challenger"], recipes=recipes, **common),
-            Registered(version=1, data="d", aliases=[], recipes={Objective.RATING: Recipe(algorithm="sgd")}, **common),
-        ],
-        as_json=False,
-    )
+    blend = Recipe(algorithm="blend", params={"members": [{"algorithm": one} for one in ("als", "sgd", "ease", "pmf")]})
+    known = {"intervals": {"test_rmse": (0.88, 0.921)}, "trained_on": {"ratings": 100_000}}
+    versions = [
+        Registered(
+            version=1018, data="d", split="0123456789ab", aliases=["challenger"], recipes=recipes, **known, **common
+        ),
+        Registered(version=1, data="d", aliases=[], recipes={Objective.RATING: blend}, **common),
+    ]
+    history = [
+        Reign(role="champion", version=1, since=0, until=60_000, why="won", ended_by="version 1018: " + "lower " * 30),
+        Reign(role="champion", version=1018, since=60_000, why="lower " * 30),
+        Reign(role="previous", version=1, since=60_000, why="lower"),
+    ]
+    print_versions(versions, False, history)
     lines = capsys.readouterr().out.splitlines()
     assert max(len(line.rstrip()) for line in lines) <= 100
-    made = time.strftime("%Y-%m-%d %H:%M", time.localtime(0)).split()
-    assert [line.split() for line in lines[1:]] == [
-        ["1018", "challenger", *made, "rating", "als", "test_rmse", "0.9000", "01234567"],
-        ["ranking", "most_popular", "test_ndcg_at_10", "0.2500", "01234567"],
-        ["1", *made, "rating", "sgd", "test_rmse", "0.9000", "–"],
+    made, minute = (time.strftime(form, time.localtime(0)) for form in ("%Y-%m-%d", "%Y-%m-%d %H:%M"))
+    assert [line.split() for line in lines[1:4]] == [
+        ["1018", "challenger", made, "rating", "als", "0.9000", "(0.880–0.921)", "100,000", "01234567"],
+        ["ranking", "most_popular", "0.2500", "100,000", "01234567"],
+        ["1", made, "rating", "blend", "of", "als,", "0.9000", "–", "–"],
     ]
+    now, before = (line for line in lines if minute[:-1] in line)
+    assert "now" in now and "won" in before and "version 1018:" in before
+    print_versions(versions, True, history)
+    documents = json.loads(capsys.readouterr().out)
+    assert [[one["ended_by"] for one in document["history"]] for document in documents] == [
+        [None],
+        [history[0].ended_by, None],
+    ]
+    assert documents[0]["intervals"] == {"test_rmse": [0.88, 0.921]}

@@ -89,6 +89,9 @@ def test_somebody_new_is_folded_into_both_heads(model: Model, answers: Frames) -
     assert not listed["known_user"].any()
     rated = new.ratings(["zoe"] * 3, listed["item_id"][:3])
     assert rated["prediction"].tolist() == pytest.approx(folded.predict("new", listed["item_id"][:3]).tolist())
+    reasons = new.reasons(["zoe"], [listed["item_id"][0]])
+    assert not rated["known_user"].any() and len(reasons) == 2 and not reasons["known_user"].any()
+    assert not folded.knows("new").any() and not wanted["known_user"].any()
 
 
 def test_reasons_are_the_rated_items_and_their_share(model: Model, answers: Frames) -> None:

@@ -127,18 +127,18 @@ def test_without_a_model_it_is_not_ready() -> None:
             assert answer.status_code == 503 and answer.json()["error"]
 
 
-_VALUES = st.recursive(
+VALUES = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5) | st.sampled_from([5, "5", 3.0]),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=3), inner, max_size=3),
     max_leaves=5,
 )
-_NAMES = ("user_id", "item_id", "item_ids", "ratings", "k", "exclude_rated", "exclude_items", "only_items")
-_LIKELY = st.fixed_dictionaries(
+NAMES = ("user_id", "item_id", "item_ids", "ratings", "k", "exclude_rated", "exclude_items", "only_items")
+LIKELY = st.fixed_dictionaries(
     {},
     optional={
-        **{name: _VALUES for name in (*_NAMES, "min_ratings")},
-        "ratings": _VALUES | st.dictionaries(st.sampled_from(["1", "2", "3.0"]), st.floats(0, 6), max_size=3),
-        "item_ids": _VALUES | st.lists(st.integers(0, 40) | st.text(max_size=2), max_size=5),
+        **{name: VALUES for name in (*NAMES, "min_ratings")},
+        "ratings": VALUES | st.dictionaries(st.sampled_from(["1", "2", "3.0"]), st.floats(0, 6), max_size=3),
+        "item_ids": VALUES | st.lists(st.integers(0, 40) | st.text(max_size=2), max_size=5),
     },
 )
 
@@ -150,7 +150,7 @@ def fuzz(client: httpx.Client, path: str, body: bytes) -> None:
 
 
 @settings(max_examples=40)
-@given(path=st.sampled_from(PATHS), body=_LIKELY | _VALUES)
+@given(path=st.sampled_from(PATHS), body=LIKELY | VALUES)
 def test_no_json_is_too_much_for_it(client: httpx.Client, path: str, body: Any) -> None:
     fuzz(client, path, json.dumps(body).encode())
 
@@ -163,6 +163,6 @@ def test_no_bytes_are_too_much_for_it(client: httpx.Client, path: str, body: byt
 
 @pytest.mark.slow
 @settings(max_examples=3000)
-@given(path=st.sampled_from(PATHS), body=_LIKELY | _VALUES)
+@given(path=st.sampled_from(PATHS), body=LIKELY | VALUES)
 def test_no_json_is_too_much_for_it_at_length(client: httpx.Client, path: str, body: Any) -> None:
     fuzz(client, path, json.dumps(body).encode())

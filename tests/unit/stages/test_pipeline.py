@@ -4,13 +4,17 @@ import json
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pytest
 from mlflow import MlflowClient
 
-from mfcore.errors import DataInvalid, NothingToWorkFrom, UsageError
+from mfcore.errors import DataInvalid, NothingToWorkFrom, TrainingDiverged, UsageError
+from mfcore.evaluation.rules import Rule
 from mfcore.metrics.objective import Objective
+from mfcore.models.model import Model
 from mfcore.settings import Settings
+from mfcore.stages import register
 from mfcore.stages.context import Context
 from mfcore.stages.evaluate import load_evaluation
 from mfcore.stages.export import export_champion
@@ -71,7 +75,7 @@ def test_who_watches_is_told_of_steps_tables_and_progress(result: PipelineResult
         *("fetch", "read_and_check", "publish", "split", "tune-rating-als", "train_and_score", "publish"),
         *("train_on_all", "register_challenger", "write", "publish"),
     ]
-    assert list(watched.tables) == [f"checks-{NAME}", f"comparison-{NAME}"]
+    assert list(watched.tables) == [f"checks-{NAME}", f"comparison-{NAME}", f"gate-{NAME}"]
     assert all(check["success"] for check in watched.tables[f"checks-{NAME}"])
     assert {"rating-als", "bias"} <= {row["model"] for row in watched.tables[f"comparison-{NAME}"]}
     assert str(result.export_path) in watched.texts[f"export-{NAME}"]
@@ -124,6 +128,85 @@ def test_register_and_export_work_from_what_is_there(result: PipelineResult, set
     assert evaluation.headline == result.metrics
     with pytest.raises(NothingToWorkFrom, match="no champion"):
         export_champion(Context(configured(), "nobodys", settings=settings))
+
+
+def test_the_verdict_is_a_table_tags_and_the_versions_description(
+    result: PipelineResult, settings: Settings, watched: Recorder
+) -> None:
+    client, context = MlflowClient(settings.tracking_uri), Context(configured(), settings=settings)
+    version = context.registry.version(result.version)
+    rows = watched.tables[f"gate-{NAME}"]
+    assert {"factors not finite", "predictions off the scale"} <= {row["rule"] for row in rows}
+    assert any("limit global_mean" in row["rule"] for row in rows)
+    assert all(row["found"] != "unknown" and row["passed"] in ("yes", "no") for row in rows)
+    assert [rule.row for rule in version.verdict] == rows
+    described = client.get_model_version(version.name, str(version.version)).description
+    assert all(f"| {rule.of}&emsp; | {rule.name}&emsp; |" in described for rule in version.verdict)
+    assert client.get_run(version.run_id).data.tags["mlflow.note.content"] == described
+    assert {"verdict", "verdict_rating"} <= set(client.get_run(result.run_id).data.tags)
+    assert version.trained_on == {"ratings": 900, "users": 60, "items": 30}
+    low, high = version.intervals["test_rmse"]
+    assert low < version.metrics["test_rmse"] < high
+
+
+def test_the_card_tells_what_a_person_has_to_know(
+    result: PipelineResult, settings: Settings, watched: Recorder, tmp_path: Path
+) -> None:
+    version = Context(configured(), settings=settings).registry.version(result.version)
+    client = MlflowClient(settings.tracking_uri)
+    described = client.get_model_version(version.name, str(version.version)).description
+    assert f"/runs/{version.run_id}/artifacts/model_card.md" in described
+    card = Path(client.download_artifacts(version.run_id, "model_card.md", str(tmp_path))).read_text(encoding="utf-8")
+    assert card == watched.texts[f"card-{NAME}"]
+    for part in ("Data", "Recipes", "Metrics", "Slices", "The gate", "Intended use", "Limits", "License"):
+        assert f"\n## {part}\n" in card
+    assert "900 ratings by 60 users on 30 items" in card and "Made here; use it as you like." in card
+    assert f"- rating head: algorithm {result.algorithm}" in card and "period: " in card and "scale: " in card
+    low, high = version.intervals["test_rmse"]
+    assert f"| test RMSE&emsp; | {version.metrics['test_rmse']:.4f} ({low:.4f} to {high:.4f})" in card
+    assert "| light users&emsp; |" in card
+
+
+def test_ratings_that_drifted_too_far_keep_the_champion(
+    result: PipelineResult, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    context = Context(configured(*SMALL), settings=settings)
+    before = register_champion(context).champion
+    too_far = Rule(of="data", name="drift of size", found=0.9, relation="≤", limit=0.5)
+    monkeypatch.setattr(register, "drift_rules", lambda checks, config: [too_far])
+    assert register_champion(context).champion == before  # the very same data
+    monkeypatch.setattr(register, "_CODE", "of another day")
+    after = register_champion(context)
+    assert (after.champion.version, after.reused) == (before.version, True)
+    newest = context.registry.versions()[0]
+    assert newest.version > before.version and newest.aliases == ["challenger"]
+    reign = context.registry.history()[-1]
+    assert (reign.role, reign.version) == ("challenger", newest.version)
+    assert reign.why == "did not pass the gate: drift of size 0.9, not ≤ 0.5"
+
+
+@pytest.mark.parametrize("damage", ["not finite", "off the scale"])
+def test_a_model_that_is_not_sound_is_not_registered(
+    damage: str, result: PipelineResult, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    context = Context(configured(*SMALL), settings=settings)
+    before, versions = register_champion(context).champion, context.registry.versions()
+
+    made = Model.of
+
+    def damaged(*given: Any) -> Model:
+        model = made(*given)
+        if damage == "not finite":
+            model.factors.item_bias[3] = np.inf
+        else:
+            object.__setattr__(model.factors, "predict", lambda users, items: np.full(len(users), 9, np.float32))
+        return model
+
+    monkeypatch.setattr(Model, "of", damaged)
+    monkeypatch.setattr(register, "_CODE", f"that made it {damage}")
+    with pytest.raises(TrainingDiverged, match=damage):
+        register_champion(context)
+    assert context.registry.versions() == versions and context.registry.champion() == before
 
 
 def test_ratings_that_fail_are_shown_and_set_aside(settings: Settings, recorder: Recorder, tmp_path: Path) -> None:

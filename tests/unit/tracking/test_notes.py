@@ -6,12 +6,13 @@ from mfcore.config import EvaluationConfig, SplitConfig
 from mfcore.evaluation.candidates import Candidate, baselines
 from mfcore.evaluation.gate import Decision
 from mfcore.evaluation.heads import HeadResult
+from mfcore.evaluation.rules import Rule
 from mfcore.evaluation.scoring import Evaluation, Score
 from mfcore.metrics import Measure
 from mfcore.metrics.objective import Objective
 from mfcore.models import Recipe
 from mfcore.tracking.notes import (
-    _table,
+    _frame,
     evaluation_note,
     experiment_note,
     finalist_note,
@@ -98,7 +99,7 @@ def test_columns_of_intervals_stand_beside_their_value() -> None:
     frame = pd.DataFrame(
         {"model": ["a", "b"], "test_rmse": [0.9, 1.0], "test_rmse_low": [0.8, None], "test_rmse_high": [0.95, None]}
     )
-    table = _table(frame)
+    table = _frame(frame)
     assert "low" not in table
     assert "0.9000 (0.8000 to 0.9500)&emsp;" in table
     assert "1.0000&emsp;" in table
@@ -107,5 +108,22 @@ def test_columns_of_intervals_stand_beside_their_value() -> None:
 def test_what_the_registry_and_the_list_of_experiments_show() -> None:
     assert "\n" not in experiment_note("films", "1").partition("\n")[0]
     assert 'load_model("models:/mfcore-films@champion")' in model_note("films")
-    version = version_note({Objective.RATING: RECIPE}, "als trained on all ratings.", {"test_rmse": 0.92})
-    assert version.startswith("als trained on all ratings.") and "n_factors 8" in version and "**0.9200**" in version
+
+
+def test_the_description_of_a_version_leads_to_its_card_and_is_never_too_long() -> None:
+    rule = Rule(of="als", name="coverage of lists", found=0.002, relation="≥", limit=0.01)
+    metrics = {"test_rmse": 0.92}
+
+    def note(rules: list[Rule]) -> str:
+        return version_note(
+            {Objective.RATING: RECIPE}, "Trained on all ratings.", metrics, rules, experiment_id="7", run_id="r"
+        )
+
+    kept = rule.model_copy(update={"found": 0.5})
+    version = note([kept, rule])
+    assert version.startswith("Trained on all ratings.") and "als, 8 factors" in version and "**0.9200**" in version
+    assert "(#/experiments/7/runs/r/artifacts/model_card.md)" in version
+    assert "1 of 2 rules" in version and "coverage of lists" in version and "≥ 0.01" in version
+    long = note([kept] * 200 + [rule])
+    assert len(long) <= 5000 and long.count("coverage of lists") == 1
+    assert len(note([rule] * 200)) == 5000

@@ -15,13 +15,16 @@ import pandas as pd
 import pytest
 from mlflow import MlflowClient
 
+from flows.servers.databases import on_server, start_postgresql
 from mfcore.errors import NothingToWorkFrom, SourceUnavailable, UsageError
+from mfcore.evaluation.rules import Rule
 from mfcore.metrics.objective import Objective
 from mfcore.models import Recipe
 from mfcore.models.model import Model
 from mfcore.settings import Settings
 from mfcore.tracking.history import Move, aliases_of, reigns
 from mfcore.tracking.models import log_model
+from mfcore.tracking.notes import version_note
 from mfcore.tracking.registry import Registry
 from mfcore.tracking.runs import Experiment
 from mfcore.tracking.store import prepare_store
@@ -217,11 +220,17 @@ def test_a_model_is_pulled_as_it_was_registered_or_not_at_all(model: Model, tmp_
         registry.pull(champion)
 
 
-@pytest.fixture
-def server(tmp_path: Path) -> Iterator[tuple[str, "subprocess.Popen[bytes]"]]:
+@pytest.fixture(params=["sqlite", "postgresql"])
+def server(
+    request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[tuple[str, "subprocess.Popen[bytes]"]]:
     """A real MLflow server on loopback that hands artifacts out itself."""
-    port = free_port()
-    command = [sys.executable, "-m", "mlflow", "server", "--backend-store-uri", f"sqlite:///{tmp_path}/served.db"]
+    port, database, store = free_port(), None, f"sqlite:///{tmp_path}/served.db"
+    if request.param == "postgresql":
+        monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
+        database, url = start_postgresql(tmp_path / "postgresql")
+        store = on_server(url, tmp_path).mlflow
+    command = [sys.executable, "-m", "mlflow", "server", "--backend-store-uri", store, "--serve-artifacts"]
     command += ["--artifacts-destination", str(tmp_path / "files"), "--host", "127.0.0.1", "--port", str(port)]
     environment = {**os.environ, "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
     with (tmp_path / "server.log").open("wb") as output:
@@ -234,9 +243,47 @@ def server(tmp_path: Path) -> Iterator[tuple[str, "subprocess.Popen[bytes]"]]:
             yield f"http://127.0.0.1:{port}", process
         finally:
             stop(process)
+            if database is not None:
+                database.stop()
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_a_version_is_registered_pulled_and_asked_through_a_server(
+    server: tuple[str, "subprocess.Popen[bytes]"], model: Model
+) -> None:
+    import mlflow
+
+    settings = Settings.read({"MLFLOW_TRACKING_URI": server[0]})
+    registry = log(settings, model)
+    rules = [Rule(of="als", name=f"rule {number}", found=0.5, relation="≥", limit=0.4) for number in range(200)]
+    first = registry.require_champion()
+    note = version_note(first.recipes, "made", first.metrics, rules, experiment_id="1", run_id=first.run_id)
+    second = registry.add(
+        registry._client.get_model_version(first.name, "1").source,
+        first.run_id,
+        recipes=first.recipes,
+        fingerprint="g",
+        data="d",
+        split="s",
+        metrics=first.metrics,
+        description=note + "." * (5000 - len(note)),
+        verdict=rules,
+    )
+    assert registry.version(2).verdict == rules
+    registry.promote(second.version, "by hand")
+    assert registry.rollback().version == 1 and registry.is_rolled_back(2)
+    np.testing.assert_array_equal(registry.pull(registry.version(2)).factors.item_factors, model.factors.item_factors)
+    served = mlflow.pyfunc.load_model("models:/mfcore-films@champion")
+    asked = pd.DataFrame({"user_id": model.user_ids[:2]})
+    lists = served.predict(asked, params={"k": 3})
+    assert lists["item_id"].tolist() == model.recommend(model.user_ids[:2], 3)["item_id"].tolist()
+    assert set(lists["model_version"]) == {1}
+    assert len(served.predict(asked.assign(item_id=model.item_ids[0]))) == 2
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
 def test_runs_and_registry_on_a_server_and_when_it_is_gone(
     server: tuple[str, "subprocess.Popen[bytes]"], model: Model
 ) -> None:

@@ -1,5 +1,6 @@
 """`mfcore serve` as a process: it follows the alias, counts over all its processes, and stops on SIGTERM."""
 
+import json
 import os
 import signal
 import socket
@@ -11,13 +12,17 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import hypothesis
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from mfcore.models.model import Model
 from mfcore.settings import Settings
 from mfcore.tracking.models import log_model
 from mfcore.tracking.registry import Registry
 from mfcore.tracking.runs import Experiment
+from tests.unit.serving.test_http import LIKELY, PATHS, VALUES, fuzz
 from tests.unit.tracking.conftest import settings_in
 
 WAIT_S = 120
@@ -49,7 +54,32 @@ def until(there: Callable[[], Any]) -> Any:
     raise AssertionError("it did not happen")
 
 
-@pytest.mark.parametrize("workers", [1, pytest.param(2, marks=pytest.mark.slow)])
+def fuzz_at_length(client: httpx.Client) -> None:
+    """Thousands of requests that make sense or none."""
+
+    @hypothesis.settings(max_examples=1500, deadline=None, database=None)
+    @given(path=st.sampled_from(PATHS), body=LIKELY | VALUES | st.binary(max_size=200))
+    def ask(path: str, body: Any) -> None:
+        fuzz(client, path, body if isinstance(body, bytes) else json.dumps(body).encode())
+
+    @hypothesis.settings(max_examples=500, deadline=None, database=None)
+    @given(
+        method=st.sampled_from(["GET", "POST", "PUT", "DELETE", "PATCH", "HEAD", "OPTIONS"]),
+        path=st.sampled_from([*PATHS, "/", "/ready", "/metrics", "/docs"])
+        | st.text("az/.%?", max_size=8).map("/".__add__),
+        kind=st.sampled_from(
+            ["application/json", "text/csv", "multipart/form-data", "application/json; charset=x", ""]
+        ),
+        body=st.binary(max_size=200),
+    )
+    def knock(method: str, path: str, kind: str, body: bytes) -> None:
+        assert client.request(method, path, content=body, headers={"content-type": kind}).status_code < 500
+
+    ask()
+    knock()
+
+
+@pytest.mark.parametrize("workers", [1, pytest.param(2, marks=[pytest.mark.slow, pytest.mark.timeout(900)])])
 def test_a_server_follows_the_alias_and_stops_when_told(settings: Settings, workers: int, tmp_path: Path) -> None:
     registry = Registry(settings, "films")
     registry.promote(1)
@@ -70,8 +100,13 @@ def test_a_server_follows_the_alias_and_stops_when_told(settings: Settings, work
             registry.promote(2)
             until(lambda: answers_from(2))
             assert client.post("/recommend", content=b"{").status_code == 400
+            if workers > 1:
+                fuzz_at_length(client)
+                assert client.get("/health").status_code == 200 and answers_from(2)
             counted = client.get("/metrics").text
-            assert 'mfcore_requests_total{path="/recommend",status="400"} 1.0' in counted
+            if workers == 1:
+                assert 'mfcore_requests_total{path="/recommend",status="400"} 1.0' in counted
+            assert 'status="500"' not in counted
         server.send_signal(signal.SIGTERM)
         assert server.wait(WAIT_S) == 0
     finally:
