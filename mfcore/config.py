@@ -306,7 +306,7 @@ class TuningConfig(_Section):
     validation: Literal["auto", "single", "k-fold"] = Field(
         "auto",
         description="Score on the validation part, or on folds drawn from train and validation; "
-        "auto: on folds where the part has fewer than 1,000 ratings",
+        "auto: on folds where the part has fewer than 1,000 ratings, or 200 users whose lists can be measured",
     )
     n_folds: int = Field(5, ge=2, description="k-fold: number of folds")
     n_workers: int = Field(1, ge=1, description="Trials at a time, each in a process of its own if more than one")
