@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 from mfcore.data.ratings import Ratings
 from mfcore.metrics.slices import genres
 from mfcore.models.factors import Factors
-from mfcore.models.lists import similar_items
+from mfcore.models.lists import Likeness, similar_items
 
 __all__ = ["genre_overlap", "genres_of", "list_overlap", "rare_share", "similar_metrics"]
 
@@ -102,7 +102,7 @@ def similar_metrics(
     """
     counts = np.bincount(train.items, minlength=train.n_items).astype(np.int64)
     items = np.flatnonzero(counts >= _WELL_KNOWN).astype(np.int32)
-    neighbors, others = (similar_items(one, items, k, counts)[0] for one in (factors, reseeded))
+    neighbors, others = (similar_items(Likeness.of(one, counts), items, k)[0] for one in (factors, reseeded))
     found = {
         "similar_genre_overlap": float("nan") if genres is None else genre_overlap(items, neighbors, genres),
         "similar_rare_share": rare_share(neighbors, train),

@@ -1,17 +1,28 @@
 """Ranked lists from `Factors`: the best items for users, and the items nearest to items."""
 
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+
 import numpy as np
 from numpy.typing import NDArray
 
 from mfcore.models.factors import Factors
 from mfcore.models.rated import RatedItems
 
-__all__ = ["directions", "similar_items", "top_items", "top_n"]
+__all__ = ["Likeness", "directions", "similar_items", "top_items", "top_n"]
+
+Lists = tuple[NDArray[np.int32], NDArray[np.float32]]
+TopK = Callable[[NDArray[np.float32], NDArray[np.int64], NDArray[np.int32], int], Lists]
+"""Scores (n, n_items), where each row's left-out columns begin in the next one, these, and k → columns, scores."""
 
 _CHUNK_BYTES = 64 << 20
 """Scores held at a time."""
 _CHUNK = 1024
 """Items whose neighbors are looked for at a time."""
+_FEW, _FEW_AT_FIRST = 16, 1000
+"""Rows for which numpy is as good as the kernel; and as the kernel is where it has to be loaded, or compiled, first."""
+_KERNEL = "mfcore.models.kernels.topk"
 _SUPPORT = 20
 """Ratings of an item at which what its factors say of likeness counts half."""
 
@@ -22,7 +33,7 @@ def top_items(
     k: int,
     rated: RatedItems | None = None,
     allowed: NDArray[np.bool_] | None = None,
-) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
+) -> Lists:
     """The `k` items with the highest scores for each of `users`, without those they rated in `rated`.
 
     Exact; of equal scores the lower item code comes first. Works through chunks of users, so
@@ -43,6 +54,7 @@ def top_items(
     items = np.empty((len(users), k), np.int32)
     scores = np.empty((len(users), k), np.float32)
     rated = rated or RatedItems(starts=np.zeros(len(factors.user_ids) + 1, np.int64), items=np.empty(0, np.int32))
+    top_k = _top_k(len(users))
     step = max(1, _CHUNK_BYTES // (4 * max(1, n_items)))
     for first in range(0, len(users), step):
         part = slice(first, first + step)
@@ -50,7 +62,7 @@ def top_items(
         all_scores = factors.scores(own)
         if allowed is not None:
             all_scores[:, ~allowed] = -np.inf
-        items[part], scores[part] = _top_k(all_scores, *rated.rows(own), k)
+        items[part], scores[part] = top_k(all_scores, *rated.rows(own), k)
     return items, scores
 
 
@@ -60,7 +72,7 @@ def top_n(
     k: int,
     rated: RatedItems | None = None,
     allowed: NDArray[np.bool_] | None = None,
-) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
+) -> Lists:
     """The `k` items with the highest scores for each user, without those in `rated`.
 
     Scores are those of `Factors.scores`: before clipping to the scale, which would tie the best
@@ -91,13 +103,36 @@ def top_n(
     return items, scores
 
 
-def similar_items(
-    factors: Factors,
-    items: NDArray[np.int32],
-    k: int,
-    counts: NDArray[np.int64] | None = None,
-    unit: NDArray[np.float32] | None = None,
-) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
+@dataclass(frozen=True, eq=False)
+class Likeness:
+    """What items are found alike by, to be made once.
+
+    Attributes:
+        unit: float32, (n_items, c); `directions` of the model.
+        candidates: int32; codes of the items that have factors.
+        toward: float32, (len(candidates), c); their directions, shrunk where they have few ratings.
+        place: int64, (n_items + 1,); each item's place among the candidates, −1 for none; the last for code −1.
+    """
+
+    unit: NDArray[np.float32]
+    candidates: NDArray[np.int32]
+    toward: NDArray[np.float32]
+    place: NDArray[np.int64]
+
+    @classmethod
+    def of(cls, factors: Factors, counts: NDArray[np.int64] | None = None) -> "Likeness":
+        """By a model, and how often each item was rated; None: nothing is shrunk."""
+        unit = directions(factors)
+        candidates = np.flatnonzero(unit.any(axis=1)).astype(np.int32)
+        place = np.full(len(unit) + 1, -1, np.int64)
+        place[candidates] = np.arange(len(candidates))
+        toward = unit[candidates]
+        if counts is not None:
+            toward *= (counts[candidates] / (counts[candidates] + _SUPPORT)).astype(np.float32)[:, None]
+        return cls(unit, candidates, toward, place)
+
+
+def similar_items(likeness: Likeness, items: NDArray[np.int32], k: int) -> Lists:
     r"""The `k` items whose factors are most alike each of `items`, best first, itself left out.
 
     Likeness of items i and j is the mean of the cosines of their factors over the parts of the model,
@@ -105,69 +140,58 @@ def similar_items(
 
         Σ_p w_p cos(y_ip, y_jp) / Σ_p w_p,
 
-    times n_j / (n_j + 20) where `counts` tells how often j was rated: factors of rarely rated
+    times n_j / (n_j + 20) where it is known how often j was rated: factors of rarely rated
     items are mostly what their few ratings happened to be. An item without factors (all zero, as
     items nobody rated have) is similar to none, and none to it.
 
     Args:
-        factors: the model.
+        likeness: of the model.
         items: int32 codes; −1 is an unknown item.
         k: number of neighbors.
-        counts: n, (n_items,); None: nothing is shrunk.
-        unit: `directions(factors)`, if somebody keeps it.
 
     Returns:
         Item codes int32 (len(items), k), −1 where others run out; likeness float32 of the same
         shape, from −1 to 1, NaN where others run out.
     """
-    unit = directions(factors) if unit is None else unit
-    candidates = np.flatnonzero(unit.any(axis=1)).astype(np.int32)
-    place = np.full(len(unit) + 1, -1, np.int64)  # the last entry answers for code −1
-    place[candidates] = np.arange(len(candidates))
-    toward = unit[candidates]
-    if counts is not None:
-        toward *= (counts[candidates] / (counts[candidates] + _SUPPORT)).astype(np.float32)[:, None]
+    unit, candidates, place = likeness.unit, likeness.candidates, likeness.place
+    top_k = _top_k(len(items))
     others = np.full((len(items), k), -1, np.int32)
-    likeness = np.full((len(items), k), np.nan, np.float32)
+    cosines = np.full((len(items), k), np.nan, np.float32)
     for first in range(0, len(items), _CHUNK):
         part = np.arange(first, min(first + _CHUNK, len(items)))
         part = part[place[items[part]] >= 0]
         own = place[items[part]].astype(np.int32)
-        best, values = _top_k(unit[items[part]] @ toward.T, np.arange(len(part) + 1), own, k)
+        best, values = top_k(unit[items[part]] @ likeness.toward.T, np.arange(len(part) + 1), own, k)
         found = best >= 0
         others[part] = np.where(found, candidates.take(best, mode="clip") if len(candidates) else -1, -1)
-        likeness[part] = np.where(found, np.clip(values, -1, 1), np.nan)
-    return others, likeness
+        cosines[part] = np.where(found, np.clip(values, -1, 1), np.nan)
+    return others, cosines
 
 
-def _top_k(
-    scores: NDArray[np.float32], starts: NDArray[np.int64], rated: NDArray[np.int32], k: int
-) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
-    """`kernels.topk.top_k`, or the same by numpy where numba is not installed, as beside a served model."""
+def _top_k(n_rows: int) -> TopK:
+    """`kernels.topk.top_k`, or the same by numpy: for few rows, and where numba is not installed, as beside a model."""
+    if n_rows <= (_FEW if _KERNEL in sys.modules else _FEW_AT_FIRST):
+        return _top_k_by_numpy
     try:
         from mfcore.models.kernels.topk import top_k
     except ModuleNotFoundError as error:
         if error.name != "numba":
             raise
-        return _top_k_by_numpy(scores, starts, rated, k)
-    best: tuple[NDArray[np.int32], NDArray[np.float32]] = top_k(scores, starts, rated, k)
-    return best
+        return _top_k_by_numpy
+    kernel: TopK = top_k
+    return kernel
 
 
-def _top_k_by_numpy(
-    scores: NDArray[np.float32], starts: NDArray[np.int64], rated: NDArray[np.int32], k: int
-) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
-    n_rows = len(scores)
-    best = np.full((n_rows, k), -1, np.int32)
-    best_scores = np.full((n_rows, k), -np.inf, np.float32)
+def _top_k_by_numpy(scores: NDArray[np.float32], starts: NDArray[np.int64], rated: NDArray[np.int32], k: int) -> Lists:
+    best = np.full((len(scores), k), -1, np.int32)
+    best_scores = np.full((len(scores), k), -np.inf, np.float32)
     for row, line in enumerate(scores):
         line[rated[starts[row] : starts[row + 1]]] = -np.inf
-        columns = np.flatnonzero(line > -np.inf)
-        if len(columns) > k:
-            # Everything that ties with the k-th stays, for the lower column to win.
-            threshold = np.partition(line[columns], len(columns) - k)[len(columns) - k]
-            columns = columns[line[columns] >= threshold]
+        least = max(0, len(line) - k)
+        # Everything that ties with the k-th stays, for the lower column to win.
+        columns = np.flatnonzero(line >= np.partition(line, least)[least]) if len(line) else best[row, :0]
         columns = columns[np.argsort(-line[columns], kind="stable")[:k]]
+        columns = columns[line[columns] > -np.inf]
         best[row, : len(columns)] = columns
         best_scores[row, : len(columns)] = line[columns]
     return best, best_scores

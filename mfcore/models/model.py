@@ -14,7 +14,7 @@ from mfcore.data.ids import as_id
 from mfcore.data.ratings import Ids, Ratings, find_codes, load_titles, titles_of
 from mfcore.errors import SourceUnavailable, UsageError
 from mfcore.models.factors import Factors
-from mfcore.models.lists import directions, similar_items, top_n
+from mfcore.models.lists import Likeness, similar_items, top_n
 from mfcore.models.rated import RatedItems
 from mfcore.storage.arrays import load_array
 
@@ -97,8 +97,17 @@ class Model:
         >>> ALS(n_factors=1).fit(frame).predict("a", [7, 8]).round().tolist()
         [4.0, 2.0]
         """
+        predicted: NDArray[np.float32] = self.pairs_for(user_ids, item_ids)["prediction"]
+        return predicted
+
+    def pairs_for(self, user_ids: ArrayLike, item_ids: ArrayLike) -> Columns:
+        """What `predict` says of pairs, and whether user and item are known, each id looked up once."""
         users, items = np.broadcast_arrays(_codes(self.user_ids, user_ids), _codes(self.item_ids, item_ids))
-        return self.factors.predict(users, items)
+        return {
+            "prediction": self.factors.predict(users, items),
+            "known_user": (users >= 0) & (not self.is_new),
+            "known_item": items >= 0,
+        }
 
     def knows(self, user_ids: ArrayLike) -> NDArray[np.bool_]:
         """Which of these users the model was trained on."""
@@ -232,7 +241,7 @@ class Model:
         ids = _several(item_ids)
         codes = find_codes(self.item_ids, ids)
         k = min(k, len(self.item_ids))
-        items, cosines = similar_items(self.likeness, codes, k, self.n_ratings, self._directions)
+        items, cosines = similar_items(self._alike, codes, k)
         rows, ranks = np.nonzero(items >= 0)
         found = items[rows, ranks]
         return {
@@ -245,8 +254,8 @@ class Model:
         }
 
     @cached_property
-    def _directions(self) -> NDArray[np.float32]:
-        return directions(self.likeness)
+    def _alike(self) -> Likeness:
+        return Likeness.of(self.likeness, self.n_ratings)
 
     def explain(self, user_id: Any, item_id: Any, k: int = 10) -> pd.DataFrame:
         """Why an item is in a user's list: the `k` rated items that bring most to x_u · y_i of the ranking head.

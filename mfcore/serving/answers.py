@@ -71,15 +71,9 @@ class Answers:
             user_id, item_id, prediction (float64), known_user, known_item, model_version; a row for each pair.
         """
         refuse_more_than(MOST_ROWS, len(user_ids), "rows in the answer")
-        who = self._who(user_ids)
-        columns = {
-            "user_id": _objects(user_ids),
-            "item_id": _objects(item_ids),
-            "prediction": self.model.predict(who, item_ids).astype(np.float64),
-            "known_user": self.model.knows(who),
-            "known_item": self.model.knows_items(item_ids),
-        }
-        return self._signed(columns, len(user_ids))
+        found = self.model.pairs_for(self._who(user_ids), item_ids)
+        found["prediction"] = found["prediction"].astype(np.float64)
+        return self._signed({"user_id": _objects(user_ids), "item_id": _objects(item_ids), **found}, len(user_ids))
 
     def lists(
         self,

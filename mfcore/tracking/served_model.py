@@ -17,6 +17,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 from mlflow.exceptions import MlflowException
 from mlflow.models import set_model
@@ -67,21 +68,24 @@ class ServedModel(PythonModel):
             raise MlflowException.invalid_parameter_value(str(error)) from error
 
     def _answered(self, asked: pd.DataFrame, params: dict[str, Any]) -> pd.DataFrame:
-        if "item_id" not in asked:
-            asked = asked.assign(item_id=None)
-        answer = params.get("answer") or ("ratings" if asked["item_id"].notna().any() else "lists")
+        has_items = "item_id" in asked and bool(asked["item_id"].notna().any())
+        answer = params.get("answer") or ("ratings" if has_items else "lists")
         if answer not in _OWN:
             raise UsageError(f"answer is {answer!r}; it can be {', '.join(_OWN)}.")
-        alone = asked.reindex(columns=_OWN[answer]).notna().any(axis=1).to_numpy()
+        own = [name for name in _OWN[answer] if name in asked]
+        alone = asked[own].notna().any(axis=1).to_numpy() if own else np.zeros(len(asked), np.bool_)
         refuse_more_than(MOST_SINGLES, int(alone.sum()), "rows with ratings or filters of their own")
         tables = [self._table(answer, rows, params) for rows in _runs(asked, alone)]
+        # Of one table a copy would take longer than the answer.
+        table = pd.concat(tables, ignore_index=True) if len(tables) > 1 else tables[0]
         if answer == "ratings":
-            return pd.concat(tables).set_index(asked.index)
-        return pd.concat(tables, ignore_index=True)
+            table.index = asked.index
+        return table
 
     def _table(self, answer: str, rows: pd.DataFrame, params: dict[str, Any]) -> pd.DataFrame:
         """The answer to rows that have nothing of their own, or to one row."""
-        users, items = rows["user_id"].to_numpy(), rows["item_id"].to_numpy()
+        users = rows["user_id"].to_numpy()
+        items = rows["item_id"].to_numpy() if "item_id" in rows else np.full(len(rows), None)
         k = params.get("k", 10)
         if answer == "similar":
             return pd.DataFrame(self.answers.similar(items, k))
@@ -104,9 +108,12 @@ class ServedModel(PythonModel):
 
 def _runs(asked: pd.DataFrame, alone: Any) -> Iterator[pd.DataFrame]:
     """The rows in order: one by one those that are to be answered alone, the others as many together as follow."""
+    if not alone.any():
+        yield asked
+        return
     first = 0
     for row in [*alone.nonzero()[0], len(asked)]:
-        if row > first or not len(asked):
+        if row > first:
             yield asked.iloc[first:row]
         if row < len(asked):
             yield asked.iloc[row : row + 1]

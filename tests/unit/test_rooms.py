@@ -10,11 +10,14 @@ import pytest
 ROOT = Path(__file__).parents[2]
 ACROSS = {
     "data/test_fuzz.py",
+    "data/test_stored.py",
     "metrics/test_size.py",
     "data/test_size.py",
     "models/test_missing.py",
     "models/kernels/test_kernels.py",
     "tuning/test_objectives.py",
+    "evaluation/test_promotions.py",
+    "tracking/test_elsewhere.py",
     "tutorials/test_tutorials.py",
     "bench/test_bench.py",
     "test_documents.py",

@@ -7,7 +7,7 @@ from sklearn.metrics import jaccard_score
 from mfcore.data.ratings import Scale
 from mfcore.metrics.similar import genre_overlap, genres_of, list_overlap, rare_share, similar_metrics
 from mfcore.models import ALS, PMF, Blend, Factors
-from mfcore.models.lists import similar_items
+from mfcore.models.lists import Likeness, similar_items
 from tests.contract.synthetic import make
 
 
@@ -61,7 +61,7 @@ def test_of_well_known_items_those_neighbors_count_that_are_shown() -> None:
     far = near[[0, 2, 1, 3, 4]]
     one, other = (with_items(items) for items in (near, far))
     items = np.array([0, 1, 2], np.int32)
-    shown, also = (similar_items(factors, items, 2, counts)[0] for factors in (one, other))
+    shown, also = (similar_items(Likeness.of(factors, counts), items, 2)[0] for factors in (one, other))
     found = similar_metrics(one, other, train, genres, k=2)
     assert found == {
         "similar_genre_overlap": pytest.approx(genre_overlap(items, shown, genres)),

@@ -13,7 +13,8 @@ from sklearn.neighbors import NearestNeighbors
 
 from mfcore.data.ratings import Ratings, Scale
 from mfcore.data.synthetic import synthesize
-from mfcore.models.lists import similar_items, top_items
+from mfcore.models import lists
+from mfcore.models.lists import Likeness, similar_items, top_items
 from mfcore.models.model import Model
 from tests.unit.metrics.cases import random_factors
 
@@ -30,18 +31,26 @@ def model() -> Model:
     allowed=arrays(np.bool_, 12),
     k=st.integers(1, 15),
 )
-def test_lists_are_the_same_without_numba(bias: NDArray[np.float32], allowed: NDArray[np.bool_], k: int) -> None:
+def test_lists_are_the_same_without_numba_and_for_few(
+    bias: NDArray[np.float32], allowed: NDArray[np.bool_], k: int
+) -> None:
     some = random_factors((5, 12), 3)
     # Without factors, so that scores tie.
     factors = replace(some, item_bias=bias, item_factors=np.zeros_like(some.item_factors))
-    users = np.array([0, 4, -1], np.int32)
+    users = np.resize(np.array([0, 4, -1], np.int32), 18)
+    from mfcore.models.kernels import topk  # loaded, it is used from 17 rows on
+
+    assert lists._top_k(18) is topk.top_k and lists._top_k(16) is not topk.top_k
     with_numba = top_items(factors, users, k, allowed=allowed)
     with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(lists, "_FEW_AT_FIRST", 0)
         patch.delitem(sys.modules, "mfcore.models.kernels.topk", raising=False)
         patch.setitem(sys.modules, "numba", None)
         without = top_items(factors, users, k, allowed=allowed)
-    np.testing.assert_array_equal(with_numba[0], without[0])
-    np.testing.assert_array_equal(with_numba[1], without[1])
+    few = top_items(factors, users[:3], k, allowed=allowed)
+    for of_all, others, of_few in zip(with_numba, without, few, strict=True):
+        np.testing.assert_array_equal(of_all, others)
+        np.testing.assert_array_equal(of_all[:3], of_few)
 
 
 @pytest.mark.parametrize("user", ["known", "unknown"])
@@ -70,10 +79,10 @@ def test_similar_items_are_sklearns_nearest_by_the_cosine() -> None:
     items = np.arange(0, 50, 3, dtype=np.int32)
     model = NearestNeighbors(n_neighbors=6, metric="cosine", algorithm="brute").fit(factors.item_factors)
     expected = model.kneighbors(factors.item_factors[items], return_distance=False)[:, 1:]
-    assert np.array_equal(similar_items(factors, items, 5)[0], expected)
+    assert np.array_equal(similar_items(Likeness.of(factors), items, 5)[0], expected)
 
 
 def test_items_without_factors_have_no_neighbors_and_are_none() -> None:
     factors = random_factors((4, 3), 0, k=2)
     factors.item_factors[:] = [[1, 0], [0, 0], [1, 1]]
-    assert similar_items(factors, np.array([0, 1], np.int32), 3)[0].tolist() == [[2, -1, -1], [-1, -1, -1]]
+    assert similar_items(Likeness.of(factors), np.array([0, 1], np.int32), 3)[0].tolist() == [[2, -1, -1], [-1, -1, -1]]

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from mfcore.data.ratings import Scale
 from mfcore.errors import Ambiguous, UsageError
 from mfcore.models import Factors
-from mfcore.models.lists import similar_items, top_n
+from mfcore.models.lists import Likeness, similar_items, top_n
 from mfcore.models.model import Model
 from mfcore.models.rated import RatedItems
 from mfcore.serving.titles import find_item
@@ -63,19 +63,19 @@ def test_lists_don_t_depend_on_who_else_is_asked_for(monkeypatch: pytest.MonkeyP
 def test_similar_items_by_cosine() -> None:
     items = [[1, 0], [2, 0.1], [0, 3], [-1, 0], [0, 0]]
     factors = factors_of(np.zeros((1, 2)), np.array(items))
-    others, cosines = similar_items(factors, np.arange(5, dtype=np.int32), 4)
+    others, cosines = similar_items(Likeness.of(factors), np.arange(5, dtype=np.int32), 4)
     assert others[0].tolist() == [1, 2, 3, -1]
     assert cosines[0, :3] == pytest.approx([2 / np.hypot(2, 0.1), 0, -1], abs=1e-6)
     assert np.isnan(cosines[0, 3])
     assert (others[4] == -1).all() and np.isnan(cosines[4]).all(), "an item without factors is similar to none"
     assert not (others == 4).any()
-    unknown, _ = similar_items(factors, np.array([-1], np.int32), 2)
+    unknown, _ = similar_items(Likeness.of(factors), np.array([-1], np.int32), 2)
     assert (unknown == -1).all()
 
 
 def test_similar_items_without_any_factors() -> None:
     factors = factors_of(np.zeros((2, 0)), np.zeros((3, 0)))
-    others, cosines = similar_items(factors, np.arange(3, dtype=np.int32), 2)
+    others, cosines = similar_items(Likeness.of(factors), np.arange(3, dtype=np.int32), 2)
     assert (others == -1).all() and np.isnan(cosines).all()
 
 
