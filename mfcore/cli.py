@@ -597,9 +597,12 @@ def _registry(dataset: str | None) -> "Registry":
 
 
 def _bundle(dataset: str | None) -> "Model":
-    """The champion, pulled from the registry."""
-    registry = _registry(dataset)
-    return registry.pull(registry.require_champion())
+    """The champion, from the registry if anything has moved there since the last look-up."""
+    from mfcore.settings import Settings
+    from mfcore.tracking.known_champion import KnownChampion
+
+    champion = KnownChampion(Settings.read(), dataset)
+    return champion.recall() or champion.pull(_registry(dataset))
 
 
 def _somebody_new(bundle: "Model", likes: Iterable[str], dislikes: Iterable[str]) -> "Model":

@@ -12,6 +12,8 @@ _CHUNK_BYTES = 64 << 20
 """Scores held at a time."""
 _CHUNK = 1024
 """Items whose neighbors are looked for at a time."""
+_FEW_ROWS = 16
+"""Lists up to which numpy makes them as fast as a kernel does."""
 _SUPPORT = 20
 """Ratings of an item at which what its factors say of likeness counts half."""
 
@@ -143,7 +145,12 @@ def similar_items(
 def _top_k(
     scores: NDArray[np.float32], starts: NDArray[np.int64], rated: NDArray[np.int32], k: int
 ) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
-    """`kernels.topk.top_k`, or the same by numpy where numba is not installed, as beside a served model."""
+    """`kernels.topk.top_k`, or the same by numpy: for a few rows, or where numba is not installed.
+
+    Numba takes a second to load, which a look-up would spend on nothing else; beside a served model it may be missing.
+    """
+    if len(scores) <= _FEW_ROWS:
+        return _top_k_by_numpy(scores, starts, rated, k)
     try:
         from mfcore.models.kernels.topk import top_k
     except ModuleNotFoundError as error:
@@ -162,11 +169,10 @@ def _top_k_by_numpy(
     best_scores = np.full((n_rows, k), -np.inf, np.float32)
     for row, line in enumerate(scores):
         line[rated[starts[row] : starts[row + 1]]] = -np.inf
-        columns = np.flatnonzero(line > -np.inf)
-        if len(columns) > k:
-            # Everything that ties with the k-th stays, for the lower column to win.
-            threshold = np.partition(line[columns], len(columns) - k)[len(columns) - k]
-            columns = columns[line[columns] >= threshold]
+        line[np.isnan(line)] = -np.inf
+        # Everything that ties with the k-th stays, for the lower column to win.
+        threshold = np.partition(line, -k)[-k] if k < len(line) else -np.inf
+        columns = np.flatnonzero(line >= threshold if threshold > -np.inf else line > -np.inf)
         columns = columns[np.argsort(-line[columns], kind="stable")[:k]]
         best[row, : len(columns)] = columns
         best_scores[row, : len(columns)] = line[columns]

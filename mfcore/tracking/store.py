@@ -18,10 +18,11 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.exc import SQLAlchemyError
 
 from mfcore.errors import MfcoreError, SourceUnavailable, UsageError, first_line
+from mfcore.settings import database_of, is_server
 from mfcore.tracking import configure
-from mfcore.tracking.database import database_of, make_database, migrate_database
+from mfcore.tracking.database import make_database, migrate_database
 
-__all__ = ["is_server", "prepare_store", "store_errors"]
+__all__ = ["prepare_store", "store_errors"]
 
 _PROBE_S = 10
 """Seconds in which a server or database has to answer at first; MLflow by itself would try for minutes."""
@@ -46,11 +47,6 @@ def prepare_store(tracking_uri: str) -> MlflowClient:
     except (MlflowException, SQLAlchemyError, ImportError, OSError) as error:
         raise _unusable(tracking_uri, first_line(error)) from error
     return cast(MlflowClient, _Guarded(client, tracking_uri))
-
-
-def is_server(tracking_uri: str) -> bool:
-    """Whether the store is an MLflow server."""
-    return urlparse(tracking_uri).scheme in ("http", "https")
 
 
 @contextmanager

@@ -15,9 +15,9 @@ from urllib.error import URLError
 from mlflow import MlflowClient
 
 from mfcore.errors import UsageError
-from mfcore.settings import Settings
+from mfcore.settings import Settings, is_server
 from mfcore.tracking.names import EXPERIMENTS, runs_page
-from mfcore.tracking.store import is_server, prepare_store
+from mfcore.tracking.store import prepare_store
 
 __all__ = ["serve"]
 

@@ -34,14 +34,16 @@ def test_lists_are_the_same_without_numba(bias: NDArray[np.float32], allowed: ND
     some = random_factors((5, 12), 3)
     # Without factors, so that scores tie.
     factors = replace(some, item_bias=bias, item_factors=np.zeros_like(some.item_factors))
-    users = np.array([0, 4, -1], np.int32)
+    users = np.resize(np.array([0, 4, -1], np.int32), 20)
     with_numba = top_items(factors, users, k, allowed=allowed)
+    few = top_items(factors, users[:3], k, allowed=allowed)
     with pytest.MonkeyPatch.context() as patch:
         patch.delitem(sys.modules, "mfcore.models.kernels.topk", raising=False)
         patch.setitem(sys.modules, "numba", None)
         without = top_items(factors, users, k, allowed=allowed)
-    np.testing.assert_array_equal(with_numba[0], without[0])
-    np.testing.assert_array_equal(with_numba[1], without[1])
+    for place in (0, 1):
+        np.testing.assert_array_equal(with_numba[place], without[place])
+        np.testing.assert_array_equal(with_numba[place][:3], few[place])
 
 
 @pytest.mark.parametrize("user", ["known", "unknown"])
