@@ -16,6 +16,7 @@ from prefect.settings import (
 )
 
 from mfcore.errors import MfcoreError, SourceUnavailable, first_line
+from mfcore.health import silence_of
 
 __all__ = ["end_with_us", "run_here"]
 
@@ -102,10 +103,8 @@ def _start_server() -> None:
 
 
 def _require_server(url: str) -> None:
-    try:
-        httpx.get(f"{url.rstrip('/')}/health", timeout=_ANSWER_TIMEOUT_S)
-    except (httpx.HTTPError, httpx.InvalidURL) as error:
-        reason = first_line(str(error) or type(error).__name__)
+    reason = silence_of(f"{url.rstrip('/')}/health", _ANSWER_TIMEOUT_S)
+    if reason is not None:
         raise SourceUnavailable(
             f"Prefect's server at {url} does not answer ({reason}): start it, or unset PREFECT_API_URL to do without."
-        ) from error
+        )

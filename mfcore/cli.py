@@ -471,11 +471,11 @@ def show_config(
 
 @app.command(rich_help_panel=_KEEP)
 def doctor(as_json: JsonOption = False) -> None:
-    """Check the environment: packages, folders, tracking store, threads."""
+    """Check packages, folders, tracking store and servers; exit code 6 if something has to be mended."""
     from mfcore.doctor import examine
 
     if not _all_well(examine(), as_json):
-        raise UsageError("something above has to be mended first.")
+        raise typer.Exit(6)
 
 
 @app.command(rich_help_panel=_NIGHTS)
