@@ -3,11 +3,11 @@
 from collections.abc import Callable
 from typing import ParamSpec, TypeVar
 
-import httpx
 from prefect.settings import PREFECT_API_URL, PREFECT_FLOWS_HEARTBEAT_FREQUENCY, temporary_settings
 
 from flows.temporary_server import TemporaryServer
-from mfcore.errors import MfcoreError, SourceUnavailable, first_line
+from mfcore.errors import MfcoreError, SourceUnavailable
+from mfcore.health import silence_of
 
 __all__ = ["run_here"]
 
@@ -45,10 +45,8 @@ def run_here(load: Callable[[], Callable[P, R]], *args: P.args, **kwargs: P.kwar
 
 
 def _require_server(url: str) -> None:
-    try:
-        httpx.get(f"{url.rstrip('/')}/health", timeout=_ANSWER_TIMEOUT_S)
-    except (httpx.HTTPError, httpx.InvalidURL) as error:
-        reason = first_line(str(error) or type(error).__name__)
+    reason = silence_of(f"{url.rstrip('/')}/health", _ANSWER_TIMEOUT_S)
+    if reason is not None:
         raise SourceUnavailable(
             f"Prefect's server at {url} does not answer ({reason}): start it, or unset PREFECT_API_URL to do without."
-        ) from error
+        )

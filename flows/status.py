@@ -19,12 +19,12 @@ from prefect.exceptions import PrefectHTTPStatusError
 from prefect.settings import PREFECT_API_URL, temporary_settings
 from pydantic import ValidationError
 
-from flows.servers.processes import answers
 from flows.servers.stack import Stack
 from mfcore.config import PipelineConfig
 from mfcore.data.catalog import resolve
 from mfcore.doctor import Finding
 from mfcore.errors import MfcoreError, first_line
+from mfcore.health import silence_of
 from mfcore.settings import Settings
 from mfcore.tracking.nights import last_nights
 from mfcore.tracking.registry import CHAMPION, Registry
@@ -51,7 +51,7 @@ def examine(settings: Settings, dataset: str | None, within: timedelta) -> list[
         settings = replace(settings, tracking_uri=stack.mlflow_url)
     scheduled: list[str] = []
     if prefect_url is not None:
-        if answers(f"{prefect_url.rstrip('/')}/health"):
+        if silence_of(f"{prefect_url.rstrip('/')}/health") is None:
             runs, scheduled = _deployments(prefect_url)
             findings += runs
         elif stack is None:
@@ -72,7 +72,7 @@ def _servers(stack: Stack) -> Iterator[Finding]:
     for one in stack.processes:
         if not one.is_alive:
             yield Finding(what=one.name, status="fail", found=f"ended: `mfcore up` starts it again; see {one.log}")
-        elif one.url is not None and not answers(one.url):
+        elif one.url is not None and silence_of(one.url) is not None:
             yield Finding(what=one.name, status="fail", found=f"does not answer at {one.url}; see {one.log}")
         else:
             yield Finding(what=one.name, status="ok", found=f"process {one.pid}{f', {one.url}' if one.url else ''}")

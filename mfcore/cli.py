@@ -485,11 +485,11 @@ def show_config(
 
 @app.command(rich_help_panel=_KEEP)
 def doctor(as_json: JsonOption = False) -> None:
-    """Check the environment: packages, folders, tracking store, threads."""
+    """Check packages, folders, tracking store and servers; exit code 6 if something has to be mended."""
     from mfcore.doctor import examine
 
     if not _all_well(examine(), as_json):
-        raise UsageError("something above has to be mended first.")
+        raise typer.Exit(6)
 
 
 @app.command(rich_help_panel=_NIGHTS)
@@ -623,9 +623,12 @@ def _registry_context(dataset: str | None) -> "Context":
 
 
 def _bundle(dataset: str | None) -> "Model":
-    """The champion, pulled from the registry."""
-    registry = _registry(dataset)
-    return registry.pull(registry.require_champion())
+    """The champion, from the registry if anything has moved there since the last look-up."""
+    from mfcore.settings import Settings
+    from mfcore.tracking.known_champion import KnownChampion
+
+    champion = KnownChampion(Settings.read(), dataset)
+    return champion.recall() or champion.pull(_registry(dataset))
 
 
 def _somebody_new(bundle: "Model", likes: Iterable[str], dislikes: Iterable[str]) -> "Model":

@@ -9,15 +9,14 @@ from collections.abc import Iterator
 from importlib.metadata import PackageNotFoundError, requires, version
 from pathlib import Path
 from typing import Literal
-from urllib.error import URLError
 from urllib.parse import urlparse
-from urllib.request import urlopen
 
 from packaging.requirements import Requirement
 from pydantic import BaseModel
 
 from mfcore import __version__
 from mfcore.errors import MfcoreError
+from mfcore.health import silence_of
 from mfcore.machine import n_cores
 from mfcore.settings import Settings
 
@@ -99,8 +98,7 @@ def _prefect() -> Finding:
     address = os.environ.get("PREFECT_API_URL")
     if not address:
         return Finding(what="Prefect", status="ok", found="no PREFECT_API_URL: each run starts a temporary server")
-    try:
-        with urlopen(f"{address.rstrip('/')}/health", timeout=5):
-            return Finding(what="Prefect", status="ok", found=f"server at {urlparse(address).netloc} answers")
-    except (URLError, OSError, ValueError) as error:
-        return Finding(what="Prefect", status="fail", found=f"{address}: {error}; start `prefect server start`")
+    reason = silence_of(f"{address.rstrip('/')}/health")
+    if reason is None:
+        return Finding(what="Prefect", status="ok", found=f"server at {urlparse(address).netloc} answers")
+    return Finding(what="Prefect", status="fail", found=f"{address}: {reason}; start `prefect server start`")

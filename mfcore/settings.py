@@ -3,9 +3,9 @@
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import quote
+from urllib.parse import parse_qs, quote, unquote, urlparse
 
-__all__ = ["Settings", "sqlite_uri"]
+__all__ = ["Settings", "database_of", "is_server", "sqlite_uri"]
 
 
 @dataclass(frozen=True)
@@ -52,3 +52,25 @@ def sqlite_uri(path: Path) -> str:
     if not set("?#%") & set(str(path)):
         return f"sqlite:///{path}"
     return f"sqlite+pysqlite:///file:{quote(str(path))}?uri=true"
+
+
+def database_of(tracking_uri: str) -> Path | None:
+    """The file of a tracking URI that names a SQLite database, as `sqlite_uri` gives it; None of any other.
+
+    >>> database_of("sqlite:////data/mlflow.db"), database_of("http://tracker:5000")
+    (PosixPath('/data/mlflow.db'), None)
+    >>> database_of(sqlite_uri(Path("/why?/mlflow.db")))
+    PosixPath('/why?/mlflow.db')
+    """
+    dialect, _, place = tracking_uri.partition("://")
+    if dialect.partition("+")[0] != "sqlite" or not place.startswith("/"):
+        return None
+    name, _, query = place[1:].partition("?")
+    if "uri" in parse_qs(query) and name.startswith("file:"):
+        name = unquote(name.removeprefix("file:"))
+    return None if name in ("", ":memory:") else Path(name).absolute()
+
+
+def is_server(tracking_uri: str) -> bool:
+    """Whether a tracking URI is the address of an MLflow server."""
+    return urlparse(tracking_uri).scheme in ("http", "https")

@@ -6,15 +6,14 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
-from urllib.error import HTTPError
-from urllib.request import urlopen
 
 import psutil
 from pydantic import BaseModel, ConfigDict
 
 from mfcore.errors import SourceUnavailable
+from mfcore.health import silence_of
 
-__all__ = ["Process", "answers", "spawn", "wait_for", "wait_until"]
+__all__ = ["Process", "spawn", "wait_for", "wait_until"]
 
 _START_S, _STOP_S = 180, 30
 _LOG_BYTES = 10_000_000
@@ -103,7 +102,7 @@ def wait_for(process: Process) -> None:
     def is_up() -> bool:
         if not process.is_alive:
             raise SourceUnavailable(f"{process.name} ended before it answered at {url}: see {process.log}")
-        return answers(url)
+        return silence_of(url) is None
 
     wait_until(is_up, f"{process.name} did not answer at {url} within {_START_S} s: see {process.log}")
 
@@ -119,14 +118,3 @@ def wait_until(is_so: Callable[[], bool], otherwise: str) -> None:
         if time.monotonic() > deadline:
             raise SourceUnavailable(otherwise)
         time.sleep(0.2)
-
-
-def answers(url: str) -> bool:
-    """Whether a server answers at `url`, whatever it says."""
-    try:
-        with urlopen(url, timeout=5):
-            return True
-    except HTTPError:
-        return True
-    except OSError:
-        return False

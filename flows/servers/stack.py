@@ -13,9 +13,10 @@ from pathlib import Path
 from pydantic import BaseModel, ValidationError
 
 from flows.servers.databases import SQLITE, WHEEL, Databases, choose, in_files, on_server, start_postgresql
-from flows.servers.processes import Process, answers, spawn, wait_for, wait_until
+from flows.servers.processes import Process, spawn, wait_for, wait_until
 from mfcore import __version__
 from mfcore.errors import SourceUnavailable, UsageError
+from mfcore.health import silence_of
 from mfcore.settings import Settings
 from mfcore.storage.files import locked, sha256_of, write_file
 
@@ -212,7 +213,7 @@ class _Starting:
         """Start a server if it does not run, and wait until it answers."""
         process = self.stack.process(name)
         if process is None:
-            if answers(url) or not _is_free(self.options.host, port):
+            if silence_of(url) is None or not _is_free(self.options.host, port):
                 raise UsageError(
                     f"port {port}, for {name}, is taken by a process that `up` did not start: end it, "
                     f"or name another port with --{name.lower()}-port."

@@ -9,6 +9,7 @@ from mfcore.data.ratings import Ratings
 from mfcore.models.alternation import Alternation
 from mfcore.models.base import LIST_RANGES, Range, Recommender, Training
 from mfcore.models.factors import Factors
+from mfcore.models.kernels.layout import Estimate
 from mfcore.models.popularity import Popularity
 from mfcore.models.prior import Prior
 from mfcore.models.scaling import Missing, Units, standard_unit
@@ -114,8 +115,6 @@ class ALS(Recommender):
 
     def begin(self, ratings: Ratings, start: Factors | None = None) -> Training:
         """Start from small random user factors, or from the rows of `start`."""
-        from mfcore.models.kernels.rows import MODE, NONNEGATIVE
-
         unit, rest = standard_unit(ratings)
         missing = Missing(self.missing_weight, self.missing_rating)
         reg_user_bias, reg_item_bias = (self.reg_user_bias, self.reg_item_bias) if not missing.weight else (np.inf,) * 2
@@ -131,7 +130,7 @@ class ALS(Recommender):
             popularity=Popularity(ratings, self.popularity_weight, for_lists=missing.weight > 0),
             exponent=self.reg_exponent,
             missing_weight=missing.weight,
-            method=NONNEGATIVE if self.nonnegative else MODE,
+            estimate=Estimate.NONNEGATIVE if self.nonnegative else Estimate.MODE,
             deviation=(_WEAK_DEVIATION if missing.weight else _DEVIATION) * rest**0.5,
         )
 

@@ -6,13 +6,17 @@ from numpy.typing import NDArray
 from mfcore.data.ratings import Ratings
 from mfcore.models.base import Recommender, Training
 from mfcore.models.factors import Factors
-from mfcore.models.kernels.layout import Block, Pull, Scoring, Side
+from mfcore.models.kernels.layout import Block, Estimate, Pull, Scoring, Side
 from mfcore.models.popularity import Popularity
 from mfcore.models.prior import Prior
 from mfcore.models.scaling import Units, continue_from
 from mfcore.models.sides import sides
 
 __all__ = ["Alternation"]
+
+_DEVIATION = 0.01
+"""Of the first user factors, beside ratings whose standard deviation is about 1: any small number, not zero, from
+which all rows would stay zero. ALS, which stops early, has its own."""
 
 
 class Alternation(Training):
@@ -47,17 +51,17 @@ class Alternation(Training):
         popularity: Popularity,
         exponent: float = 0.0,
         missing_weight: float = 0.0,
-        method: int = 0,
+        estimate: Estimate = Estimate.MODE,
         with_variance: bool = False,
-        deviation: float = 0.01,
+        deviation: float = _DEVIATION,
     ) -> None:
         from threadpoolctl import ThreadpoolController
 
-        from mfcore.models.kernels.rows import padded
+        from mfcore.models.kernels.systems import padded
 
         self.recommender, self.ratings, self.units = recommender, ratings, units
         self.user_prior, self.item_prior, self.exponent = user_prior, item_prior, exponent
-        self.n_factors, self.missing_weight, self.method = n_factors, missing_weight, method
+        self.n_factors, self.missing_weight, self.estimate = n_factors, missing_weight, estimate
         self.popularity = popularity
         self.noise = 1.0
         self.scoring = Scoring(units.offset, units.link == "logistic")
@@ -87,7 +91,7 @@ class Alternation(Training):
         precision, center = prior.padded(own.factors.shape[1])
         seed = int(self.random.integers(2**62))
         pull = Pull(precision, center, float(self.exponent), float(self.missing_weight), self.gram(other))
-        solve_rows(side, other, own, pull, self.scoring, self.method, self.noise, seed)
+        solve_rows(side, other, own, pull, self.scoring, self.estimate.value, self.noise, seed)
 
     def gram(self, block: Block) -> NDArray[np.float32]:
         """W YᵀY over a side's rows, their variances on the diagonal; no rows where w is 0."""
@@ -112,8 +116,6 @@ class Alternation(Training):
 
     def factors(self) -> Factors:
         """A copy of both sides as they are now."""
-        from mfcore.models.kernels.rows import NONNEGATIVE
-
         k, w = self.n_factors, self.missing_weight
         learned = self.units.factors(
             self.ratings,
@@ -123,6 +125,6 @@ class Alternation(Training):
             self.exponent,
             gram=self.gram(self.items)[:k, :k] if w else None,
             missing_weight=w,
-            nonnegative=self.method == NONNEGATIVE,
+            nonnegative=self.estimate is Estimate.NONNEGATIVE,
         )
         return self.popularity.added_to(learned)

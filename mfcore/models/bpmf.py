@@ -10,7 +10,7 @@ from mfcore.data.ratings import Ratings
 from mfcore.models.alternation import Alternation
 from mfcore.models.base import LIST_RANGES, Range, Recommender, Training
 from mfcore.models.factors import Factors
-from mfcore.models.kernels.layout import Block, Side
+from mfcore.models.kernels.layout import Block, Estimate, Side
 from mfcore.models.mixing import weighted_sum
 from mfcore.models.popularity import Popularity
 from mfcore.models.prior import Prior
@@ -93,8 +93,6 @@ class _Chain(Alternation):
     """A Markov chain over both sides' rows, the priors' parameters and the noise."""
 
     def __init__(self, recommender: BPMF, ratings: Ratings) -> None:
-        from mfcore.models.kernels.rows import DRAW
-
         k = recommender.n_factors
         missing = Missing(recommender.missing_weight, recommender.missing_rating)
         prior = Prior.ridge(k, 1.0, np.inf if missing.weight else 1.0)
@@ -108,7 +106,7 @@ class _Chain(Alternation):
             item_prior=prior,
             popularity=Popularity(ratings, recommender.popularity_weight, for_lists=missing.weight > 0),
             missing_weight=missing.weight,
-            method=DRAW,
+            estimate=Estimate.DRAW,
         )
         self.burn_in, self.n_draws = recommender.burn_in, recommender.n_draws
         self.every = 1

@@ -17,6 +17,11 @@ from mfcore.models.popularity import Popularity
 __all__ = ["ItemKNN"]
 
 _CHUNK = 512
+"""Items, or users, whose rows are held dense at a time."""
+_EXPONENT = -0.5
+"""Of the user's number of ratings: Koren's choice, between a sum (0) and a mean (-1) over them."""
+_TINY = 1e-12
+"""In place of a length or a count of 0: what is divided by it is 0 as well."""
 
 
 class ItemKNN(Recommender):
@@ -91,7 +96,7 @@ class _Neighborhoods(ItemWeights):
         r = recommender
         self.biases = BiasOnly(reg_user_bias=r.reg_user_bias, reg_item_bias=r.reg_item_bias).train(ratings)
         popularity = Popularity(ratings, r.popularity_weight)
-        super().__init__(ratings, self.biases, r.n_factors, r.seed, popularity, -0.5, r.reg_user_bias)
+        super().__init__(ratings, self.biases, r.n_factors, r.seed, popularity, _EXPONENT, r.reg_user_bias)
 
     def learn(self) -> Learned:
         """Find neighbors."""
@@ -102,7 +107,7 @@ class _Neighborhoods(ItemWeights):
         shape = ratings.n_users, ratings.n_items
         matrix = sp.csr_matrix((residuals, (ratings.users, ratings.items)), shape=shape)
         similar = self._similarities(matrix)
-        users = sp.diags_array(np.maximum(np.diff(matrix.indptr), 1) ** -0.5) @ matrix
+        users = sp.diags_array(np.maximum(np.diff(matrix.indptr), 1) ** _EXPONENT) @ matrix
         return Learned(users, similar, _slope(users, similar, ratings, residuals))
 
     def _similarities(self, matrix: sp.csr_matrix) -> sp.csr_array:
@@ -111,13 +116,13 @@ class _Neighborhoods(ItemWeights):
         columns = matrix.tocsc()
         rated = columns.copy()
         rated.data = np.ones_like(rated.data)
-        lengths = np.maximum(np.sqrt(np.asarray(columns.multiply(columns).sum(axis=0)).ravel()), 1e-12)
+        lengths = np.maximum(np.sqrt(np.asarray(columns.multiply(columns).sum(axis=0)).ravel()), _TINY)
         rows, neighbors, values = [], [], []
         for first in range(0, matrix.shape[1], _CHUNK):
             items = np.arange(first, min(first + _CHUNK, matrix.shape[1]))
             common = (rated[:, items].T @ rated).toarray()
             cosines = (columns[:, items].T @ columns).toarray() / lengths[items, None] / lengths
-            similar = np.where(common > 0, common / np.maximum(common + r.shrink, 1e-12), 0) * cosines
+            similar = np.where(common > 0, common / np.maximum(common + r.shrink, _TINY), 0) * cosines
             similar[np.arange(len(items)), items] = 0
             # A stable order breaks ties by code, and so the same way every time.
             best = np.argsort(-similar, axis=1, kind="stable")[:, : r.n_neighbors]

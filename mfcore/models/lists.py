@@ -187,6 +187,7 @@ def _top_k_by_numpy(scores: NDArray[np.float32], starts: NDArray[np.int64], rate
     best_scores = np.full((len(scores), k), -np.inf, np.float32)
     for row, line in enumerate(scores):
         line[rated[starts[row] : starts[row + 1]]] = -np.inf
+        line[np.isnan(line)] = -np.inf
         least = max(0, len(line) - k)
         # Everything that ties with the k-th stays, for the lower column to win.
         columns = np.flatnonzero(line >= np.partition(line, least)[least]) if len(line) else best[row, :0]

@@ -138,8 +138,8 @@ class _Descent(Training):
     def __init__(self, recommender: SGD, ratings: Ratings, start: Factors | None) -> None:
         from threadpoolctl import ThreadpoolController
 
-        from mfcore.models.kernels.rows import padded
         from mfcore.models.kernels.sgd import balanced_groups, sort_into_blocks
+        from mfcore.models.kernels.systems import padded
 
         self.recommender, self.ratings = recommender, ratings
         missing = Missing(recommender.missing_weight, recommender.missing_rating)

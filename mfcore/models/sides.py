@@ -10,6 +10,9 @@ __all__ = ["sides"]
 
 _CHUNKS = 64
 """Pieces of equal work a side is cut into; enough for any number of cores met so far."""
+_FACTORS_PER_RATING, _RATINGS_PER_ROW = 3, 32
+"""What a row costs beyond its ratings, in ratings, each of which takes k²/2 multiply-adds: a Cholesky factor takes
+k³/6, and its chain of pivots is waited for whatever k is."""
 
 
 def sides(ratings: Ratings, values: NDArray[np.float32], n_factors: int) -> tuple[Side, Side]:
@@ -27,7 +30,7 @@ def _side(
     from mfcore.models.kernels.sparse import compress
 
     starts, columns, values = compress(rows, columns, values, n_rows)
-    work = starts + np.arange(n_rows + 1) * (n_factors / 3 + 32)
+    work = starts + np.arange(n_rows + 1) * (n_factors / _FACTORS_PER_RATING + _RATINGS_PER_ROW)
     bounds = np.searchsorted(work, np.linspace(0, work[-1], _CHUNKS + 1))
     bounds[0], bounds[-1] = 0, n_rows
     return Side(starts, columns, values, bounds.astype(np.int64))

@@ -5,35 +5,14 @@ import subprocess
 import sys
 from contextlib import AbstractContextManager, closing, nullcontext, suppress
 from pathlib import Path
-from urllib.parse import unquote
 
 from mlflow import MlflowClient
-from sqlalchemy.engine import make_url
-from sqlalchemy.exc import ArgumentError
 
 from mfcore.errors import UsageError
-from mfcore.settings import sqlite_uri
+from mfcore.settings import database_of, sqlite_uri
 from mfcore.storage.files import locked, sync
 
-__all__ = ["alone", "database_of", "make_database", "migrate_database"]
-
-
-def database_of(tracking_uri: str) -> Path | None:
-    """The file of a tracking URI that names a SQLite database, or None.
-
-    >>> database_of("sqlite:////data/mlflow.db"), database_of("http://tracker:5000")
-    (PosixPath('/data/mlflow.db'), None)
-    """
-    try:
-        url = make_url(tracking_uri)
-    except (ArgumentError, ValueError):
-        return None
-    if url.get_backend_name() != "sqlite" or url.database in (None, "", ":memory:"):
-        return None
-    name = str(url.database)
-    if "uri" in url.query and name.startswith("file:"):
-        name = unquote(name.removeprefix("file:"))
-    return Path(name).absolute()
+__all__ = ["alone", "make_database", "migrate_database"]
 
 
 def alone(tracking_uri: str) -> AbstractContextManager[object]:

@@ -1,6 +1,7 @@
 """The model registry: versions of `mfcore-<dataset>`, which of them is the champion, and its files."""
 
 import json
+import tempfile
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -16,7 +17,7 @@ from mfcore.evaluation.rules import Rule
 from mfcore.metrics.objective import Objective
 from mfcore.models import Recipe
 from mfcore.models.model import Model
-from mfcore.settings import Settings
+from mfcore.settings import Settings, is_server
 from mfcore.tracking.bundle import BUNDLE, load_bundle
 from mfcore.tracking.database import alone
 from mfcore.tracking.history import (
@@ -264,16 +265,25 @@ class Registry:
         Raises:
             SourceUnavailable: it can't be fetched, or is not what was registered.
         """
+        with tempfile.TemporaryDirectory(prefix="mfcore-") as scratch:
+            return load_bundle(self.fetch(registered, Path(scratch)), registered.uri)
+
+    def fetch(self, registered: Registered, scratch: Path) -> Path:
+        """The folder of a version's bundle: where the store keeps it, or in `scratch`, fetched from a server.
+
+        Raises:
+            SourceUnavailable: it can't be fetched.
+        """
         source = f"{registered.uri}/artifacts/{BUNDLE}"
+        into = str(scratch) if is_server(self._tracking_uri) else None
         try:
             with store_errors(self._tracking_uri):
-                folder = mlflow.artifacts.download_artifacts(source, tracking_uri=self._tracking_uri)
+                return Path(mlflow.artifacts.download_artifacts(source, dst_path=into, tracking_uri=self._tracking_uri))
         except (MlflowException, OSError) as error:
             raise SourceUnavailable(
                 f"the files of {registered.uri} are not available: {first_line(error)}. "
                 "Promote another version, or run `mfcore run` to make one."
             ) from error
-        return load_bundle(Path(folder), registered.uri)
 
     def _crown(self, version: int, why: str, *, is_rollback: bool) -> Registered:
         self.version(version)

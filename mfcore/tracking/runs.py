@@ -17,12 +17,12 @@ from mlflow.exceptions import MlflowException
 
 from mfcore import __version__
 from mfcore.errors import MfcoreError, UsageError, first_line
-from mfcore.settings import Settings
-from mfcore.tracking.database import alone, database_of
+from mfcore.settings import Settings, database_of, is_server
+from mfcore.tracking.database import alone
 from mfcore.tracking.names import EXPERIMENTS, NOTE, PARENT, SOURCE, USER, VIEW, runs_view
 from mfcore.tracking.notes import experiment_note
 from mfcore.tracking.run_log import FinishedRun, RunLog
-from mfcore.tracking.store import is_server, prepare_store
+from mfcore.tracking.store import prepare_store
 from mfcore.tuning import Trial
 
 __all__ = ["Experiment", "model_id_of", "now_ms"]

@@ -5,9 +5,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import wraps
 from typing import Any, cast
-from urllib.error import HTTPError
 from urllib.parse import urlparse
-from urllib.request import urlopen
 
 import mlflow
 from mlflow import MlflowClient
@@ -18,10 +16,12 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.exc import SQLAlchemyError
 
 from mfcore.errors import MfcoreError, SourceUnavailable, UsageError, first_line
+from mfcore.health import silence_of
+from mfcore.settings import database_of, is_server
 from mfcore.tracking import configure
-from mfcore.tracking.database import database_of, make_database, migrate_database
+from mfcore.tracking.database import make_database, migrate_database
 
-__all__ = ["is_server", "prepare_store", "store_errors"]
+__all__ = ["prepare_store", "store_errors"]
 
 _PROBE_S = 10
 """Seconds in which a server or database has to answer at first; MLflow by itself would try for minutes."""
@@ -46,11 +46,6 @@ def prepare_store(tracking_uri: str) -> MlflowClient:
     except (MlflowException, SQLAlchemyError, ImportError, OSError) as error:
         raise _unusable(tracking_uri, first_line(error)) from error
     return cast(MlflowClient, _Guarded(client, tracking_uri))
-
-
-def is_server(tracking_uri: str) -> bool:
-    """Whether the store is an MLflow server."""
-    return urlparse(tracking_uri).scheme in ("http", "https")
 
 
 @contextmanager
@@ -121,13 +116,9 @@ def _probe(tracking_uri: str) -> None:
         SourceUnavailable: no answer.
     """
     if is_server(tracking_uri):
-        try:
-            with urlopen(f"{tracking_uri.rstrip('/')}/health", timeout=_PROBE_S):
-                pass
-        except HTTPError:
-            pass  # an answer all the same: MLflow's client says what is wrong with it
-        except OSError as error:
-            raise _unreachable(tracking_uri, getattr(error, "reason", error)) from error
+        reason = silence_of(f"{tracking_uri.rstrip('/')}/health", _PROBE_S)
+        if reason is not None:
+            raise _unreachable(tracking_uri, reason)
         return
     try:
         backend = make_url(tracking_uri).get_backend_name()

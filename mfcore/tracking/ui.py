@@ -7,17 +7,16 @@ import socket
 import subprocess
 import sys
 import time
-import urllib.request
 import webbrowser
 from collections.abc import Callable
-from urllib.error import URLError
 
 from mlflow import MlflowClient
 
 from mfcore.errors import UsageError
-from mfcore.settings import Settings
+from mfcore.health import silence_of
+from mfcore.settings import Settings, is_server
 from mfcore.tracking.names import EXPERIMENTS, runs_page
-from mfcore.tracking.store import is_server, prepare_store
+from mfcore.tracking.store import prepare_store
 
 __all__ = ["serve"]
 
@@ -104,9 +103,7 @@ def _wait(url: str, server: "subprocess.Popen[bytes]") -> None:
     while time.monotonic() < deadline:
         if server.poll() is not None:
             raise UsageError(f"MLflow's server ended with code {server.returncode} before it answered; see above.")
-        try:
-            with urllib.request.urlopen(f"{url}/health", timeout=2):
-                return
-        except (URLError, OSError):
-            time.sleep(0.2)
+        if silence_of(f"{url}/health", 2) is None:
+            return
+        time.sleep(0.2)
     raise UsageError(f"MLflow's server did not answer on {url} within {_START_TIMEOUT_S} s.")

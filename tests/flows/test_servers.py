@@ -16,9 +16,10 @@ import pytest
 import yaml
 
 from flows.servers.databases import SQLITE, choose
-from flows.servers.processes import Process, answers, spawn, wait_for
+from flows.servers.processes import Process, spawn, wait_for
 from flows.servers.stack import Options, Stack, down, up
 from mfcore.errors import SourceUnavailable, UsageError
+from mfcore.health import silence_of
 from mfcore.settings import Settings
 from tests.flows.conftest import BIN, SMALL, free_port
 
@@ -51,7 +52,7 @@ def test_a_server_that_ends_is_not_waited_for(tmp_path: Path) -> None:
     process = spawn("failing", ["false"], os.environ, tmp_path / "log", url)
     with pytest.raises(SourceUnavailable, match=r"failing ended before it answered at .*/log"):
         wait_for(process)
-    assert not answers(url)
+    assert silence_of(url) is not None
 
 
 def test_a_log_does_not_grow_for_ever(tmp_path: Path) -> None:
@@ -84,7 +85,7 @@ def test_up_says_what_is_in_its_way(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     squatter = spawn("squatter", [sys.executable, "-m", "http.server", str(port)], os.environ, tmp_path / "log", None)
     try:
         deadline = time.monotonic() + 20
-        while not answers(f"http://127.0.0.1:{port}") and time.monotonic() < deadline:
+        while silence_of(f"http://127.0.0.1:{port}") is not None and time.monotonic() < deadline:
             time.sleep(0.1)
         with pytest.raises(UsageError, match=f"port {port}, for Prefect, is taken"):
             up(settings, Options(prefect_port=port, database=SQLITE), print)

@@ -84,7 +84,7 @@ def test_doctor(mfcore: Mfcore, films: str, monkeypatch: pytest.MonkeyPatch, tmp
     (tmp_path / "file").write_text("")
     monkeypatch.setenv("MFCORE_EXPORTS", str(tmp_path / "file" / "exports"))
     sick = mfcore("doctor")
-    assert (sick.code, "MFCORE_EXPORTS" in sick.out) == (2, True)
+    assert (sick.code, "MFCORE_EXPORTS" in sick.out) == (6, True)
     monkeypatch.setenv("PREFECT_API_URL", f"http://127.0.0.1:{free_port()}/api")
     assert "prefect server start" in mfcore("doctor").out
 

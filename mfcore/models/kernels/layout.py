@@ -1,11 +1,12 @@
 """How the two sides of a factorization lie in memory: what kernels take."""
 
+from enum import IntEnum
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Block", "Pull", "Scoring", "Side"]
+__all__ = ["Block", "Estimate", "Pull", "Scoring", "Side"]
 
 
 class Side(NamedTuple):
@@ -72,3 +73,17 @@ class Pull(NamedTuple):
     exponent: float
     missing_weight: float
     gram: NDArray[np.float32]
+
+
+class Estimate(IntEnum):
+    """What is made of a row's system.
+
+    Attributes:
+        MODE: its solution.
+        DRAW: a draw from the Gaussian around it.
+        NONNEGATIVE: the best of the rows whose factors are not negative.
+    """
+
+    MODE = 0
+    DRAW = 1
+    NONNEGATIVE = 2

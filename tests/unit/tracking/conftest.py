@@ -8,9 +8,12 @@ from mlflow import MlflowClient
 
 from mfcore.data.ratings import Ratings, Scale
 from mfcore.data.synthetic import synthesize
+from mfcore.metrics.objective import Objective
 from mfcore.models import Recipe
 from mfcore.models.model import Model
 from mfcore.settings import Settings, sqlite_uri
+from mfcore.tracking.models import log_model
+from mfcore.tracking.registry import Registry
 from mfcore.tracking.runs import Experiment
 from mfcore.tuning import Trial
 
@@ -35,6 +38,26 @@ def trial(number: int, algorithm: str = "als", outcome: str = "complete", n_epoc
             "seconds": 0.5,
         }
     )
+
+
+def log(settings: Settings, model: Model, fingerprint: str = "f") -> Registry:
+    """Log and register a model, and make it the champion."""
+    experiment, registry = Experiment(settings, "films"), Registry(settings, "films")
+    recipe = Recipe(algorithm="als", params={"n_factors": 4})
+    with experiment.run("register") as run:
+        uri = log_model(model, run, "als", {"stage": "register"}, recipe.settings)
+    version = registry.add(
+        uri,
+        run,
+        recipes={Objective.RATING: recipe},
+        fingerprint=fingerprint,
+        data="d",
+        split="s",
+        metrics={"test_rmse": 0.9},
+        description="made",
+    )
+    registry.promote(version.version, "first")
+    return registry
 
 
 @pytest.fixture(scope="module")

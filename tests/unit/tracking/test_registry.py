@@ -23,12 +23,13 @@ from mfcore.models import Recipe
 from mfcore.models.model import Model
 from mfcore.settings import Settings
 from mfcore.tracking.history import Move, aliases_of, reigns
-from mfcore.tracking.models import log_model
+from mfcore.tracking.known_champion import KnownChampion
 from mfcore.tracking.notes import version_note
 from mfcore.tracking.registry import Registry
 from mfcore.tracking.runs import Experiment
 from mfcore.tracking.store import prepare_store
 from tests.flows.conftest import free_port, stop, wait_for
+from tests.unit.tracking.conftest import log
 
 TAGS = {"data": "d", "recipes": '{"rating": {"algorithm": "als"}}', "metrics": '{"test_rmse": 0.9}'}
 
@@ -176,26 +177,6 @@ def test_names_that_no_model_can_have(settings: Settings) -> None:
         )
 
 
-def log(settings: Settings, model: Model) -> Registry:
-    """Log and register a model, and make it the champion."""
-    experiment, registry = Experiment(settings, "films"), Registry(settings, "films")
-    recipe = Recipe(algorithm="als", params={"n_factors": 4})
-    with experiment.run("register") as run:
-        uri = log_model(model, run, "als", {"stage": "register"}, recipe.settings)
-    version = registry.add(
-        uri,
-        run,
-        recipes={Objective.RATING: recipe},
-        fingerprint="f",
-        data="d",
-        split="s",
-        metrics={"test_rmse": 0.9},
-        description="made",
-    )
-    registry.promote(version.version, "first")
-    return registry
-
-
 def test_a_model_is_pulled_as_it_was_registered_or_not_at_all(model: Model, tmp_path: Path) -> None:
     import mlflow
 
@@ -285,12 +266,12 @@ def test_a_version_is_registered_pulled_and_asked_through_a_server(
 @pytest.mark.slow
 @pytest.mark.timeout(900)
 def test_runs_and_registry_on_a_server_and_when_it_is_gone(
-    server: tuple[str, "subprocess.Popen[bytes]"], model: Model
+    server: tuple[str, "subprocess.Popen[bytes]"], model: Model, tmp_path: Path
 ) -> None:
     from tests.unit.tracking.conftest import trial
 
     url, process = server
-    settings = Settings.read({"MLFLOW_TRACKING_URI": url})
+    settings = Settings.read({"MLFLOW_TRACKING_URI": url, "MFCORE_HOME": str(tmp_path / "home")})
     registry, experiment = log(settings, model), Experiment(settings, "films")
     with experiment.run("night") as parent:
         for number in range(20):
@@ -299,6 +280,18 @@ def test_runs_and_registry_on_a_server_and_when_it_is_gone(
     pulled = registry.pull(registry.require_champion())
     np.testing.assert_array_equal(pulled.factors.user_factors, model.factors.user_factors)
     assert [(one.role, one.version, one.why) for one in registry.history()] == [("champion", 1, "first")]
+
+    assert KnownChampion(settings, "films").recall() is None
+    KnownChampion(settings, "films").pull(registry)
+    recalled = KnownChampion(settings, "films").recall()
+    assert recalled is not None
+    np.testing.assert_array_equal(recalled.factors.user_factors, model.factors.user_factors)
+    log(settings, model, fingerprint="g")
+    assert KnownChampion(settings, "films").recall() is None
+    KnownChampion(settings, "films").pull(registry)
+    assert KnownChampion(settings, "films").recall() is not None
+    registry.rollback()
+    assert KnownChampion(settings, "films").recall() is None
 
     champion = registry.require_champion()
     stop(process)

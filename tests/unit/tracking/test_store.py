@@ -19,9 +19,9 @@ from mlflow import MlflowClient
 from sqlalchemy import create_engine
 
 from mfcore.errors import MfcoreError, SourceUnavailable, UsageError
-from mfcore.settings import Settings, sqlite_uri
+from mfcore.settings import Settings, database_of, sqlite_uri
 from mfcore.tracking import database
-from mfcore.tracking.database import database_of, migrate_database
+from mfcore.tracking.database import migrate_database
 from mfcore.tracking.registry import Registry
 from mfcore.tracking.runs import Experiment
 from mfcore.tracking.store import prepare_store

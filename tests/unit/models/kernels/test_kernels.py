@@ -6,9 +6,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mfcore.models.kernels.random import normal_pair
-from mfcore.models.kernels.rows import padded
 from mfcore.models.kernels.sgd import GRID, balanced_groups, sort_into_blocks
 from mfcore.models.kernels.sparse import compress
+from mfcore.models.kernels.systems import padded
 from mfcore.models.kernels.tiles import LANES, make_tile
 
 
