@@ -1,6 +1,7 @@
 """Running a flow in this process, as the command does."""
 
 from collections.abc import Callable
+from functools import cache
 from typing import ParamSpec, TypeVar
 
 from prefect.settings import PREFECT_API_URL, PREFECT_FLOWS_HEARTBEAT_FREQUENCY, temporary_settings
@@ -37,11 +38,21 @@ def run_here(load: Callable[[], Callable[P, R]], *args: P.args, **kwargs: P.kwar
         except Exception:
             _require_server(url)
             raise
-    server = TemporaryServer()
+    server = _temporary_server()
     flow = load()
-    server.wait()
+    try:
+        server.wait()
+    except SourceUnavailable:
+        _temporary_server.cache_clear()
+        raise
     with temporary_settings({PREFECT_API_URL: server.url, PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None}):
         return flow(*args, **kwargs)
+
+
+@cache
+def _temporary_server() -> TemporaryServer:
+    """The process's own, since Prefect sends until the process ends what flows have logged."""
+    return TemporaryServer()
 
 
 def _require_server(url: str) -> None:
