@@ -401,6 +401,9 @@ def bench(
     lists: Annotated[
         bool, typer.Option("--lists", help="Ranking of lists on MovieLens 100K and synthetic ratings, not speed")
     ] = False,
+    busy: Annotated[
+        int, typer.Option("--busy", min=0, help="Training beside so many processes that spin, with all threads and one")
+    ] = 0,
     shapes: Annotated[str, typer.Option(help="Synthetic ratings of these shapes")] = "ml-100k,ml-1m",
     contests: Annotated[str, typer.Option(help="What is measured against peers")] = "als,sgd,bpmf",
     output: Annotated[Path | None, typer.Option(help="Write the JSON here, and the table beside it")] = None,
@@ -426,6 +429,8 @@ def bench(
         else:
             synthetic = benchmark.synthetic_ratings("ml-1m")
             result = benchmark.lists({"ml-100k": ratings, "synthetic ml-1m": synthetic}, tell=tell)
+    elif busy:
+        result = benchmark.busy(busy, wanted, tell=tell)
     else:
         result = benchmark.speed(wanted, against, tell=tell)
     if output is not None:

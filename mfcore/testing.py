@@ -35,10 +35,11 @@ def check_recommender(model: Recommender) -> None:
     """Check that `model` keeps the contract of algorithms.
 
     It is known by its recipe; the same seed gives the same bits on any number of threads; `train` is the loop over
-    `step`, which changes neither the ratings nor factors handed out before; all predictions are finite and on the
-    scale, for unknown users and items, on other scales and where there is next to nothing to learn from; users and
-    items without ratings are treated as unknown ones; what is saved and loaded is the same to the last bit; a data
-    frame does as well as `Ratings`; a trained user who is folded in gets nearly their trained predictions.
+    `step`, which changes neither the ratings nor factors handed out before; going on for no epochs changes nothing; all
+    predictions are finite and on the scale, for unknown users and items, on other scales and where there is next to
+    nothing to learn from; users and items without ratings are treated as unknown ones; what is saved and loaded is the
+    same to the last bit; a data frame does as well as `Ratings`; a trained user who is folded in gets nearly their
+    trained predictions.
 
     Args:
         model: with hyper-parameters under which it trains within seconds.
@@ -128,6 +129,14 @@ def _train_is_the_loop_over_step(model: Recommender) -> None:
     _require(same_bits(again, trained), "no epochs more change nothing")
 
 
+def _no_epochs_change_nothing(model: Recommender) -> None:
+    ratings = _synthetic()
+    factors = model.train(ratings)
+    again = model.partial_fit(factors, ratings, n_epochs=0)
+    before, after = (one.pair_scores(ratings.users, ratings.items) for one in (factors, again))
+    _require(np.array_equal(before, after, equal_nan=True), "partial_fit without epochs changes nothing")
+
+
 def _ratings_are_left_alone(model: Recommender) -> None:
     ratings = _synthetic()
     before = copy.deepcopy(ratings)
@@ -210,6 +219,7 @@ _CHECKS: tuple[Callable[[Recommender], None], ...] = (
     _known_by_its_recipe,
     _same_bits_on_any_number_of_threads,
     _train_is_the_loop_over_step,
+    _no_epochs_change_nothing,
     _ratings_are_left_alone,
     _sound_everywhere,
     _users_without_ratings_are_unknown,

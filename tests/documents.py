@@ -11,6 +11,7 @@ from pydantic_core import PydanticUndefined
 
 from mfcore.config import PipelineConfig
 from mfcore.stages.table import STAGES
+from tests.unit.data.cases import CASES, ROWS
 
 ROOT = Path(__file__).parents[1]
 
@@ -35,6 +36,26 @@ def stages() -> str:
     return "\n".join(["| stage | takes | makes | what it does |", "|---|---|---|---|", *rows])
 
 
+def accepted() -> str:
+    """What files of ratings become, case by case as they are tested, a table per kind."""
+    parts = []
+    for kind in dict.fromkeys(case.kind for case in CASES):
+        rows = [f"### {kind}", "", "| what comes | it is | and told |", "|---|---|---|"]
+        rows += [f"| {_cell(case.what)} | {case.outcome} | {_cell(case.says)} |" for case in CASES if case.kind == kind]
+        parts.append("\n".join(rows))
+    return "\n\n".join(parts)
+
+
+def quarantined() -> str:
+    """What becomes of single rows."""
+    rows = [f"| {_cell(one.what)} | {_cell(one.reason) or '– (it stays)'} |" for one in ROWS]
+    return "\n".join(["| row | reason |", "|---|---|", *rows])
+
+
+def _cell(text: str) -> str:
+    return text.replace("|", "\\|")
+
+
 def _shown(value: Any) -> str:
     """A default in TOML's notation; nothing where there is none."""
     if value is None or value is PydanticUndefined:
@@ -42,7 +63,10 @@ def _shown(value: Any) -> str:
     return f"`{json.dumps(value)}`"
 
 
-PARTS = {"flows/README.md": {"stages": stages, "settings": settings}}
+PARTS = {
+    "flows/README.md": {"stages": stages, "settings": settings},
+    "mfcore/data/README.md": {"accepted": accepted, "quarantined": quarantined},
+}
 
 
 def written(text: str, name: str, content: str) -> str:

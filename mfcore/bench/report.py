@@ -11,7 +11,7 @@ __all__ = ["save", "table"]
 
 
 def table(result: Mapping[str, Any]) -> str:
-    """A Markdown table of what `speed`, `accuracy` or `lists` returned."""
+    """A Markdown table of what `speed`, `busy`, `accuracy` or `lists` returned."""
     if "rmse" in result:
         rows = [f"| {name} | {value:.4f} |" for name, value in result["rmse"].items()]
         return "\n".join(["| model | RMSE |", "|---|---|", *rows]) + "\n"
@@ -23,6 +23,14 @@ def table(result: Mapping[str, Any]) -> str:
         ]
         head = "| data | lists by | NDCG@10 | recall@10 | coverage@10 |"
         return "\n".join([head, "|---|---|---|---|---|", *rows]) + "\n"
+    if "busy" in result:
+        rows = [
+            f"| {one['shape']} | {one['algorithm']} | {one['n_factors']} | {one['spinning']} | {one['seconds']:.4f} "
+            f"| {one['seconds_one_thread']:.4f} | {one['ratio']:.2f} |"
+            for one in result["busy"]
+        ]
+        head = "| data | algorithm | k | spinning | s a sweep | s with one thread | ratio |"
+        return "\n".join([head, "|---|---|---|---|---|---|---|", *rows]) + "\n"
     columns = "data", "contest", "k", "library", "s a sweep", "× first", "million ratings/s", "useful GFLOP/s"
     head = f"| {' | '.join(columns)} | bytes per rating |"
     rows = [

@@ -12,7 +12,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -23,7 +23,17 @@ from mfcore.data.ratings import Ratings, Scale
 from mfcore.machine import n_cores
 from mfcore.models import Recipe
 
-__all__ = ["CONTESTS", "SHAPES", "measure", "measure_compiling", "speed", "synthetic_ratings"]
+__all__ = [
+    "CONTESTS",
+    "SHAPES",
+    "in_a_process",
+    "measure",
+    "measure_compiling",
+    "save_ratings",
+    "seconds_per_sweep",
+    "speed",
+    "synthetic_ratings",
+]
 
 SHAPES = {"ml-100k": (943, 1_682, 100_000), "ml-1m": (6_040, 3_700, 1_000_000), "ml-10m": (70_000, 10_700, 10_000_000)}
 """Users, items, ratings of the synthetic data that speed is measured on."""
@@ -91,15 +101,14 @@ def speed(
         n = SHAPES[shape][2]
         with tempfile.TemporaryDirectory(prefix="mfcore-bench-") as folder:
             ratings = synthetic_ratings(shape)
-            for name in ("users", "items", "values"):
-                np.save(Path(folder) / f"{name}.npy", getattr(ratings, name), allow_pickle=False)
+            save_ratings(ratings, Path(folder))
             for contest in contests:
                 k, named = CONTESTS[contest]
                 entrants = [one for one in named if one not in missing and n <= _MOST.get(one, n)]
                 taken: dict[str, list[dict[str, float]]] = {entrant: [] for entrant in entrants}
                 for _ in range(rounds):
                     for entrant in entrants:
-                        taken[entrant].append(_in_a_process([entrant, str(k), folder]))
+                        taken[entrant].append(in_a_process([entrant, str(k), folder]))
                         tell(f"{shape} {contest} {entrant}: {taken[entrant][-1]}")
                 derived = {one: _derived(one, SHAPES[shape], k, fits) for one, fits in taken.items()}
                 first = derived[entrants[0]]["seconds"]
@@ -117,7 +126,7 @@ def speed(
     machine = {"cores": n_cores(), "sgemm_gflops": _sgemm_gflops()}
     if with_compiling:
         with tempfile.TemporaryDirectory(prefix="mfcore-bench-") as folder:
-            machine |= _in_a_process([], NUMBA_CACHE_DIR=folder)
+            machine |= in_a_process([], NUMBA_CACHE_DIR=folder)
     return {"machine": machine, "missing": missing, "results": results}
 
 
@@ -129,10 +138,21 @@ def synthetic_ratings(shape: str) -> Ratings:
     return Ratings.from_frame(synthetic.frame, synthetic.scale)
 
 
+def save_ratings(ratings: Ratings, folder: Path) -> None:
+    """Put what `measure` reads into `folder`."""
+    for name in ("users", "items", "values"):
+        np.save(folder / f"{name}.npy", getattr(ratings, name), allow_pickle=False)
+
+
+def seconds_per_sweep(fits: Sequence[dict[str, float]], n_ratings: int) -> float:
+    """What an epoch more takes, of the fastest of each."""
+    short, long = (min(fit[name] for fit in fits) for name in ("short", "long"))
+    return (long - short) / (_long(n_ratings) - _SHORT)
+
+
 def _derived(entrant: str, shape: tuple[int, int, int], k: int, fits: list[dict[str, float]]) -> dict[str, float]:
     n_users, n_items, n = shape
-    short, long = (min(fit[name] for fit in fits) for name in ("short", "long"))
-    seconds = (long - short) / (_long(n) - _SHORT)
+    seconds = seconds_per_sweep(fits, n)
     by_descent = entrant in ("sgd", "cornac", "surprise")
     flops = 6.0 * n * k if by_descent else 2.0 * n * k**2 + (n_users + n_items) * k**3 / 3
     return {
@@ -148,7 +168,8 @@ def _long(n_ratings: int) -> int:
     return _SHORT + min(40, max(4, 8_000_000 // n_ratings))
 
 
-def _in_a_process(arguments: list[str], **environment: str) -> dict[str, float]:
+def in_a_process(arguments: list[str], **environment: str) -> dict[str, float]:
+    """What `measure`, or without arguments `measure_compiling`, finds in a process of its own."""
     command = [sys.executable, "-m", "mfcore.bench", *arguments]
     done = subprocess.run(command, check=True, capture_output=True, text=True, env={**os.environ, **environment})
     measured: dict[str, float] = json.loads(done.stdout.splitlines()[-1])

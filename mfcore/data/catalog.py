@@ -15,7 +15,7 @@ __all__ = ["KNOWN", "Database", "Dataset", "Local", "Source", "Synthetic", "Web"
 
 _COMPRESSED = (".gz", ".bz2", ".xz", ".zst", ".zstd", ".zip")
 _SUFFIXES = (
-    *(".csv", ".tsv", ".txt", ".dat", ".data", ".base", ".test", ".xlsx", ".parquet", ".parq", ".pq"),
+    *(".csv", ".tsv", ".txt", ".dat", ".data", ".base", ".train", ".test", ".xlsx", ".parquet", ".parq", ".pq"),
     *(".json", ".jsonl", ".ndjson", *_COMPRESSED),
 )
 _LONGEST_SLUG = 40

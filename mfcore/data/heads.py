@@ -3,6 +3,7 @@
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import pandas as pd
 
@@ -108,6 +109,8 @@ def by_value(rows: Sequence[Sequence[str]], config: DatasetConfig) -> Roles | No
         or any(map(is_missing, (*columns[0][:1], *columns[1][:1])))
     ):
         return None
+    if any(_may_be_rating_too(columns[place], columns[ratings[0]]) for place in (0, 1)):
+        return None
     is_swapped = _are(_ITEM, columns[0]) and _are(_USER, columns[1]) and not _are(_USER, columns[0])
     user, item = (1, 0) if is_swapped else (0, 1)
     names = {user: config.user_column, item: config.item_column, ratings[0]: config.rating_column}
@@ -122,9 +125,9 @@ def no_columns(origin: str, names: Sequence[str], config: DatasetConfig) -> str:
     """What to say of a table that lacks columns."""
     keys = ("user_column", "item_column", "rating_column")
     missing = {key: getattr(config, key) for key in keys if not _places(getattr(config, key), names)}
-    hint = next((hint for name in missing.values() if (hint := _hint(name, names))), "")
+    called = " or ".join(f"{name!r}{_hint(name, names)}" for name in missing.values())
     return (
-        f"{origin}: no column {' or '.join(map(repr, missing.values()))}; found columns {_listed(names)}{hint}. "
+        f"{origin}: no column {called}; found columns {_listed(names)}. "
         f"Name yours with {' and '.join(f'dataset.{key}' for key in missing)}."
     )
 
@@ -151,6 +154,12 @@ def _are_ratings(texts: Sequence[str]) -> bool:
     given = [text for text in texts if not is_missing(text)]
     numeric = [float(text.replace(",", ".")) for text in given if is_number(text)]
     return is_number(texts[0]) and len(numeric) >= 0.95 * len(given) and all(abs(one) <= _MAX_RATING for one in numeric)
+
+
+def _may_be_rating_too(ids: Sequence[str], ratings: Sequence[str]) -> bool:
+    """Whether a column may be the rating rather than `ratings`: it has fewer values, and is in no order."""
+    runs = 1 + sum(one != other for one, other in pairwise(ids))
+    return len(set(ids)) < min(len(set(ratings)), runs) and _are_ratings(ids)
 
 
 def _are_times(texts: Sequence[str]) -> bool:

@@ -21,8 +21,14 @@ _HEAD = 1 << 16
 _MAX_SAMPLE = 500
 _SAMPLE_BYTES = 1 << 16
 _UTF8 = "utf-8"
-_USUAL = ("cp1252", "latin_1")
-"""Encodings of Western Europe, taken where they explain a text as well as any other."""
+_WESTERN = "cp1252"
+_WRITTEN = (
+    *(_WESTERN, "cp1250", "cp1251", "cp1253", "cp1254", "cp1255", "cp1256", "koi8_r"),
+    *("cp932", "euc_jp", "gb18030", "big5", "cp949"),
+)
+"""Encodings that programs write by default somewhere; rarer ones explain short texts too well."""
+_AS_COHERENT = 0.05
+"""Western Europe's is taken where another explains a text better by no more than this."""
 
 
 @dataclass(frozen=True)
@@ -149,24 +155,17 @@ def _likeliest(path: Path, origin: str) -> str:
     # Control characters are letters in no encoding, but allowed in Latin-1.
     if re.search(rb"[\x00-\x08\x0e-\x1f]", sample):
         raise DataInvalid(f"{origin} is not text: give a table with named columns, as CSV, Parquet or JSON.")
-    matches = from_bytes(bytes(sample), enable_fallback=False)
+    matches = from_bytes(bytes(sample), cp_isolation=list(_WRITTEN), enable_fallback=False)
     best = matches.best()
-    usual = next((name for name in _USUAL if _is_of(sample, name)), None)
-    if best is None or usual is None:
-        if usual is None:
-            raise DataInvalid(f"{origin} is not UTF-8 text, nor of any other encoding found: save the file as UTF-8.")
-        return usual
-    others = [match for match in matches if usual in (match.encoding, *match.could_be_from_charset)]
-    is_as_good = any(match.chaos <= best.chaos + 0.02 and match.coherence >= best.coherence for match in others)
-    return usual if is_as_good else best.encoding
-
-
-def _is_of(sample: bytearray, encoding: str) -> bool:
+    if best is not None:
+        western = [match for match in matches if _WESTERN in (match.encoding, *match.could_be_from_charset)]
+        is_as_good = any(match.coherence >= best.coherence - _AS_COHERENT for match in western)
+        return _WESTERN if is_as_good else best.encoding
     try:
-        sample.decode(encoding)
+        sample.decode(_WESTERN)
     except UnicodeDecodeError:
-        return False
-    return True
+        return "latin_1"
+    return _WESTERN
 
 
 def sniff(path: Path, origin: str, config: DatasetConfig, found: Survey) -> Layout:

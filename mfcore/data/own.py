@@ -15,10 +15,11 @@ __all__ = ["TABLE_SUFFIXES", "may_be_table", "read_table"]
 
 _PARQUET = (".parquet", ".parq", ".pq")
 _JSON = (".json", ".jsonl", ".ndjson")
-TABLE_SUFFIXES = (".csv", ".tsv", ".txt", ".dat", ".data", ".base", ".test", ".xlsx", *_PARQUET, *_JSON)
+TABLE_SUFFIXES = (".csv", ".tsv", ".txt", ".dat", ".data", ".base", ".train", ".test", ".xlsx", *_PARQUET, *_JSON)
 """How the names of files end that may hold a table of ratings."""
 
-_SPLIT = re.compile(r"(.+)\.(base|test)")
+_HEAD = 200
+_SPLIT = re.compile(r"(.+)\.(base|train|test)")
 
 
 def may_be_table(name: str) -> bool:
@@ -75,12 +76,13 @@ def _opened(path: Path, origin: str, config: DatasetConfig, scratch: Path) -> tu
     """The names of a file's columns, in one text that is empty where it has none, and what reads it."""
     suffix = path.suffix.lower()
     with path.open("rb") as file:
-        head = file.read(4)
-    if suffix in _PARQUET or head == b"PAR1":
+        head = file.read(_HEAD)
+    if suffix in _PARQUET or head.startswith(b"PAR1"):
         raw = read_parquet(path, origin, config)
         return "parquet", lambda: raw
     text = path
-    if suffix == ".xlsx" or suffix in _JSON:
+    is_json = suffix in _JSON or re.match(rb"(\xef\xbb\xbf)?\s*(\[\s*)?\{\s*\"", head) is not None
+    if suffix == ".xlsx" or is_json:
         text = scratch / f"{path.name}.csv"
         (rewrite_sheet if suffix == ".xlsx" else rewrite_json)(path, text, origin)
     found = survey(text, origin)

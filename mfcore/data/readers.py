@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +30,7 @@ class Tables:
             (float64) and, where there is one, timestamp (int64, seconds since 1970). The index
             is the row's number in the source. Missing and unreadable values are kept as missing.
         items: item_id, title and what else is known (genres, url); None where nothing is.
-        scale: the rating scale; None where it is to be read off the data.
+        scale: the rating scale, where the data set has a known one.
         unread: row, column ("rating", "timestamp" or "row") and text of what could not be read.
         origin: where the ratings come from, for messages.
         notes: how the files were understood and what was normalized, a sentence each.
@@ -97,8 +97,8 @@ def read(folder: Path, details: Mapping[str, Any], config: DatasetConfig) -> Tab
     known = Scale(**details["scale"]) if details.get("scale") else raw.scale
     asked = {"minimum": config.scale_min, "maximum": config.scale_max, "step": config.scale_step}
     given = {end: value for end, value in asked.items() if value is not None}
-    if known is not None or {"minimum", "maximum"} <= given.keys():
-        known = Scale(**{**(asdict(known) if known else {}), **given})
+    if known is not None:
+        known = replace(known, **given)
     return Tables(frame, items, known, raw.unread, origin, (*raw.notes, *unrated), given)
 
 

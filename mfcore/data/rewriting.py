@@ -18,7 +18,7 @@ _N_FIRST = 1000
 
 
 def rewrite_sheet(path: Path, target: Path, origin: str) -> None:
-    """Write the first sheet of an .xlsx workbook to `target`, each cell as the text of its value.
+    """Write the longest sheet of an .xlsx workbook to `target`, each cell as the text of its value.
 
     Raises:
         DataInvalid: it is no workbook.
@@ -28,7 +28,8 @@ def rewrite_sheet(path: Path, target: Path, origin: str) -> None:
     try:
         book = openpyxl.load_workbook(path, read_only=True, data_only=True)
         try:
-            rows = book.worksheets[0].iter_rows(values_only=True)
+            sheet = max(book.worksheets, key=lambda one: one.max_row or 0)
+            rows = sheet.iter_rows(values_only=True)
             _write(([_cell(cell) for cell in row] for row in rows if any(cell is not None for cell in row)), target)
         finally:
             book.close()

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,8 +16,10 @@ _RARE = 0.01
 """A smaller share of the ratings doesn't make the scale: one 45 among 1 to 5, or 3.02 among whole stars."""
 _FAR = 2.0
 """Rare values this many widths of the rest away from it are no part of the scale."""
-_LEAST = 100
+_LEAST = 20
 """Ratings from which on shares mean something."""
+_BESIDE = 10
+"""A rare value at an end that the next one is given so many times as often as may be a mistake."""
 _LOWEST_SHARE, _HIGHEST_SHARE = 0.4, 0.9
 """Larger shares are more than people give their lowest, or highest, rating."""
 
@@ -30,6 +33,7 @@ class Observed:
     warnings: tuple[str, ...] = ()
 
 
+@np.errstate(over="ignore", invalid="ignore")  # numbers near the largest there are
 def observe(values: NDArray[np.float64], known: Scale | None, given: Mapping[str, float]) -> Observed:
     """The scale of `values`: what is `given` counts first, then what is `known`, then what the values show.
 
@@ -47,8 +51,6 @@ def observe(values: NDArray[np.float64], known: Scale | None, given: Mapping[str
     """
     if known is not None:
         return Observed(replace(known, **given))
-    if {"minimum", "maximum"} <= given.keys():
-        return Observed(Scale(given["minimum"], given["maximum"], given.get("step")))
     distinct, counts = np.unique(values[np.isfinite(values)], return_counts=True)
     low, high = given.get("minimum", -np.inf), given.get("maximum", np.inf)
     inside = (distinct >= low) & (distinct <= high)
@@ -57,44 +59,45 @@ def observe(values: NDArray[np.float64], known: Scale | None, given: Mapping[str
         return Observed(Scale(given.get("minimum", 0.0), given.get("maximum", given.get("minimum", 0.0))))
     step = given.get("step")
     if step is None:
-        step = _step(distinct, counts)
-    on_step = np.ones(len(distinct), np.bool_) if step is None else _is_on(distinct, step)
-    if given.get("step") is not None:
-        on_step[:] = True
-    distinct, counts = _without_far(distinct[on_step], counts[on_step], given)
+        step = _step(distinct - given.get("minimum", 0.0), counts)
+        if step is not None:
+            on_step = _is_on(distinct - given.get("minimum", 0.0), step)
+            distinct, counts = distinct[on_step], counts[on_step]
+    distinct, counts = _without_far(distinct, counts, given)
     scale = Scale(given.get("minimum", float(distinct[0])), given.get("maximum", float(distinct[-1])), step)
     steps = f"in steps of {step:g}" if step else "real-valued"
     note = f"scale read off the ratings: {scale.minimum:g} to {scale.maximum:g}, {steps}"
-    return Observed(scale, (note,), _sentinels(distinct, counts, given))
+    return Observed(scale, (note,), _doubtful(distinct, counts, given, step))
 
 
 def _step(distinct: NDArray[np.float64], counts: NDArray[np.int64]) -> float | None:
     """The step that all values keep to, or all but a rare few."""
-    n = counts.sum()
     for step in _STEPS:
-        off = int(counts[~_is_on(distinct, step)].sum())
-        if off == 0 or (n >= _LEAST and off < _RARE * n):
+        off = counts[~_is_on(distinct, step)].sum()
+        if off == 0 or _is_rare(off, counts):
             return step
     return None
 
 
+def _is_rare(few: Any, counts: NDArray[np.int64]) -> Any:
+    """Whether so `few` of all ratings are too few to make the scale; a single one is."""
+    n = counts.sum()
+    return (n >= _LEAST) & ((few == 1) | (few < _RARE * n))
+
+
 def _is_on(values: NDArray[np.float64], step: float) -> NDArray[np.bool_]:
-    return np.equal(values / step, np.rint(values / step))
+    return np.isclose(values / step, np.rint(values / step), rtol=0, atol=1e-9)
 
 
 def _without_far(
     distinct: NDArray[np.float64], counts: NDArray[np.int64], given: Mapping[str, float]
 ) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
     """The values without rare ones at either end that are far from all others."""
-    n = counts.sum()
-    if n < _LEAST:
-        return distinct, counts
-    for key, ends in (("minimum", distinct), ("maximum", -distinct[::-1])):
-        weights = counts if key == "minimum" else counts[::-1]
+    for key in ("minimum", "maximum"):
+        ends, weights = (distinct, counts) if key == "minimum" else (-distinct[::-1], counts[::-1])
         gaps = np.diff(ends)
         widths = ends[-1] - ends[1:]
-        share = np.cumsum(weights)[:-1] / n
-        cuts = np.flatnonzero((gaps > _FAR * widths) & (widths > 0) & (share < _RARE))
+        cuts = np.flatnonzero((gaps / _FAR > widths) & (widths > 0) & _is_rare(np.cumsum(weights)[:-1], counts))
         if len(cuts) and key not in given:
             n_cut = int(cuts[-1]) + 1
             keep = slice(n_cut, None) if key == "minimum" else slice(None, len(distinct) - n_cut)
@@ -102,24 +105,35 @@ def _without_far(
     return distinct, counts
 
 
-def _sentinels(distinct: NDArray[np.float64], counts: NDArray[np.int64], given: Mapping[str, float]) -> tuple[str, ...]:
-    """Warnings of ends that may mean "not rated"."""
+def _doubtful(
+    distinct: NDArray[np.float64], counts: NDArray[np.int64], given: Mapping[str, float], step: float | None
+) -> tuple[str, ...]:
+    """Warnings of ends that may mean "not rated", or be mistakes."""
     if len(distinct) < 4 or counts.sum() < _LEAST:
         return ()
-    gaps = np.diff(distinct)
-    shares = counts / counts.sum()
     warnings = []
-    for key, end, gap, others, limit in (
-        ("minimum", 0, gaps[0], gaps[1:], _LOWEST_SHARE),
-        ("maximum", -1, gaps[-1], gaps[:-1], _HIGHEST_SHARE),
+    for key, name, values, weights, limit in (
+        ("minimum", "lowest", distinct, counts, _LOWEST_SHARE),
+        ("maximum", "highest", distinct[::-1], counts[::-1], _HIGHEST_SHARE),
     ):
-        name = "lowest" if end == 0 else "highest"
-        apart = gap >= 2 * others.max() and key not in given
-        if apart or shares[end] > limit:
-            why = "stands apart from the others" if apart else f"makes {shares[end]:.0%} of all ratings"
-            value = f"{distinct[end]:g}"
+        if key in given:
+            continue
+        gaps = np.abs(np.diff(values))
+        is_apart = gaps[0] >= 2 * gaps[1:].max()
+        share = weights[0] / counts.sum()
+        few = np.cumsum(weights)[:-1]
+        rare = np.flatnonzero((step is not None) & _is_rare(few, counts) & (_BESIDE * few < weights[1:]))
+        if is_apart or share > limit:
+            why = "stands apart from the others" if is_apart else f"makes {share:.0%} of all ratings"
             warnings.append(
-                f"the {name} rating, {value}, {why}: if it means 'not rated', set dataset.not_rated = [{value}]; "
-                "if not, give the scale (dataset.scale_min, scale_max)"
+                f"the {name} rating, {values[0]:g}, {why}: if it means 'not rated', set dataset.not_rated = "
+                f"[{values[0]:g}]; if not, give the scale (dataset.scale_min, scale_max)"
+            )
+        elif len(rare):
+            last = rare[-1]
+            warnings.append(
+                f"the {name} rating is {values[0]:g}, but only {few[last]:,} of {counts.sum():,} are not "
+                f"{'at least' if key == 'minimum' else 'at most'} {values[last + 1]:g}: if they are mistakes, set "
+                f"dataset.scale_{key[:3]} = {values[last + 1]:g}; if not, {values[0]:g}"
             )
     return tuple(warnings)

@@ -254,6 +254,9 @@ def _inside(folder: Path, depth: int = 0) -> list[Path]:
     if len(wanted) == 1 and wanted[0].is_dir() and depth < 3:  # as archives unpack
         return _inside(wanted[0], depth + 1)
     files = [entry for entry in wanted if entry.is_file() and entry.stat().st_size]
+    folders = [entry.name for entry in wanted if entry.is_dir()]
+    if folders and not files:
+        raise DataInvalid(f"{folder} holds folders, such as {folders[0]}, and no files: give the folder of the files.")
     return [file for file in files if _may_matter(file.name)] or files
 
 

@@ -24,11 +24,47 @@ UNKNOWN = np.iinfo(np.int64).min
 """Stands where the time is not known, and sorts before all others."""
 
 _BLOCK = 1 << 20
-_MAX_EXCEL = 80_000
 _DAY_S = 86_400
 _EXCEL_EPOCH = 25_569  # 1970 in Excel's days
-_FACTORS = {"milliseconds": 1e3, "microseconds": 1e6, "nanoseconds": 1e9}
-_UNITS = ("seconds", *_FACTORS, "years", "Excel's days", "dates such as 20100131", "something else")
+_SECONDS, _YEARS, _EXCEL, _DIGITS, _OTHER = (
+    "seconds",
+    "years",
+    "Excel's days",
+    "dates such as 20100131",
+    "no unit known",
+)
+_SCALES = {
+    "milliseconds": (1e3, 0),
+    "microseconds": (1e6, 0),
+    "nanoseconds": (1e9, 0),
+    "file times of Windows": (1e7, 11_644_473_600),
+    "ticks of .NET": (1e7, 62_135_596_800),
+}
+"""How many make a second, and the seconds from their first to 1970."""
+_UNITS = (_SECONDS, *_SCALES, _YEARS, _EXCEL, _DIGITS, _OTHER)
+_STARTS = {
+    -np.inf: _SECONDS,
+    0: _OTHER,
+    1_900: _YEARS,
+    2_101: _OTHER,
+    20_000: _EXCEL,
+    80_000: _OTHER,
+    19_000_101: _DIGITS,
+    21_001_232: _OTHER,
+    EARLIEST: _SECONDS,
+    1e11: "milliseconds",
+    1.9e11: _DIGITS,  # to the minute
+    2.1e11: "milliseconds",
+    1.9e13: _DIGITS,  # to the second
+    2.1e13: "milliseconds",
+    1e14: "microseconds",
+    1e17: "nanoseconds",
+    1.18e17: "file times of Windows",  # 1974 to 2107
+    1.6e17: "nanoseconds",
+    6.23e17: "ticks of .NET",  # 1975 to 2108
+    6.65e17: "nanoseconds",
+}
+"""From which number on numbers have which unit, the time being one at which people may have rated something."""
 _ZONE = re.compile(r"\s*(UTC|GMT)$")
 _PARTS = re.compile(r"(\d{1,2})([./-])(\d{1,2})\2(\d{4})(?:[ T,]+(\S.*))?")
 
@@ -53,7 +89,7 @@ class Times:
     """Collects the batches of one column, and decides at the end what they mean.
 
     The unit is that of most of the numbers; a number that does not fit it is left as it is, for the
-    checks to refuse. 0 is "not known". Dates are read as ISO 8601, with day, month and year by dots, with
+    checks to refuse. 0 and -1 are "not known". Dates are read as ISO 8601, with day, month and year by dots, with
     the name of the month, or by slashes where one date of the column or `order` tells day from month.
 
     Attributes:
@@ -64,7 +100,7 @@ class Times:
     >>> times = Times()
     >>> times.add(pa.array(["20100101", "0"]))
     >>> times.finish().tolist(), times.notes
-    ([1262304000, <NA>], ['timestamp: 1 of 2 are 0, not known', 'timestamp: read as dates such as 20100131'])
+    ([1262304000, <NA>], ['timestamp: 1 of 2 not known (0 or -1)', 'timestamp: read as dates such as 20100131'])
     """
 
     def __init__(self, order: DateOrder | None = None) -> None:
@@ -118,14 +154,14 @@ class Times:
         """
         values = self._seconds.finish()
         self._read_late(values)
-        unit = self._unit(values) if self._n_dated * 2 < len(values) else "seconds"
+        unit = self._unit(values) if self._n_dated * 2 < len(values) else _SECONDS
         missing: list[NDArray[np.int64]] = []
-        n_zero = 0
+        n_unknown = 0
         for start in range(0, len(values), _BLOCK):
             block = values[start : start + _BLOCK]
-            is_zero = block == 0
-            n_zero += int(is_zero.sum())
-            converted = np.where(is_zero, np.nan, _converted(block, unit))
+            is_unknown = (block == 0) | (block == -1)
+            n_unknown += int(is_unknown.sum())
+            converted = np.where(is_unknown, np.nan, _converted(block, unit))
             strange = ~(np.abs(converted) < 2.0**62) & ~np.isnan(converted)
             for place in np.flatnonzero(strange):
                 self.unread.add(np.array([place + start]), [f"{block[place]:g}"])
@@ -133,9 +169,9 @@ class Times:
             missing.append(np.flatnonzero(gone) + start)
             # The same memory holds both, which tells at 25M rows.
             block.view(np.int64)[:] = np.where(gone, 0, np.floor(converted)).astype(np.int64)
-        if n_zero:
-            self.notes.append(f"timestamp: {n_zero:,} of {len(values):,} are 0, not known")
-        if unit not in ("seconds", "something else"):
+        if n_unknown:
+            self.notes.append(f"timestamp: {n_unknown:,} of {len(values):,} not known (0 or -1)")
+        if unit not in (_SECONDS, _OTHER):
             self.notes.append(f"timestamp: read as {unit}")
         seconds = values.view(np.int64)
         places = np.concatenate(missing) if missing else np.empty(0, np.int64)
@@ -196,39 +232,28 @@ def _iso(match: "re.Match[str]", order: DateOrder) -> str | None:
 
 
 def _units(values: NDArray[np.float64]) -> NDArray[np.int64]:
-    """For each number the place of its unit in `_UNITS`; −1 where there is none, or it is 0.
-
-    The ranges don't overlap: milliseconds are taken from 1973 on, and 14 digits as a date.
-    """
-    edges = [1_900, 2_101, 20_000, _MAX_EXCEL, 19_000_101, 21_001_232, EARLIEST, 1e11, 1e14, 1e17]
-    names = [7, 4, 7, 5, 7, 6, 7, 0, 1, 2, 3]
-    units = np.array(names)[np.searchsorted(edges, np.nan_to_num(values), side="right")]
-    units[values < 0] = 0
-    units[(values >= 1.9e13) & (values < 2.1e13)] = 6
-    units[np.isnan(values) | (values == 0)] = -1
-    return units.astype(np.int64)
+    """For each number the place of its unit in `_UNITS`; −1 where it is not known."""
+    places = np.array([_UNITS.index(unit) for unit in _STARTS.values()])
+    units = places[np.searchsorted(list(_STARTS), np.nan_to_num(values), side="right") - 1]
+    units[np.isnan(values) | (values == 0) | (values == -1)] = -1
+    return units
 
 
 def _converted(values: NDArray[np.float64], unit: str) -> NDArray[np.float64]:
     """Numbers of `unit` as seconds; others stay."""
-    place = _UNITS.index(unit)
-    mine = _units(values) == place
-    if place in (0, 7) or not mine.any():
+    mine = _units(values) == _UNITS.index(unit)
+    if unit in (_SECONDS, _OTHER) or not mine.any():
         return values
     converted = values.copy()
-    if unit in _FACTORS:
-        converted[mine] /= _FACTORS[unit]
-    elif unit == "years":
+    if unit in _SCALES:
+        per_second, epoch = _SCALES[unit]
+        converted[mine] = values[mine] / per_second - epoch
+    elif unit == _YEARS:
         converted[mine] = (np.floor(values[mine]) - 1970).astype("datetime64[Y]").astype("datetime64[s]").astype(float)
-    elif unit == "Excel's days":
+    elif unit == _EXCEL:
         converted[mine] = np.rint((values[mine] - _EXCEL_EPOCH) * _DAY_S)
     else:
-        texts = pd.Series(values[mine].astype(np.int64).astype(str).astype(object))
-        days = pd.to_datetime(texts.str[:8], format="%Y%m%d", errors="coerce")
-        clock = pd.to_timedelta(
-            texts.str[8:].where(texts.str.len() == 14, "000000").str.replace(r"(..)(..)(..)", r"\1:\2:\3", regex=True),
-            errors="coerce",
-        )
-        seconds = (days + clock).to_numpy().astype("datetime64[s]")
-        converted[mine] = np.where(np.isnat(seconds), values[mine], seconds.astype(np.float64))
+        texts = pd.Series(values[mine].astype(np.int64).astype(str).astype(object)).str.ljust(14, "0")
+        moments = pd.to_datetime(texts, format="%Y%m%d%H%M%S", errors="coerce").to_numpy().astype("datetime64[s]")
+        converted[mine] = np.where(np.isnat(moments), values[mine], moments.astype(np.float64))
     return converted

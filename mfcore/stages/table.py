@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pkgutil import resolve_name
 from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 
+from mfcore.storage.files import full_disk
 from mfcore.storage.kinds import Kind
 
 if TYPE_CHECKING:
@@ -50,9 +51,14 @@ class Stage(Generic[R]):
     description: str
 
     def run(self, context: "Context", given: Any = None) -> R:
-        """Run the stage on what the stage before it made; None: on what belongs to the context's configuration."""
+        """Run the stage on what the stage before it made; None: on what belongs to the context's configuration.
+
+        Raises:
+            UsageError: a disk is full.
+        """
         function: Callable[..., R] = resolve_name(self.entry)
-        return function(context) if given is None else function(context, given)
+        with full_disk():
+            return function(context) if given is None else function(context, given)
 
 
 DOWNLOAD: "Stage[Artifact]" = Stage(

@@ -1,5 +1,6 @@
 """Files and folders that appear whole or not at all, and locks that go with the process that holds them."""
 
+import errno
 import fcntl
 import hashlib
 import logging
@@ -14,11 +15,12 @@ from typing import IO
 
 from mfcore.errors import UsageError
 
-__all__ = ["discard", "locked", "new_folder", "scratch_folder", "sha256_of", "sync", "write_file"]
+__all__ = ["discard", "full_disk", "locked", "new_folder", "scratch_folder", "sha256_of", "sync", "write_file"]
 
 logger = logging.getLogger(__name__)
 
 _ABANDONED_AFTER_S = 24 * 3600
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
 
 
 def sha256_of(path: Path) -> str:
@@ -121,6 +123,27 @@ def locked(path: Path) -> Iterator[IO[str]]:
             logger.info("waiting for another run to finish with %s", path.name)
             fcntl.flock(lock, fcntl.LOCK_EX)
         yield lock
+
+
+@contextmanager
+def full_disk() -> Iterator[None]:
+    """Say in one line that a disk is full or can't be written, whichever library meets it.
+
+    Raises:
+        UsageError: it is.
+    """
+    try:
+        yield
+    except OSError as error:
+        # shutil's own error for a whole folder has no number, but lists those of its files.
+        number = next((one for one in _FULL if one == error.errno or f"[Errno {one}]" in str(error)), None)
+        if number is None:
+            raise
+        where = f" to {error.filename}" if error.filename else ""
+        raise UsageError(
+            f"cannot write{where}: {os.strerror(number)}. Free some space, or choose another place "
+            "(MFCORE_HOME, MFCORE_EXPORTS, TMPDIR)."
+        ) from error
 
 
 def discard(path: Path) -> None:

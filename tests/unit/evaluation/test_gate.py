@@ -76,4 +76,4 @@ def test_few_users_keep_the_champion_and_say_that_there_is_no_interval() -> None
     )
     decision = decide(one, another)
     assert (decision.promote, decision.interval, decision.tie) == (False, None, None)
-    assert "fewer than 10 users: no interval" in decision.reason
+    assert "fewer than 20 users: no interval" in decision.reason

@@ -137,7 +137,7 @@ def test_what_cannot_be_computed_says_why() -> None:
     assert reasons["ndcg_at_1", "all"] == "no user has a test rating of 6 or more here"
     assert reasons["diversity_at_1", "all"] == "a list of one item has no pair"
     assert reasons["rmse", "new users, 1 rating"] == "no user with a test rating has 20 training ratings"
-    assert found["rmse", "light users"].reason == "fewer than 10 users: no interval"
+    assert found["rmse", "light users"].reason == "fewer than 20 users: no interval"
     assert found["coverage_at_1", "all"].low is None and found["coverage_at_1", "all"].reason
 
 

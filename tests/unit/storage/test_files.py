@@ -1,3 +1,4 @@
+import shutil
 import subprocess
 import sys
 import time
@@ -6,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from mfcore.errors import UsageError
-from mfcore.storage.files import locked, new_folder, write_file
+from mfcore.storage.files import full_disk, locked, new_folder, write_file
 
 
 def test_a_folder_that_cannot_be_written(tmp_path: Path) -> None:
@@ -60,3 +61,21 @@ def test_a_lock_is_waited_for_and_goes_with_a_killed_process(tmp_path: Path) -> 
         process.wait()
         with locked(tmp_path / "x"):
             pass
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        OSError(28, "No space left on device", "/x/ratings.parquet"),
+        OSError(28, "Error writing bytes to file. Detail: [errno 28] No space left on device"),
+        shutil.Error([("/a", "/x/a", "[Errno 28] No space left on device: '/x/a'")]),
+    ],
+)
+def test_a_full_disk_is_one_line_whoever_meets_it(error: OSError) -> None:
+    with pytest.raises(UsageError, match=r"^cannot write.*: No space left on device. Free some space"), full_disk():
+        raise error
+
+
+def test_other_errors_of_files_stay_what_they_are() -> None:
+    with pytest.raises(FileNotFoundError), full_disk():
+        raise FileNotFoundError(2, "No such file or directory", "28")
