@@ -13,7 +13,7 @@ Floats = NDArray[np.float64]
 
 LEAST_USERS = 20
 """Fewer users tell too little of how far others would be from them."""
-MANY_USERS = 1000
+MANY_USERS = 500
 """From so many users on, percentiles hold the truth as often as they say."""
 
 _REPLICATES = 1000
@@ -69,8 +69,9 @@ class Estimate:
         n: ratings, or users, that it is a figure of.
         unknown: why there is no value, or no interval; None where there are both.
         users: float64, (n_users, 2); by how much the figure would change, were the user there once more,
-            and the user's share in what is counted; None where users are many.
-        drawn: uint8, (1000, n_users); how often each user was drawn for each replicate; None likewise.
+            and the user's share in what is counted; of those with a part in it; None where they are many.
+        who: which of the columns of `drawn` they are; None likewise.
+        drawn: uint8; how often each user was drawn for each replicate; None likewise.
     """
 
     value: float
@@ -78,14 +79,19 @@ class Estimate:
     n: int
     unknown: str | None
     users: Floats | None = None
+    who: NDArray[np.int64] | None = None
     drawn: NDArray[np.uint8] | None = None
+
+    def of_those(self) -> NDArray[np.uint8] | None:
+        """How often those with a part in it were drawn; None where they are many."""
+        return None if self.drawn is None or self.who is None else self.drawn[:, self.who]
 
     @property
     def interval(self) -> tuple[float, float] | None:
         """The 95 % interval, where there is one: studentized, or of percentiles where users are many."""
         if not len(self.replicates):
             return None
-        low, high, _ = _tested(self.value, self.replicates, self.users, self.drawn)
+        low, high, _ = _tested(self.value, self.replicates, self.users, self.of_those())
         return low, high
 
 
@@ -135,15 +141,16 @@ class Bootstrap:
             n_users = np.count_nonzero(one.columns[:, -1])
             with np.errstate(divide="ignore", invalid="ignore"):
                 value, spread = float(one.of(sums[part])), one.of(replicates[:, part])
-            unknown, users, drawn = None, None, None
+            unknown, users, who, drawn = None, None, None, None
             if 0 < n_users < MANY_USERS:
-                influence = one.columns @ _gradient(one.of, sums[part])
-                users, drawn = np.column_stack([influence, one.columns[:, -1] / sums[part][-1]]), self.drawn
+                who = np.flatnonzero(one.columns[:, -1])
+                own, drawn = one.columns[who], self.drawn
+                users = np.column_stack([own @ _gradient(one.of, sums[part]), own[:, -1] / sums[part][-1]])
             if not np.isfinite(value):
                 value, spread, unknown = np.nan, spread[:0], one.unknown
             elif n_users < LEAST_USERS:
                 spread, unknown = spread[:0], f"fewer than {LEAST_USERS} users: no interval"
-            found.append(Estimate(value, spread, int(sums[part][-1]), unknown, users, drawn))
+            found.append(Estimate(value, spread, int(sums[part][-1]), unknown, users, who, drawn))
         return found
 
     def _replicates(self, columns: Floats) -> Floats:
@@ -221,7 +228,7 @@ def compare(model: str, one: Estimate, other: str, another: Estimate, metric: st
     users = None
     if one.users is not None and another.users is not None:
         users = np.column_stack([one.users[:, 0] - another.users[:, 0], one.users[:, 1]])
-    low, high, p_value = _tested(difference, one.replicates - another.replicates, users, one.drawn)
+    low, high, p_value = _tested(difference, one.replicates - another.replicates, users, one.of_those())
     return Comparison(
         model=model,
         other=other,
