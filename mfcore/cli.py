@@ -543,6 +543,29 @@ def status(
         raise typer.Exit(6)
 
 
+@app.command(rich_help_panel=_NIGHTS)
+def prune(
+    yes: Annotated[bool, typer.Option("--yes", help="Remove it; without this, only say what would go")] = False,
+    config: ConfigOption = None,
+    settings: SetOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    r"""What has not been used for long and nothing needs, by \[retention] of the settings; --yes removes it."""
+    from mfcore.stages.context import Context
+    from mfcore.stages.prune import prune as find
+    from mfcore.stages.prune import summary
+
+    loaded = _config(None, config, settings)
+    found = find(Context(loaded), for_good=yes)
+    if as_json:
+        print_json({"removed": yes, "things": [one.model_dump(mode="json") for one in found]})
+        return
+    if not found:
+        print(f"nothing is older than {loaded.retention.days:g} days and free to go")
+        return
+    print_table("Removed" if yes else "Would be removed; --yes does it", summary(found))
+
+
 def _all_well(findings: "Iterable[Finding]", as_json: bool) -> bool:
     """Print what was looked at; whether nothing of it is wrong."""
     rows = [one.model_dump() for one in findings]
