@@ -80,6 +80,21 @@ def test_who_watches_is_told_of_steps_tables_and_progress(result: PipelineResult
     assert remark.startswith("best 0.")
 
 
+def test_the_summary_begins_with_the_verdict_and_has_the_seconds_of_each_stage(
+    result: PipelineResult, watched: Recorder
+) -> None:
+    text = watched.texts[f"summary-{NAME}"]
+    verdict, _, rest = text.partition("| model")
+    figure = f"{result.metrics['test_rmse']:.4f}"
+    assert f"rating: **rating-als**, test RMSE {figure}, promoted" in verdict
+    (winner,) = (line for line in rest.splitlines() if line.startswith("| **"))
+    assert "rating-als" in winner and figure in winner
+    stages = text.partition("### Stages")[2]
+    for name, one in result.stages.items():
+        assert f"| {name} | made | {one.seconds:.1f} |" in stages
+    assert f"`{result.export_path}`" in text and result.champion in text
+
+
 def test_every_run_is_a_child_of_the_pipelines(result: PipelineResult, settings: Settings) -> None:
     client = MlflowClient(settings.tracking_uri)
     experiment = client.get_experiment_by_name(f"mfcore/{NAME}")
