@@ -8,6 +8,7 @@ import os
 import sys
 import time
 from collections.abc import Callable, Collection, Iterable, Mapping
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
@@ -534,8 +535,6 @@ def status(
     as_json: JsonOption = False,
 ) -> None:
     """Whether the nights go well: servers, runs, champion, export; exit code 6 if something is wrong."""
-    from datetime import timedelta
-
     from flows.status import examine
     from mfcore.settings import Settings
 
@@ -564,6 +563,33 @@ def prune(
         print(f"nothing is older than {loaded.retention.days:g} days and free to go")
         return
     print_table("Removed" if yes else "Would be removed; --yes does it", summary(found))
+
+
+@app.command(rich_help_panel=_NIGHTS)
+def replay(
+    first: Annotated[datetime, typer.Option("--from", formats=["%Y-%m-%d"], help="The first night")],
+    last: Annotated[datetime, typer.Option("--to", formats=["%Y-%m-%d"], help="No night is later")],
+    every: Annotated[str, typer.Option(help="From one night to the next, in days, as in 1d or 30d")] = "1d",
+    dataset: DatasetOption = None,
+    config: ConfigOption = None,
+    settings: SetOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """The chain as of each of past nights, in a store of its own, and how its champions did on the days after."""
+    from mfcore.stages.context import Context
+    from mfcore.stages.replay import replay as go_back
+
+    days = every.removesuffix("d")
+    if not (days.isdecimal() and int(days)):
+        raise UsageError(f"--every {every!r} is no number of days, as in 1d or 30d.")
+    loaded = _config(dataset, config, settings)
+    begin, end = first.replace(tzinfo=UTC), last.replace(tzinfo=UTC)
+    found = go_back(Context(loaded), begin, end, timedelta(days=int(days)))
+    if as_json:
+        print_json(found.model_dump(mode="json"))
+        return
+    print_table(f"{found.dataset}, night by night", [one.row for one in found.nights])
+    print(f"all of it {found.path}")
 
 
 def _all_well(findings: "Iterable[Finding]", as_json: bool) -> bool:
