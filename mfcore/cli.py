@@ -592,6 +592,30 @@ def replay(
     print(f"all of it {found.path}")
 
 
+@app.command(rich_help_panel=_NIGHTS)
+def feedback(
+    file: Annotated[
+        Path,
+        typer.Argument(
+            help="CSV or Parquet: user_id, item_id, event (shown, clicked, rated), time; rating, model_version"
+        ),
+    ],
+    dataset: DatasetOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """What people did with the lists they were shown: hit rate and error of each version, logged in MLflow."""
+    from mfcore.config import PipelineConfig
+    from mfcore.stages.context import Context
+    from mfcore.stages.feedback import collect_feedback
+
+    found = collect_feedback(Context(PipelineConfig(), _registry(dataset).dataset), file)
+    rows = [one.model_dump() for one in found]
+    if as_json:
+        print_json(rows)
+    else:
+        print_table("What people did, by version", rows)
+
+
 def _all_well(findings: "Iterable[Finding]", as_json: bool) -> bool:
     """Print what was looked at; whether nothing of it is wrong."""
     rows = [one.model_dump() for one in findings]

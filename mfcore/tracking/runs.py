@@ -168,6 +168,12 @@ class Experiment:
         points = [Metric(name, value, now, epoch) for epoch, value in enumerate(values, start=1)]
         self._client.log_batch(run_id, points)
 
+    def log_by_version(self, run_id: str, metrics: Mapping[int, Mapping[str, float]]) -> None:
+        """Log values of versions, so that MLflow draws each metric over the versions' numbers."""
+        now = now_ms()
+        points = [Metric(k, v, now, version) for version, some in metrics.items() for k, v in some.items()]
+        self._client.log_batch(run_id, points)
+
     def log_dataset(
         self, run_id: str, digest: str, source: Path, n_ratings: int, context: str, part: str | None = None
     ) -> None:
