@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Collection, Iterable, Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
 
 import typer
 
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 __all__ = ["app", "main"]
 
 R = TypeVar("R", bound=Output)
+LogFormat = Literal["text", "json"]
 
 app = typer.Typer(
     name="mfcore",
@@ -91,8 +92,12 @@ def _command(
     version: Annotated[
         bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Show the version and exit.")
     ] = False,
+    log_format: Annotated[
+        LogFormat, typer.Option(help="Of the lines on stderr: text, or a JSON document each")
+    ] = "text",
 ) -> None:
-    pass
+    if log_format == "json":
+        start_log(as_json=True)
 
 
 @app.command()

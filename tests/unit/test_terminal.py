@@ -1,7 +1,9 @@
 """Titles are data: a terminal shows them and obeys nothing in them. Ids are data too, and are printed as they are."""
 
 import json
+import logging
 import time
+from datetime import datetime
 
 import numpy as np
 import pandas as pd
@@ -9,7 +11,7 @@ import pytest
 
 from mfcore.metrics.objective import Objective
 from mfcore.models import Recipe
-from mfcore.terminal import print_frame, print_lists, print_table, print_versions
+from mfcore.terminal import print_frame, print_lists, print_table, print_versions, start_log
 from mfcore.tracking.registry import Registered
 
 
@@ -70,3 +72,18 @@ def test_versions_say_per_head_which_split_their_figure_is_of(capsys: pytest.Cap
         ["ranking", "most_popular", "test_ndcg_at_10", "0.2500", "01234567"],
         ["1", *made, "rating", "sgd", "test_rmse", "0.9000", "–"],
     ]
+
+
+def test_the_log_as_json_is_a_document_per_line(capsys: pytest.CaptureFixture[str]) -> None:
+    log = logging.getLogger("mfcore")
+    before = log.handlers, log.level, log.propagate
+    try:
+        start_log()
+        start_log(as_json=True)
+        logging.getLogger("mfcore.stages").warning("%d rows\nin two lines", 3)
+    finally:
+        log.handlers, log.level, log.propagate = before
+    (line,) = capsys.readouterr().err.splitlines()
+    said = json.loads(line)
+    assert datetime.fromisoformat(said.pop("time")).tzinfo is not None
+    assert said == {"level": "warning", "logger": "mfcore.stages", "message": "3 rows\nin two lines"}
