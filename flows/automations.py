@@ -40,7 +40,7 @@ _UNBEGUN = timedelta(minutes=20)
 """How long a run may take to begin; more than the 15 minutes by which its events may be late (`flows/hooks.py`)."""
 
 _PREFIX = "mfcore: "
-_FLOWS = ["pipeline", "download", "validate", "split", "tune", "evaluate", "register", "export", "watch"]
+_FLOWS = ["pipeline", "download", "validate", "split", "tune", "evaluate", "register", "export", "watch", "prune"]
 _RUN, _DEPLOYMENT = "prefect.resource.id", "related:deployment:prefect.resource.id"
 _ENDS = {f"prefect.flow-run.{name}" for name in ("Completed", "Failed", "Crashed", "Cancelled", "TimedOut")}
 _DEPLOYED = {"prefect.resource.role": "deployment"}

@@ -15,10 +15,11 @@ from prefect.artifacts import (
     update_progress_artifact,
 )
 from prefect.cache_policies import NO_CACHE
+from prefect.events import emit_event
 
 from flows.temporary_server import is_lasting
 from mfcore.progress import progress_bar
-from mfcore.stages.observer import Move, Observer
+from mfcore.stages.observer import Event, Move, Observer
 
 __all__ = ["PrefectObserver"]
 
@@ -71,6 +72,12 @@ class PrefectObserver(Observer):
     def show_text(self, key: str, text: str) -> None:
         """Show a text as a Markdown artifact."""
         create_markdown_artifact(key=_accepted(key), markdown=text)
+
+    def announce(self, event: Event, dataset: str, **facts: Any) -> None:
+        """Emit an event of the data set, `mfcore.<event>`, where there is a server for automations to wait on."""
+        if is_lasting():
+            resource = {"prefect.resource.id": f"mfcore.dataset.{dataset}", "prefect.resource.name": dataset}
+            emit_event(f"mfcore.{event}", resource, payload=facts)
 
 
 def _accepted(key: str) -> str:

@@ -8,8 +8,9 @@ import os
 import sys
 import time
 from collections.abc import Callable, Collection, Iterable, Mapping
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
 
 import typer
 
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 __all__ = ["app", "main"]
 
 R = TypeVar("R", bound=Output)
+LogFormat = Literal["text", "json"]
 
 app = typer.Typer(
     name="mfcore",
@@ -91,8 +93,12 @@ def _command(
     version: Annotated[
         bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Show the version and exit.")
     ] = False,
+    log_format: Annotated[
+        LogFormat, typer.Option(help="Of the lines on stderr: text, or a JSON document each")
+    ] = "text",
 ) -> None:
-    pass
+    if log_format == "json":
+        start_log(as_json=True)
 
 
 @app.command()
@@ -545,13 +551,85 @@ def status(
     as_json: JsonOption = False,
 ) -> None:
     """Whether the nights go well: servers, runs, champion, export; exit code 6 if something is wrong."""
-    from datetime import timedelta
-
     from flows.status import examine
     from mfcore.settings import Settings
 
     if not _all_well(examine(Settings.read(), dataset, timedelta(hours=hours)), as_json):
         raise typer.Exit(6)
+
+
+@app.command(rich_help_panel=_NIGHTS)
+def prune(
+    yes: Annotated[bool, typer.Option("--yes", help="Remove it; without this, only say what would go")] = False,
+    config: ConfigOption = None,
+    settings: SetOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    r"""What has not been used for long and nothing needs, by \[retention] of the settings; --yes removes it."""
+    from mfcore.stages.context import Context
+    from mfcore.stages.prune import prune as find
+    from mfcore.stages.prune import summary
+
+    loaded = _config(None, config, settings)
+    found = find(Context(loaded), for_good=yes)
+    if as_json:
+        print_json({"removed": yes, "things": [one.model_dump(mode="json") for one in found]})
+        return
+    if not found:
+        print(f"nothing is older than {loaded.retention.days:g} days and free to go")
+        return
+    print_table("Removed" if yes else "Would be removed; --yes does it", summary(found))
+
+
+@app.command(rich_help_panel=_NIGHTS)
+def replay(
+    first: Annotated[datetime, typer.Option("--from", formats=["%Y-%m-%d"], help="The first night")],
+    last: Annotated[datetime, typer.Option("--to", formats=["%Y-%m-%d"], help="No night is later")],
+    every: Annotated[str, typer.Option(help="From one night to the next, in days, as in 1d or 30d")] = "1d",
+    dataset: DatasetOption = None,
+    config: ConfigOption = None,
+    settings: SetOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """The chain as of each of past nights, in a store of its own, and how its champions did on the days after."""
+    from mfcore.stages.context import Context
+    from mfcore.stages.replay import replay as go_back
+
+    days = every.removesuffix("d")
+    if not (days.isdecimal() and int(days)):
+        raise UsageError(f"--every {every!r} is no number of days, as in 1d or 30d.")
+    loaded = _config(dataset, config, settings)
+    begin, end = first.replace(tzinfo=UTC), last.replace(tzinfo=UTC)
+    found = go_back(Context(loaded), begin, end, timedelta(days=int(days)))
+    if as_json:
+        print_json(found.model_dump(mode="json"))
+        return
+    print_table(f"{found.dataset}, night by night", [one.row for one in found.nights])
+    print(f"all of it {found.path}")
+
+
+@app.command(rich_help_panel=_NIGHTS)
+def feedback(
+    file: Annotated[
+        Path,
+        typer.Argument(
+            help="CSV or Parquet: user_id, item_id, event (shown, clicked, rated), time; rating, model_version"
+        ),
+    ],
+    dataset: DatasetOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """What people did with the lists they were shown: hit rate and error of each version, logged in MLflow."""
+    from mfcore.config import PipelineConfig
+    from mfcore.stages.context import Context
+    from mfcore.stages.feedback import collect_feedback
+
+    found = collect_feedback(Context(PipelineConfig(), _registry(dataset).dataset), file)
+    rows = [one.model_dump() for one in found]
+    if as_json:
+        print_json(rows)
+    else:
+        print_table("What people did, by version", rows)
 
 
 def _all_well(findings: "Iterable[Finding]", as_json: bool) -> bool:

@@ -25,6 +25,7 @@ __all__ = [
     "ObjectiveName",
     "PipelineConfig",
     "RegistrationConfig",
+    "RetentionConfig",
     "SearchRange",
     "SplitConfig",
     "TuningConfig",
@@ -466,6 +467,16 @@ class ExportConfig(_Section):
     n_similar: int = Field(20, ge=1, description="Most similar items for each item")
 
 
+class RetentionConfig(_Section):
+    """What `mfcore prune` leaves: what is young, what is among the newest, and what anything needs."""
+
+    days: float = Field(30.0, ge=0, description="Days in which nothing goes that was made or used")
+    keep: int = Field(
+        10, ge=1, description="Newest that stay whatever their age: artifacts, versions, exports and runs of a data set"
+    )
+    best_trials: int = Field(1, ge=1, description="Best trials of each study, whose runs in MLflow stay for ever")
+
+
 class PipelineConfig(_Section):
     """The whole configuration of a run."""
 
@@ -477,6 +488,7 @@ class PipelineConfig(_Section):
     evaluation: EvaluationConfig = EvaluationConfig()
     registration: RegistrationConfig = RegistrationConfig()
     export: ExportConfig = ExportConfig()
+    retention: RetentionConfig = RetentionConfig()
 
     @model_validator(mode="before")
     @classmethod

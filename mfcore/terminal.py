@@ -7,6 +7,7 @@ import sys
 import time
 import unicodedata
 from collections.abc import Iterable, Iterator, Mapping
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
@@ -186,11 +187,28 @@ def printable(text: str) -> str:
     return "".join(f"\\x{ord(one):02x}" if unicodedata.category(one) == "Cc" else one for one in text)
 
 
-def start_log() -> None:
-    """Send our own lines to stderr."""
+class _JsonLines(logging.Formatter):
+    """A JSON document per line: time (ISO 8601), level, logger, message."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        moment = datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds")
+        line = {
+            "time": moment,
+            "level": record.levelname.lower(),
+            "logger": record.name,
+            "message": record.getMessage(),
+        }
+        if record.exc_info:
+            line["traceback"] = self.formatException(record.exc_info)
+        return json.dumps(line, ensure_ascii=False)
+
+
+def start_log(as_json: bool = False) -> None:
+    """Send our own lines to stderr, as text or as JSON; a second call replaces the first."""
     handler = logging.StreamHandler()
-    handler.setFormatter(logging.Formatter("%(asctime)s  %(message)s", datefmt="%H:%M:%S"))
+    text = logging.Formatter("%(asctime)s  %(message)s", datefmt="%H:%M:%S")
+    handler.setFormatter(_JsonLines() if as_json else text)
     log = logging.getLogger("mfcore")
     log.setLevel(logging.INFO)
-    log.addHandler(handler)
+    log.handlers = [handler]
     log.propagate = False

@@ -106,7 +106,8 @@ class Context:
             yield self._run_id
             return
         self.experiment.end_abandoned()
-        with self.experiment.run(name or stage, tags={"stage": stage}, params=_flat(self.config)) as run_id:
+        run = self.experiment.run(name or stage, tags={"stage": stage}, params=_flat(self.config))
+        with self.store.in_use(), run as run_id:
             self._run_id = run_id
             try:
                 yield run_id

@@ -35,6 +35,10 @@ def export_champion(context: Context, champion: Registered | None = None) -> Exp
     exported = context.observer.step("write", lambda: _write(context, model))
     publish_latest(context)
     context.observer.step("publish", lambda: _publish(context, exported))
+    if not exported.reused:
+        context.observer.announce(
+            "export.published", model.dataset, version=model.version, path=str(exported.path), model_uri=model.uri
+        )
     logger.info("export: %s (%s)", exported.path, "reused" if exported.reused else "made")
     return exported
 

@@ -2,11 +2,13 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
-__all__ = ["Move", "Observer"]
+__all__ = ["Event", "Move", "Observer"]
 
 T = TypeVar("T")
+Event = Literal["champion.promoted", "data.refused", "data.drifted", "export.published"]
+"""What others may wait for: to export, to look at the data, to load what is new."""
 Move = Callable[[int, int, str], None]
 """Tells how far something is: `move(done, of, remark)`."""
 
@@ -34,3 +36,6 @@ class Observer:
 
     def show_text(self, key: str, text: str) -> None:
         """Show a text in Markdown."""
+
+    def announce(self, event: Event, dataset: str, **facts: Any) -> None:
+        """Say that something has happened to a data set that others may wait for; `facts` are what JSON can hold."""

@@ -115,6 +115,9 @@ def register_champion(context: Context, evaluation: Artifact | None = None) -> R
         if champion.version != version.version:
             logger.info("registry: version %d was rolled back, and is not promoted again", version.version)
     reused = before is not None and before.version == champion.version
+    if not reused:
+        facts = {"version": champion.version, "before": before.version if before else None, "model_uri": champion.uri}
+        context.observer.announce("champion.promoted", champion.dataset, **facts)
     logger.info("registry: %s version %d %s the champion", champion.name, champion.version, "stays" if reused else "is")
     return Registration(champion=champion, reused=reused)
 

@@ -64,8 +64,11 @@ def _read_and_check(context: Context, raw: Artifact, run_id: str) -> Artifact:
         acceptance = accept(tables, config, Snapshot.load(previous.path) if previous else None, docs)
         if acceptance.problems:
             _refuse(context, acceptance, f"{raw.dataset}-{key}", run_id)
-        for warning in acceptance.drift.warnings if acceptance.drift else ():
+        drift = acceptance.drift.warnings if acceptance.drift else []
+        for warning in drift:
             logger.warning("%s", warning)
+        if drift:
+            context.observer.announce("data.drifted", raw.dataset, warnings=list(drift))
         if base is not None and acceptance.merged is not None and acceptance.merged.is_unchanged:
             logger.info("nothing new: each of these ratings was accepted before")
             return base
@@ -99,6 +102,7 @@ def _refuse(context: Context, acceptance: Acceptance, name: str, run_id: str) ->
     if len(acceptance.checked.quarantine):
         write_file(rows, acceptance.checked.quarantine.to_csv(index=False))
         where += f"; rows and reasons: {rows}"
+    context.observer.announce("data.refused", dataset, problems=list(acceptance.problems), page=str(page))
     raise DataInvalid(f"{dataset} failed validation: {'; '.join(acceptance.problems)}. {where}")
 
 

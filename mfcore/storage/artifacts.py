@@ -10,7 +10,7 @@ import hashlib
 import json
 import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import suppress
+from contextlib import AbstractContextManager, suppress
 from datetime import UTC, datetime
 from functools import cache
 from importlib.util import find_spec
@@ -95,6 +95,10 @@ class ArtifactStore:
     def __init__(self, home: Path) -> None:
         self.home = home
 
+    def in_use(self, *, alone: bool = False) -> AbstractContextManager[object]:
+        """Work with artifacts while nobody removes any; `alone`, to remove some, while nobody works with any."""
+        return locked(self.home / "artifacts", shared=not alone)
+
     def find(self, kind: Kind, dataset: str, key: str) -> Artifact | None:
         """The artifact with this fingerprint if it is there and whole; a damaged one is removed."""
         path = self.home / kind / f"{dataset}-{key}"
@@ -155,11 +159,11 @@ class ArtifactStore:
         """When artifacts were made, or found by who would make them, and where they are."""
         return [
             (manifest.get("used_at", manifest["made_at"]), path)
-            for path, manifest in self._manifests(kind)
+            for path, manifest in self.manifests(kind)
             if dataset in (None, manifest["dataset"]) and details.items() <= manifest["details"].items()
         ]
 
-    def _manifests(self, kind: Kind) -> Iterator[tuple[Path, dict[str, Any]]]:
+    def manifests(self, kind: Kind) -> Iterator[tuple[Path, dict[str, Any]]]:
         """Folders of this kind with what their manifests say; one that says nothing is passed over."""
         for path in (self.home / kind).glob(f"[!.]*/{MANIFEST}"):
             try:

@@ -103,10 +103,14 @@ def scratch_folder(parent: Path) -> Iterator[Path]:
 
 
 @contextmanager
-def locked(path: Path) -> Iterator[IO[str]]:
+def locked(path: Path, *, shared: bool = False) -> Iterator[IO[str]]:
     """Hold a lock of the name of `path`, waiting for the process that holds it.
 
     Yields the open file that the lock belongs to: a process that inherits it holds the lock too.
+
+    Args:
+        path: what the lock is for.
+        shared: hold it together with others that share it.
 
     Raises:
         UsageError: the folder of `path` can't be written.
@@ -116,12 +120,13 @@ def locked(path: Path) -> Iterator[IO[str]]:
         lock = path.with_name(f".{path.name}.lock").open("w")
     except OSError as error:
         raise _cannot_write(path.parent, error) from error
+    kind = fcntl.LOCK_SH if shared else fcntl.LOCK_EX
     with lock:
         try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(lock, kind | fcntl.LOCK_NB)
         except BlockingIOError:
             logger.info("waiting for another run to finish with %s", path.name)
-            fcntl.flock(lock, fcntl.LOCK_EX)
+            fcntl.flock(lock, kind)
         yield lock
 
 

@@ -2,7 +2,18 @@
 
 import json
 
-__all__ = ["EXPERIMENTS", "NOTE", "PARENT", "SOURCE", "USER", "VIEW", "model_name", "runs_page", "runs_view"]
+__all__ = [
+    "EXPERIMENTS",
+    "NOTE",
+    "PARENT",
+    "REMOVED_BELOW",
+    "SOURCE",
+    "USER",
+    "VIEW",
+    "model_name",
+    "runs_page",
+    "runs_view",
+]
 
 EXPERIMENTS = "mfcore/"
 """What the names of this project's experiments begin with; the data set follows."""
@@ -10,6 +21,9 @@ EXPERIMENTS = "mfcore/"
 # Tags that MLflow's pages read.
 NOTE, PARENT = "mlflow.note.content", "mlflow.parentRunId"
 SOURCE, USER = "mlflow.source.name", "mlflow.user"
+
+REMOVED_BELOW = "removed_below"
+"""A trial's tag: trials of its study with lower numbers were all logged, though some are removed by now."""
 
 _VIEW_KEY = "mfcore"
 VIEW = f"mlflow.sharedViewState.{_VIEW_KEY}"

@@ -19,7 +19,7 @@ from mfcore import __version__
 from mfcore.errors import MfcoreError, UsageError, first_line
 from mfcore.settings import Settings, database_of, is_server
 from mfcore.tracking.database import alone
-from mfcore.tracking.names import EXPERIMENTS, NOTE, PARENT, SOURCE, USER, VIEW, runs_view
+from mfcore.tracking.names import EXPERIMENTS, NOTE, PARENT, REMOVED_BELOW, SOURCE, USER, VIEW, runs_view
 from mfcore.tracking.notes import experiment_note
 from mfcore.tracking.run_log import FinishedRun, RunLog
 from mfcore.tracking.store import prepare_store
@@ -172,6 +172,12 @@ class Experiment:
         points = [Metric(name, value, now, epoch) for epoch, value in enumerate(values, start=1)]
         self._client.log_batch(run_id, points)
 
+    def log_by_version(self, run_id: str, metrics: Mapping[int, Mapping[str, float]]) -> None:
+        """Log values of versions, so that MLflow draws each metric over the versions' numbers."""
+        now = now_ms()
+        points = [Metric(k, v, now, version) for version, some in metrics.items() for k, v in some.items()]
+        self._client.log_batch(run_id, points)
+
     def log_dataset(
         self, run_id: str, digest: str, source: Path, n_ratings: int, context: str, part: str | None = None
     ) -> None:
@@ -186,12 +192,13 @@ class Experiment:
         self._client.log_inputs(run_id, [DatasetInput(entity, [InputTag("mlflow.data.context", context)])])
 
     def logged_trials(self, study: str) -> set[int]:
-        """Numbers of the trials of `study` that have a run, whole."""
+        """Numbers of the trials of `study` that have a run, whole, or had one that was removed since."""
         self.flush()
         runs = self._client.search_runs(
             [self.id], f"tags.study = '{study}' and attributes.status = 'FINISHED'", max_results=50_000
         )
-        return {int(run.data.tags["trial"]) for run in runs}
+        removed = max((int(run.data.tags.get(REMOVED_BELOW, 0)) for run in runs), default=0)
+        return {int(run.data.tags["trial"]) for run in runs} | set(range(removed))
 
     def has_trials(self, parent: str) -> bool:
         """Whether trials were logged as children of this run."""

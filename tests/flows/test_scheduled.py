@@ -25,6 +25,7 @@ def test_the_deployments_are_a_nightly_pipeline_and_an_export() -> None:
     assert deployments["nightly"]["schedules"][0]["cron"] == "0 3 * * *"
     assert deployments["export"]["entrypoint"] == "flows/export.py:export"
     assert deployments["morning"]["entrypoint"] == "flows/watch.py:watch"
+    assert deployments["weekly"]["entrypoint"] == "flows/prune.py:prune"
     # A limit of the deployment's own would end the run when Prefect's server restarts (flows/turns.py).
     assert not any("concurrency_limit" in one for one in deployments.values())
     frequency = int(tree["definitions"]["work_pool"]["job_variables"]["env"]["PREFECT_FLOWS_HEARTBEAT_FREQUENCY"])

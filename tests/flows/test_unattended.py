@@ -13,6 +13,7 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 import yaml
 from prefect import flow
@@ -23,6 +24,7 @@ from prefect.settings import PREFECT_API_URL, PREFECT_FLOWS_HEARTBEAT_FREQUENCY,
 
 from flows.automations import install
 from flows.hooks import try_later
+from flows.observer import PrefectObserver
 from flows.turns import turn
 from mfcore.errors import DataInvalid, SourceUnavailable
 from tests.flows.conftest import BIN, SMALL, free_port, stop, wait_for
@@ -118,6 +120,26 @@ def test_two_runs_of_a_data_set_take_turns(prefect_server: dict[str, str]) -> No
         for name in ("mfcore-turns", "mfcore-others"):
             limit = client.read_global_concurrency_limit_by_name(name)
             assert (limit.limit, limit.active_slots) == (1, 0)
+
+
+def test_what_others_may_wait_for_is_an_event_of_the_run(prefect_server: dict[str, str]) -> None:
+    @flow(name="announcing")
+    def announcing() -> None:
+        PrefectObserver().announce("champion.promoted", "shop", version=7, before=None)
+
+    with connected(prefect_server):
+        announcing()
+        wanted = {"filter": {"event": {"name": ["mfcore.champion.promoted"]}}, "limit": 10}
+
+        def emitted() -> list[dict[str, Any]]:
+            answer = httpx.post(f"{prefect_server['PREFECT_API_URL']}/events/filter", json=wanted, timeout=10)
+            found: list[dict[str, Any]] = answer.json()["events"]
+            return found
+
+        (event,) = until(emitted, 60)
+    assert event["payload"] == {"version": 7, "before": None}
+    assert event["resource"]["prefect.resource.id"] == "mfcore.dataset.shop"
+    assert "flow-run" in {one["prefect.resource.role"] for one in event["related"]}
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,9 @@
 """Titles are data: a terminal shows them and obeys nothing in them. Ids are data too, and are printed as they are."""
 
 import json
+import logging
 import time
+from datetime import datetime
 
 import numpy as np
 import pandas as pd
@@ -9,7 +11,7 @@ import pytest
 
 from mfcore.metrics.objective import Objective
 from mfcore.models import Recipe
-from mfcore.terminal import print_frame, print_lists, print_table, print_versions
+from mfcore.terminal import print_frame, print_lists, print_table, print_versions, start_log
 from mfcore.tracking.history import Reign
 from mfcore.tracking.registry import Registered
 
@@ -89,3 +91,18 @@ def test_versions_say_per_head_how_good_they_are_and_when_they_were_champion(
         [history[0].ended_by, None],
     ]
     assert documents[0]["intervals"] == {"test_rmse": [0.88, 0.921]}
+
+
+def test_the_log_as_json_is_a_document_per_line(capsys: pytest.CaptureFixture[str]) -> None:
+    log = logging.getLogger("mfcore")
+    before = log.handlers, log.level, log.propagate
+    try:
+        start_log()
+        start_log(as_json=True)
+        logging.getLogger("mfcore.stages").warning("%d rows\nin two lines", 3)
+    finally:
+        log.handlers, log.level, log.propagate = before
+    (line,) = capsys.readouterr().err.splitlines()
+    said = json.loads(line)
+    assert datetime.fromisoformat(said.pop("time")).tzinfo is not None
+    assert said == {"level": "warning", "logger": "mfcore.stages", "message": "3 rows\nin two lines"}

@@ -10,7 +10,7 @@ import pytest
 from mfcore.config import PipelineConfig
 from mfcore.settings import Settings, sqlite_uri
 from mfcore.stages.context import Context
-from mfcore.stages.observer import Move, Observer
+from mfcore.stages.observer import Event, Move, Observer
 
 T = TypeVar("T")
 
@@ -26,6 +26,7 @@ class Recorder(Observer):
         self.tables: dict[str, list[dict[str, Any]]] = {}
         self.texts: dict[str, str] = {}
         self.moves: dict[str, tuple[int, int, str]] = {}
+        self.events: list[tuple[str, str, dict[str, Any]]] = []
 
     def step(self, name: str, work: Callable[[], T]) -> T:
         self.steps.append(name)
@@ -43,6 +44,9 @@ class Recorder(Observer):
 
     def show_text(self, key: str, text: str) -> None:
         self.texts[key] = text
+
+    def announce(self, event: Event, dataset: str, **facts: Any) -> None:
+        self.events.append((event, dataset, facts))
 
 
 def settings_in(folder: Path) -> Settings:

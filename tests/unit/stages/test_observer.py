@@ -10,4 +10,5 @@ def test_nobody_watches_and_the_work_is_done() -> None:
         move(1, 2, "")
     nobody.show_table("key", [{"a": 1}], "")
     nobody.show_text("key", "text")
+    nobody.announce("data.drifted", "shop", warnings=["twice as many"])
     assert done == [1]

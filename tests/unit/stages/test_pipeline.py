@@ -87,6 +87,27 @@ def test_who_watches_is_told_of_steps_tables_and_progress(result: PipelineResult
     assert remark == "most_popular"
 
 
+def test_the_summary_begins_with_the_verdict_and_has_the_seconds_of_each_stage(
+    result: PipelineResult, watched: Recorder
+) -> None:
+    text = watched.texts[f"summary-{NAME}"]
+    verdict, _, rest = text.partition("| model")
+    figure = f"{result.metrics['test_rmse']:.4f}"
+    assert f"rating: **rating-als**, test RMSE {figure}, promoted" in verdict
+    (winner,) = (line for line in rest.splitlines() if line.startswith("| **"))
+    assert "rating-als" in winner and figure in winner
+    stages = text.partition("### Stages")[2]
+    for name, one in result.stages.items():
+        assert f"| {name} | made | {one.seconds:.1f} |" in stages
+    assert f"`{result.export_path}`" in text and result.champion in text
+
+
+def test_who_watches_is_told_of_a_promotion_and_an_export(result: PipelineResult, watched: Recorder) -> None:
+    promoted = {"version": 1, "before": None, "model_uri": result.model_uri}
+    published = {"version": 1, "path": str(result.export_path), "model_uri": result.model_uri}
+    assert watched.events == [("champion.promoted", NAME, promoted), ("export.published", NAME, published)]
+
+
 def test_every_run_is_a_child_of_the_pipelines(result: PipelineResult, settings: Settings) -> None:
     client = MlflowClient(settings.tracking_uri)
     experiment = client.get_experiment_by_name(f"mfcore/{NAME}")
@@ -120,10 +141,13 @@ def test_a_stage_alone_needs_no_look_up_of_the_data_set(result: PipelineResult, 
 
 def test_register_and_export_work_from_what_is_there(result: PipelineResult, settings: Settings) -> None:
     context = Context(configured(*SMALL), settings=settings)
+    nobody_new = Recorder()
+    context.observer = nobody_new
     registration = register_champion(context)
     assert (registration.champion.version, registration.reused) == (result.version, True)
     exported = export_champion(context)
     assert (exported.path, exported.reused) == (result.export_path, True)
+    assert nobody_new.events == []
     evaluation = load_evaluation(context.store.newest(Kind.EVALUATIONS, NAME))
     assert evaluation.headline == result.metrics
     with pytest.raises(NothingToWorkFrom, match="no champion"):
@@ -219,6 +243,8 @@ def test_ratings_that_fail_are_shown_and_set_aside(settings: Settings, recorder:
     (rows,) = (settings.home / "quarantine").glob("*.csv")
     assert len(pd.read_csv(rows)) == 18
     assert str(rows) in str(refused.value)
+    ((event, dataset, facts),) = recorder.events
+    assert (event, dataset) == ("data.refused", context.dataset_name) and facts["problems"]
     assert not all(check["success"] for check in recorder.tables[f"checks-{context.dataset_name}"])
     assert not context.store.has(Kind.RATINGS, context.dataset_name)
 

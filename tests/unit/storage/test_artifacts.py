@@ -1,6 +1,7 @@
 import os
 import subprocess
 import sys
+import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -148,3 +149,20 @@ def test_inputs_are_found_however_far_back(tmp_path: Path) -> None:
     assert store.input(splits, "raw").path == raw.path
     with pytest.raises(NothingToWorkFrom, match="not made from studies"):
         store.input(splits, "studies")
+
+
+def test_who_removes_waits_for_all_who_work(tmp_path: Path) -> None:
+    store = ArtifactStore(tmp_path)
+    is_alone = threading.Event()
+
+    def removing() -> None:
+        with store.in_use(alone=True):
+            is_alone.set()
+
+    other = threading.Thread(target=removing)
+    with store.in_use():
+        with store.in_use():  # two runs at once
+            other.start()
+        assert not is_alone.wait(0.2)
+    other.join(10)
+    assert is_alone.is_set()

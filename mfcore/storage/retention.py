@@ -1,0 +1,201 @@
+"""`Rule` and `Leftover`: what has not been used for long, found in folders and removed."""
+
+import os
+import tempfile
+import time
+from collections import defaultdict
+from collections.abc import Callable, Collection, Hashable, Iterable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict
+
+from mfcore.storage.artifacts import ArtifactStore
+from mfcore.storage.files import discard
+from mfcore.storage.kinds import Kind
+
+__all__ = ["Leftover", "Rule", "abandoned", "old_artifacts", "old_exports", "old_journals", "old_quarantine", "remove"]
+
+_ABANDONED_AFTER_S = 24 * 3600
+_SERVING = "mfcore-metrics-"
+"""How the temporary folders begin that a running HTTP service holds for as long as it runs."""
+
+
+class Leftover(BaseModel):
+    """Something that may go.
+
+    Attributes:
+        what: the kind of thing it is.
+        dataset: the data set it belongs to, where it does.
+        name: of the artifact, the file or the folder; in MLflow its id, or the version's number.
+        used_at: when it was used or made last, seconds since 1970.
+        n_bytes: what it takes on disk, where that is known.
+        path: where it lies; None in MLflow.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    what: Literal["artifact", "journal", "quarantine", "export", "temporary", "version", "model", "trial"]
+    dataset: str | None
+    name: str
+    used_at: float
+    n_bytes: int = 0
+    path: Path | None = None
+
+
+@dataclass(frozen=True)
+class Rule:
+    """What goes by age and count: what is older than a moment, but for the newest ones.
+
+    Attributes:
+        before: seconds since 1970; what was used since then stays.
+        keep: how many stay whatever their age.
+
+    >>> things = [Leftover(what="export", dataset="shop", name=str(day), used_at=day) for day in range(5)]
+    >>> [one.name for one in Rule(before=4, keep=2).expired(things)]
+    ['2', '1', '0']
+    """
+
+    before: float
+    keep: int
+
+    def expired(
+        self, things: Iterable[Leftover], group: Callable[[Leftover], Hashable] = lambda one: 0
+    ) -> list[Leftover]:
+        """Those that may go; of each group the newest stay."""
+        groups = defaultdict(list)
+        for one in things:
+            groups[group(one)].append(one)
+        found = []
+        for some in groups.values():
+            newest_first = sorted(some, key=lambda one: (one.used_at, one.name), reverse=True)
+            found += [one for one in newest_first[self.keep :] if one.used_at < self.before]
+        return found
+
+
+def old_artifacts(store: ArtifactStore, rule: Rule, needed: Collection[str]) -> list[Leftover]:
+    """Artifacts that may go, those first that were made from others.
+
+    Args:
+        store: where they are.
+        rule: applied to each kind of each data set.
+        needed: fingerprints that stay. What an artifact that stays was made from stays as well.
+    """
+    found = {kind: {path.name: (path, manifest) for path, manifest in store.manifests(kind)} for kind in reversed(Kind)}
+    expired: list[Leftover] = []
+    wanted: set[tuple[str, str]] = set()
+    for kind, some in found.items():
+        candidates = [
+            Leftover(
+                what="artifact",
+                dataset=manifest["dataset"],
+                name=f"{kind}/{name}",
+                used_at=datetime.fromisoformat(manifest.get("used_at", manifest["made_at"])).timestamp(),
+                path=path,
+            )
+            for name, (path, manifest) in some.items()
+        ]
+        may_go = {
+            one.path.name: one
+            for one in rule.expired(candidates, lambda one: one.dataset)
+            if one.path is not None
+            and (kind, one.path.name) not in wanted
+            and some[one.path.name][1]["fingerprint"] not in needed
+        }
+        expired += [one.model_copy(update={"n_bytes": _size(some[name][0])}) for name, one in may_go.items()]
+        for name, (_, manifest) in some.items():
+            if name not in may_go:
+                wanted |= set(manifest["inputs"].items())
+    return expired
+
+
+def old_journals(home: Path, rule: Rule) -> list[Leftover]:
+    """Journals of studies; the rule is applied to those of the same objective, algorithm and data set."""
+    files = (home / Kind.STUDIES / "journals").glob("[!.]*.log")
+    return rule.expired(_files("journal", files), lambda one: one.name.rpartition("-")[0])
+
+
+def old_quarantine(home: Path, rule: Rule) -> list[Leftover]:
+    """Pages and rows of ratings that were refused."""
+    return rule.expired(
+        _files("quarantine", (home / "quarantine").glob("[!.]*")),
+        lambda one: (one.name.rpartition("-")[0], Path(one.name).suffix),
+    )
+
+
+def old_exports(exports: Path, rule: Rule, needed: Callable[[str], Collection[int]]) -> list[Leftover]:
+    """Exports of versions that may go; never the one that `latest` points to.
+
+    Args:
+        exports: the folder with a folder per data set.
+        rule: applied to each data set.
+        needed: from a data set's name to versions that stay.
+    """
+    found = [
+        Leftover(what="export", dataset=path.parent.name, name=path.name, used_at=path.stat().st_mtime, path=path)
+        for path in exports.glob("[!.]*/[0-9]*")
+        if path.is_dir() and path.name.isdigit()
+    ]
+    return [
+        one.model_copy(update={"n_bytes": _size(one.path)})
+        for one in rule.expired(found, lambda one: one.dataset)
+        if one.path is not None
+        and int(one.name) not in needed(str(one.dataset))
+        and (one.path.parent / "latest").resolve() != one.path.resolve()
+    ]
+
+
+def abandoned(home: Path, exports: Path) -> list[Leftover]:
+    """Temporary folders and files that killed processes left behind more than a day ago."""
+    places = [
+        home.glob(".*.tmp"),
+        home.glob("*/.*.tmp"),
+        home.glob("studies/journals/.*.tmp"),
+        exports.glob("*/.*.tmp"),
+    ]
+    ours = (path for path in Path(tempfile.gettempdir()).glob("mfcore-*") if not path.name.startswith(_SERVING))
+    found = []
+    for path in [*(path for some in places for path in some), *ours]:
+        with suppress(OSError):  # whoever made it may delete it meanwhile
+            used_at = max(one.lstat().st_mtime for one in [path, *path.rglob("*")])
+            if path.lstat().st_uid == os.getuid() and time.time() - used_at > _ABANDONED_AFTER_S:
+                n_bytes = _size(path)
+                found.append(
+                    Leftover(
+                        what="temporary", dataset=None, name=path.name, used_at=used_at, n_bytes=n_bytes, path=path
+                    )
+                )
+    return found
+
+
+def remove(leftover: Leftover) -> None:
+    """Delete what lies in a file or a folder, with its lock."""
+    path = leftover.path
+    if path is None:
+        return
+    if path.is_dir() and not path.is_symlink():
+        discard(path)
+    else:
+        path.unlink(missing_ok=True)
+    locks = {"journal": path.with_name(f".{path.name}.lock")}
+    if leftover.what == "artifact":
+        locks["artifact"] = path.parents[1] / "locks" / f".{path.parent.name}-{path.name}.lock"
+    if leftover.what in locks:
+        locks[leftover.what].unlink(missing_ok=True)
+
+
+def _files(what: Literal["journal", "quarantine"], paths: Iterable[Path]) -> Iterator[Leftover]:
+    for path in paths:
+        with suppress(FileNotFoundError):
+            found = path.stat()
+            yield Leftover(
+                what=what, dataset=None, name=path.name, used_at=found.st_mtime, n_bytes=found.st_size, path=path
+            )
+
+
+def _size(path: Path) -> int:
+    """Bytes of a file, or of all files in a folder."""
+    return sum(one.lstat().st_size for one in [path, *path.rglob("*")] if one.is_file() and not one.is_symlink())
