@@ -272,6 +272,9 @@ def recommend(
     dislike: Annotated[
         list[str] | None, typer.Option(help="Somebody new dislikes this title, as by the lowest rating")
     ] = None,
+    explain: Annotated[
+        bool, typer.Option("--explain", help="Name the two rated items that bring most to each item's score")
+    ] = False,
     k: LengthOption = 10,
     dataset: DatasetOption = None,
     as_json: JsonOption = False,
@@ -280,14 +283,17 @@ def recommend(
     if users and (like or dislike):
         raise UsageError("name users by their ids, or what somebody new likes and dislikes, not both.")
     bundle = _bundle(dataset)
+    n_reasons = 2 if explain else 0
     if like or dislike:
         bundle = _somebody_new(bundle, like or (), dislike or ())
-        lists = bundle.recommend(bundle.user_ids, k).assign(user_id=None)
+        lists = bundle.recommend(bundle.user_ids, k, n_reasons=n_reasons).assign(user_id=None)
         print_lists(lists, "user_id", "For somebody new", as_json)
         return
     if not users:
         print("no user and no title is named: what follows are the most rated items.", file=sys.stderr)
-        print_lists(bundle.recommend([""], k).assign(user_id=None), "user_id", "For anybody", as_json)
+        print_lists(
+            bundle.recommend([""], k, n_reasons=n_reasons).assign(user_id=None), "user_id", "For anybody", as_json
+        )
         return
     known = bundle.knows(users)
     if not known.all():
@@ -298,20 +304,47 @@ def recommend(
             "what follows are the most rated items.",
             file=sys.stderr,
         )
-    print_lists(bundle.recommend(users, k), "user_id", "For user {}", as_json)
+    print_lists(bundle.recommend(users, k, n_reasons=n_reasons), "user_id", "For user {}", as_json)
 
 
 @app.command(rich_help_panel=_USE)
 def similar(
     item: Annotated[str, typer.Argument(help="An item's id or title")],
+    compare: Annotated[
+        str | None,
+        typer.Option(help="Algorithms to lay side by side instead, as in als,sgd, trained by their best known recipes"),
+    ] = None,
+    min_ratings: Annotated[
+        int | None, typer.Option(min=0, help="Leave out items rated less often than this; 5 by default")
+    ] = None,
     k: LengthOption = 10,
     dataset: DatasetOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """The items nearest to one, by the cosine of their factors."""
+    from mfcore.models.lists import FEWEST_RATINGS
+
+    least = FEWEST_RATINGS if min_ratings is None else min_ratings
     bundle = _bundle(dataset)
     item_id = _item(bundle, item)
-    print_lists(bundle.similar(item_id, k), "item_id", f"Like {bundle.title(item_id)}", as_json)
+    title = f"Like {bundle.title(item_id)}"
+    if compare is None:
+        print_lists(bundle.similar(item_id, k, least), "item_id", title, as_json)
+        return
+    from mfcore.models import MODELS
+
+    found = {
+        name: model.similar(item_id, k, least)
+        for name, model in _fitted(dataset, _known("algorithm", compare, MODELS)).items()
+    }
+    if as_json:
+        print_json({name: json.loads(rows.to_json(orient="records")) for name, rows in found.items()})
+        return
+    longest = max(map(len, found.values()))
+    columns = {name: [*rows["title"], *[None] * (longest - len(rows))] for name, rows in found.items()}
+    print_table(
+        title, [{"rank": n + 1, **{name: column[n] for name, column in columns.items()}} for n in range(longest)]
+    )
 
 
 @app.command(rich_help_panel=_USE)
@@ -612,6 +645,15 @@ def _bundle(dataset: str | None) -> "Model":
     """The champion, pulled from the registry."""
     registry = _registry(dataset)
     return registry.pull(registry.require_champion())
+
+
+def _fitted(dataset: str | None, algorithms: Iterable[str]) -> "dict[str, Model]":
+    """A model by each of these algorithms, on the ratings of the champion's data set."""
+    from mfcore.config import PipelineConfig
+    from mfcore.stages.compare import fitted
+    from mfcore.stages.context import Context
+
+    return fitted(Context(PipelineConfig(), _registry(dataset).dataset), algorithms)
 
 
 def _somebody_new(bundle: "Model", likes: Iterable[str], dislikes: Iterable[str]) -> "Model":

@@ -460,6 +460,9 @@ class ExportConfig(_Section):
     """What is written for others to use."""
 
     n_recommendations: int = Field(20, ge=1, description="Unseen items for each user")
+    n_reasons: int = Field(
+        2, ge=0, description="Items the user rated that bring most to each recommendation, named beside it"
+    )
     n_similar: int = Field(20, ge=1, description="Most similar items for each item")
 
 

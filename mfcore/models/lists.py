@@ -6,7 +6,10 @@ from numpy.typing import NDArray
 from mfcore.models.factors import Factors
 from mfcore.models.rated import RatedItems
 
-__all__ = ["directions", "similar_items", "top_items", "top_n"]
+__all__ = ["FEWEST_RATINGS", "directions", "similar_items", "top_items", "top_n"]
+
+FEWEST_RATINGS = 5
+"""Ratings that an item needs to be named as similar to another one, unless told otherwise."""
 
 _CHUNK_BYTES = 64 << 20
 """Scores held at a time."""
@@ -97,6 +100,7 @@ def similar_items(
     k: int,
     counts: NDArray[np.int64] | None = None,
     unit: NDArray[np.float32] | None = None,
+    min_ratings: int = FEWEST_RATINGS,
 ) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
     r"""The `k` items whose factors are most alike each of `items`, best first, itself left out.
 
@@ -113,16 +117,19 @@ def similar_items(
         factors: the model.
         items: int32 codes; −1 is an unknown item.
         k: number of neighbors.
-        counts: n, (n_items,); None: nothing is shrunk.
+        counts: n, (n_items,); None: nothing is shrunk or left out.
         unit: `directions(factors)`, if somebody keeps it.
+        min_ratings: items rated less often than this are no neighbors.
 
     Returns:
         Item codes int32 (len(items), k), −1 where others run out; likeness float32 of the same
         shape, from −1 to 1, NaN where others run out.
     """
     unit = directions(factors) if unit is None else unit
-    candidates = np.flatnonzero(unit.any(axis=1)).astype(np.int32)
-    place = np.full(len(unit) + 1, -1, np.int64)  # the last entry answers for code −1
+    has_factors = np.append(unit.any(axis=1), False)  # the last entry answers for code −1
+    is_candidate = has_factors[:-1] if counts is None else has_factors[:-1] & (counts >= min_ratings)
+    candidates = np.flatnonzero(is_candidate).astype(np.int32)
+    place = np.full(len(unit), -1, np.int32)
     place[candidates] = np.arange(len(candidates))
     toward = unit[candidates]
     if counts is not None:
@@ -131,9 +138,10 @@ def similar_items(
     likeness = np.full((len(items), k), np.nan, np.float32)
     for first in range(0, len(items), _CHUNK):
         part = np.arange(first, min(first + _CHUNK, len(items)))
-        part = part[place[items[part]] >= 0]
-        own = place[items[part]].astype(np.int32)
-        best, values = _top_k(unit[items[part]] @ toward.T, np.arange(len(part) + 1), own, k)
+        part = part[has_factors[items[part]]]
+        own = place[items[part]]
+        starts = np.concatenate(([0], np.cumsum(own >= 0)))
+        best, values = _top_k(unit[items[part]] @ toward.T, starts, own[own >= 0], k)
         found = best >= 0
         others[part] = np.where(found, candidates.take(best, mode="clip") if len(candidates) else -1, -1)
         likeness[part] = np.where(found, np.clip(values, -1, 1), np.nan)

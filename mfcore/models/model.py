@@ -14,8 +14,9 @@ from mfcore.data.ids import as_id
 from mfcore.data.ratings import Ids, Ratings, find_codes, titles_of
 from mfcore.errors import SourceUnavailable, UsageError
 from mfcore.models.factors import Factors
-from mfcore.models.lists import directions, similar_items, top_n
+from mfcore.models.lists import FEWEST_RATINGS, directions, similar_items, top_n
 from mfcore.models.rated import RatedItems
+from mfcore.models.reasons import ratings_of, strongest
 from mfcore.storage.arrays import load_array
 
 __all__ = ["Columns", "Model"]
@@ -119,6 +120,7 @@ class Model:
         exclude_items: ArrayLike | None = None,
         only_items: ArrayLike | None = None,
         min_ratings: int = 0,
+        n_reasons: int = 0,
     ) -> pd.DataFrame:
         """The `k` best items for each user; for somebody unknown, the most rated ones.
 
@@ -129,14 +131,21 @@ class Model:
             exclude_items: ids of items to leave out.
             only_items: ids of the items to choose from; None: all. Unknown ids are passed over.
             min_ratings: leave out items rated less often than this.
+            n_reasons: how many of the user's rated items to name that bring most to each item's score, as `explain`
+                has them.
 
         Returns:
             user_id, rank (from 1), item_id, score (of the ranking head: its order, no rating), predicted_rating (of
             the rating head, on the scale), title, known_user; users in the order given, fewer rows for one who has
-            rated nearly everything.
+            rated nearly everything. With reasons because_1, because_title_1 and so on, the ids and titles of rated
+            items; missing where no more of them speak for the item.
+
+        Raises:
+            UsageError: reasons of a model registered before ratings were kept with it.
         """
         filters: dict[str, Any] = {"exclude_items": exclude_items, "only_items": only_items, "min_ratings": min_ratings}
-        return pd.DataFrame(self.lists_for(user_ids, k, exclude_rated=exclude_rated, **filters))
+        columns = self.lists_for(user_ids, k, exclude_rated=exclude_rated, n_reasons=n_reasons, **filters)
+        return pd.DataFrame(columns)
 
     def lists_for(
         self,
@@ -147,6 +156,7 @@ class Model:
         exclude_items: ArrayLike | None = None,
         only_items: ArrayLike | None = None,
         min_ratings: int = 0,
+        n_reasons: int = 0,
     ) -> Columns:
         """What `recommend` makes a frame of, which for one user takes longer than all the rest."""
         ids = _several(user_ids)
@@ -163,7 +173,7 @@ class Model:
             items[unknown], scores[unknown] = top_n(self._most_popular(), users[unknown], k, allowed=allowed)
         rows, ranks = np.nonzero(items >= 0)
         found = items[rows, ranks]
-        return {
+        columns = {
             "user_id": _as_known(self.user_ids, ids, users)[rows],
             "rank": (ranks + 1).astype(np.int32),
             "item_id": self.item_ids[found],
@@ -172,6 +182,12 @@ class Model:
             "title": self.titles[found],
             "known_user": ~unknown[rows],
         }
+        if n_reasons:
+            reasons = strongest(self.lists, self.rated, users, items, n_reasons)[rows, ranks]
+            for number, codes in enumerate(reasons.T, start=1):
+                columns[f"because_{number}"] = _or_none(self.item_ids, codes)
+                columns[f"because_title_{number}"] = _or_none(self.titles, codes)
+        return columns
 
     def _are_among(self, item_ids: ArrayLike) -> NDArray[np.bool_]:
         """Which items have one of these ids."""
@@ -213,24 +229,25 @@ class Model:
         ranking = None if self.ranking is None else self.ranking.fold_in(items, values)
         return replace(self, factors=self.factors.fold_in(items, values), rated=own, ranking=ranking)
 
-    def similar(self, item_ids: ArrayLike, k: int = 10) -> pd.DataFrame:
+    def similar(self, item_ids: ArrayLike, k: int = 10, min_ratings: int = FEWEST_RATINGS) -> pd.DataFrame:
         """The `k` items most alike each given item: the cosine of their factors, shrunk where an item has few ratings.
 
         Args:
             item_ids: whose neighbors to find; an unknown item has none.
             k: number of neighbors; no more than there are items.
+            min_ratings: items rated less often than this are no neighbors.
 
         Returns:
             item_id, rank (from 1), other_item_id, cosine, title and n_ratings (of the other item).
         """
-        return pd.DataFrame(self.neighbors_of(item_ids, k))
+        return pd.DataFrame(self.neighbors_of(item_ids, k, min_ratings))
 
-    def neighbors_of(self, item_ids: ArrayLike, k: int) -> Columns:
+    def neighbors_of(self, item_ids: ArrayLike, k: int, min_ratings: int = FEWEST_RATINGS) -> Columns:
         """What `similar` makes a frame of."""
         ids = _several(item_ids)
         codes = find_codes(self.item_ids, ids)
         k = min(k, len(self.item_ids))
-        items, cosines = similar_items(self.likeness, codes, k, self.n_ratings, self._directions)
+        items, cosines = similar_items(self.likeness, codes, k, self.n_ratings, self._directions, min_ratings)
         rows, ranks = np.nonzero(items >= 0)
         found = items[rows, ranks]
         return {
@@ -270,13 +287,8 @@ class Model:
     def reasons_for(self, user_id: Any, item_id: Any, k: int) -> Columns:
         """What `explain` makes a frame of."""
         user, item = find_codes(self.user_ids, [user_id])[0], find_codes(self.item_ids, [item_id])[0]
-        if self.rated.values is None:
-            raise UsageError(
-                "this version keeps no users' ratings to explain lists by: `mfcore run` makes one that does."
-            )
-        own = slice(*self.rated.starts[user : user + 2]) if user >= 0 and item >= 0 else slice(0)
-        items, values = self.rated.items[own], self.rated.values[own]
-        brought = self.lists.contributions(items, values, int(item))
+        items, values = ratings_of(self.rated, int(user) if item >= 0 else -1)
+        brought = self.lists.contributions(items, values, np.array([item], np.int32))[0]
         best = np.argsort(-brought, kind="stable")[:k]
         return {
             "user_id": np.array([user_id] * len(best), object),
@@ -331,6 +343,13 @@ def _several(ids: ArrayLike) -> Sequence[Any]:
 
 def _codes(known: Ids, ids: ArrayLike) -> NDArray[np.int32]:
     return find_codes(known, _several(ids))
+
+
+def _or_none(known: NDArray[Any], codes: NDArray[np.int32]) -> NDArray[np.object_]:
+    """The ids or titles of these codes; None for code −1."""
+    found = known[codes].astype(object)
+    found[codes < 0] = None
+    return found
 
 
 def _as_known(known: Ids, ids: Sequence[Any], codes: NDArray[np.int32]) -> Ids:

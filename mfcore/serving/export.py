@@ -33,9 +33,11 @@ def export_model(bundle: Model, target: Path, head: dict[str, Any], config: Expo
     | `item_factors.parquet` | item_id, bias, factors, title |
     | `ranking_user_factors.parquet` | user_id, bias, factors: the ranking head |
     | `ranking_item_factors.parquet` | item_id, bias, factors, title |
-    | `recommendations.parquet` | user_id, rank, item_id, score, predicted_rating, title, model_version |
+    | `recommendations.parquet` | user_id, rank, item_id, score, predicted_rating, title, reasons, model_version |
     | `similar_items.parquet` | item_id, rank, other_item_id, cosine, title, n_ratings, model_version |
     | `manifest.json` | `head`, how to predict, row counts, and each file's size and sha256 |
+
+    Reasons are because_1, because_title_1 and so on: the user's rated items that bring most to the score.
 
     Returns:
         Whether anything was written: an export that is whole and was made from the same is left alone.
@@ -45,7 +47,10 @@ def export_model(bundle: Model, target: Path, head: dict[str, Any], config: Expo
         return False
     version = head.get("model_version")
     with new_folder(target, replace=True) as folder:
-        lists = (bundle.recommend(ids, config.n_recommendations) for ids in _parts(bundle.user_ids))
+        lists = (
+            _with_types(bundle.recommend(ids, config.n_recommendations, n_reasons=config.n_reasons), bundle.item_ids)
+            for ids in _parts(bundle.user_ids)
+        )
         neighbors = (bundle.similar(ids, config.n_similar) for ids in _parts(bundle.item_ids))
         tables: dict[str, Iterator[pd.DataFrame]] = {}
         for prefix, factors in (("", bundle.factors), ("ranking_", bundle.lists)):
@@ -127,6 +132,13 @@ def _factor_frame(key: str, ids: Ids, bias: NDArray[np.float32], factors: NDArra
 def _parts(ids: Ids) -> Iterator[Ids]:
     for start in range(0, max(len(ids), 1), _USERS_AT_A_TIME):
         yield ids[start : start + _USERS_AT_A_TIME]
+
+
+def _with_types(frame: pd.DataFrame, item_ids: Ids) -> pd.DataFrame:
+    """The frame with columns of reasons that have a type even where all of them are missing."""
+    ids = "Int64" if item_ids.dtype.kind == "i" else "string"
+    types = {name: "string" if "title" in name else ids for name in map(str, frame) if name.startswith("because_")}
+    return frame.astype(types)
 
 
 def _write(path: Path, frames: Iterator[pd.DataFrame]) -> int:

@@ -132,6 +132,39 @@ def test_of_several_titles_all_are_shown_by_every_command(mfcore: Mfcore, args: 
     assert [row["item_id"] for row in answer["candidates"]] == [1001, 1003]
 
 
+def test_explanations_name_rated_items_beside_each_item(mfcore: Mfcore, films: Model) -> None:
+    rows = json.loads(mfcore("recommend", 1, "--explain", "--json")[1])
+    best = films.explain(1, rows[0]["item_id"], 1).iloc[0]
+    assert (rows[0]["because_1"], rows[0]["because_title_1"]) == (best["rated_item_id"], best["title"])
+    assert best["title"] in mfcore("recommend", 1, "--explain")[1]
+    new = json.loads(mfcore("recommend", "--like", "fargo", "--explain", "--json")[1])
+    assert {row["because_title_1"] for row in new} <= {"Fargo (1996)", None}
+    assert json.loads(mfcore("recommend", "-k", 1, "--explain", "--json")[1])[0]["because_1"] is None
+
+
+def test_similar_items_can_be_rare_only_if_asked_for(mfcore: Mfcore, films: Model) -> None:
+    few = {int(item) for item, n in zip(films.item_ids, films.n_ratings, strict=True) if n < 8}
+    assert few and len(few) < 7
+    for options, are_there in (((), True), (("--min-ratings", 8), False)):
+        found = {row["other_item_id"] for row in json.loads(mfcore("similar", "1004", "--json", *options)[1])}
+        assert bool(found & few) == are_there and found
+
+
+def test_similar_items_of_two_algorithms_stand_side_by_side(
+    mfcore: Mfcore, films: Model, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cli, "_fitted", lambda dataset, names: dict.fromkeys(names, films))
+    found = json.loads(mfcore("similar", "toy story", "--compare", "als, sgd", "-k", 2, "--json")[1])
+    expected = films.similar(1004, 2)
+    assert {name: [row["title"] for row in rows] for name, rows in found.items()} == dict.fromkeys(
+        ("als", "sgd"), expected["title"].tolist()
+    )
+    out = mfcore("similar", "toy story", "--compare", "als,sgd")[1]
+    assert out.count(expected["title"][0]) == 2 and "Like Toy Story (1995)" in out
+    code, _, err = mfcore("similar", "toy story", "--compare", "als,sdg")
+    assert code == 2 and "unknown algorithm 'sdg'; did you mean 'sgd'?" in err
+
+
 def test_a_user_id_has_one_type_in_every_command(mfcore: Mfcore) -> None:
     for user, shown in ((3, 3), (999, 999), ("x", "x")):
         assert {row["user_id"] for row in json.loads(mfcore("recommend", user, "--json")[1])} == {shown}

@@ -1,6 +1,8 @@
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
+import pyarrow.parquet as pq
 import pytest
 
 from mfcore import load_export
@@ -24,3 +26,18 @@ def test_an_export_gives_the_ratings_it_was_made_from(recommender: Recommender, 
     (tmp_path / "export" / "item_factors.parquet").write_bytes(b"")
     with pytest.raises(SourceUnavailable, match=r"item_factors\.parquet"):
         load_export(tmp_path / "export")
+
+
+def test_an_export_names_the_reasons_of_its_lists(tmp_path: Path) -> None:
+    ratings, _ = synthetic_ratings(n_users=30, n_items=20)
+    model = Model.of(ALS(n_factors=3, n_epochs=2).train(ratings), ratings, None)
+    export_model(model, tmp_path / "export", {}, ExportConfig(n_recommendations=4))
+    lists = pd.read_parquet(tmp_path / "export" / "recommendations.parquet")
+    schema = pq.read_schema(tmp_path / "export" / "recommendations.parquet")
+    assert schema.field("because_1").type == schema.field("item_id").type
+    for _, row in lists.iloc[::17].iterrows():
+        why = model.explain(row["user_id"], row["item_id"], 2)
+        expected = why.loc[why["contribution"] > 0, "rated_item_id"].tolist()
+        assert [row[name] for name in ("because_1", "because_2") if pd.notna(row[name])] == expected
+    export_model(model, tmp_path / "bare", {}, ExportConfig(n_reasons=0))
+    assert not [name for name in pd.read_parquet(tmp_path / "bare" / "recommendations.parquet") if "because" in name]
