@@ -19,6 +19,8 @@ from mfcore.storage.kinds import Kind
 from mfcore.terminal import print_artifact, print_json, print_lists, print_table, print_versions, printable, start_log
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from mfcore.config import PipelineConfig
     from mfcore.doctor import Finding
     from mfcore.models.model import Model
@@ -177,6 +179,9 @@ for _stage in (VALIDATE, SPLIT, TUNE):
 
 @app.command(rich_help_panel=_STAGES, help=EVALUATE.description)
 def evaluate(
+    levers: Annotated[
+        bool, typer.Option("--levers", help="What each lever of lists costs in NDCG and brings in coverage, diversity")
+    ] = False,
     start: FromOption = None,
     dataset: DatasetOption = None,
     config: ConfigOption = None,
@@ -190,8 +195,13 @@ def evaluate(
     from mfcore.stages.evaluate import load_evaluation
 
     evaluation = load_evaluation(found)
+    tried = _levers(loaded, found) if levers else None
     if as_json:
-        print_artifact(found, as_json, evaluation.model_dump(mode="json"))
+        document = evaluation.model_dump(mode="json")
+        print_artifact(found, as_json, document if tried is None else {**document, "levers": tried})
+        return
+    if tried is not None:
+        print_table("What levers of lists cost in NDCG (95 % interval), and what they bring", tried)
         return
     for title, rows in scoreboard(evaluation):
         print_table(title, rows)
@@ -277,23 +287,28 @@ def recommend(
     ] = False,
     k: LengthOption = 10,
     dataset: DatasetOption = None,
+    config: ConfigOption = None,
+    settings: SetOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """The best items that each user has not rated; for somebody new who names likes and dislikes; or for anybody."""
     if users and (like or dislike):
         raise UsageError("name users by their ids, or what somebody new likes and dislikes, not both.")
+    from mfcore.serving.filters import filters_of
+
+    options = {"n_reasons": 2 if explain else 0, **filters_of(_config(None, config, settings).lists)}
     bundle = _bundle(dataset)
-    n_reasons = 2 if explain else 0
     if like or dislike:
         bundle = _somebody_new(bundle, like or (), dislike or ())
-        lists = bundle.recommend(bundle.user_ids, k, n_reasons=n_reasons).assign(user_id=None)
-        print_lists(lists, "user_id", "For somebody new", as_json)
+        lists = bundle.recommend(bundle.user_ids, k, **options)
+        _say_shorter(bundle, lists, bundle.user_ids, k)
+        print_lists(lists.assign(user_id=None), "user_id", "For somebody new", as_json)
         return
     if not users:
         print("no user and no title is named: what follows are the most rated items.", file=sys.stderr)
-        print_lists(
-            bundle.recommend([""], k, n_reasons=n_reasons).assign(user_id=None), "user_id", "For anybody", as_json
-        )
+        lists = bundle.recommend([""], k, **options)
+        _say_shorter(bundle, lists, [""], k)
+        print_lists(lists.assign(user_id=None), "user_id", "For anybody", as_json)
         return
     known = bundle.knows(users)
     if not known.all():
@@ -304,7 +319,9 @@ def recommend(
             "what follows are the most rated items.",
             file=sys.stderr,
         )
-    print_lists(bundle.recommend(users, k, n_reasons=n_reasons), "user_id", "For user {}", as_json)
+    lists = bundle.recommend(users, k, **options)
+    _say_shorter(bundle, lists, users, k)
+    print_lists(lists, "user_id", "For user {}", as_json)
 
 
 @app.command(rich_help_panel=_USE)
@@ -645,6 +662,25 @@ def _bundle(dataset: str | None) -> "Model":
     """The champion, pulled from the registry."""
     registry = _registry(dataset)
     return registry.pull(registry.require_champion())
+
+
+def _say_shorter(bundle: "Model", lists: "pd.DataFrame", users: Collection[object], k: int) -> None:
+    """Say on stderr whose lists are shorter than asked for."""
+    from mfcore.data.ids import as_id
+
+    for user in users:
+        n = len(lists) if len(users) == 1 else int((lists["user_id"] == as_id(bundle.user_ids, user)).sum())
+        if n < k:
+            whose = "the list" if len(users) == 1 else f"user {user}"
+            print(f"{whose}: {n:,} of {k:,} items, for no more are left.", file=sys.stderr)
+
+
+def _levers(config: "PipelineConfig", evaluation: "Artifact") -> list[dict[str, Any]]:
+    """What each lever costs and brings on the lists of an evaluation's chosen recipe."""
+    from mfcore.stages.context import Context
+    from mfcore.stages.levers import measure_levers
+
+    return measure_levers(Context(config, evaluation.dataset), evaluation)
 
 
 def _fitted(dataset: str | None, algorithms: Iterable[str]) -> "dict[str, Model]":

@@ -25,6 +25,7 @@ def top_items(
     k: int,
     rated: RatedItems | None = None,
     allowed: NDArray[np.bool_] | None = None,
+    penalty: NDArray[np.float32] | None = None,
 ) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
     """The `k` items with the highest scores for each of `users`, without those they rated in `rated`.
 
@@ -37,6 +38,7 @@ def top_items(
         k: length of a list, at least 1.
         rated: over the same codes; these items are left out of their users' lists.
         allowed: (n_items,); whether an item may be listed at all; None: every one may.
+        penalty: (n_items,); taken off the scores, in standard deviations of each user's scores.
 
     Returns:
         Items int32 (len(users), k), best first, and their scores float32 of the same shape;
@@ -51,6 +53,8 @@ def top_items(
         part = slice(first, first + step)
         own = users[part]
         all_scores = factors.scores(own)
+        if penalty is not None:
+            all_scores -= all_scores.std(axis=1, keepdims=True) * penalty
         if allowed is not None:
             all_scores[:, ~allowed] = -np.inf
         items[part], scores[part] = _top_k(all_scores, *rated.rows(own), k)

@@ -10,11 +10,12 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from mfcore.config import ExportConfig
+from mfcore.config import ExportConfig, ListsConfig
 from mfcore.data.ratings import Ids, Scale
 from mfcore.errors import SourceUnavailable
 from mfcore.models.factors import Factors
 from mfcore.models.model import Model
+from mfcore.serving.filters import asked_of, filters_of
 from mfcore.storage.artifacts import MANIFEST, damage, is_whole, write_manifest
 from mfcore.storage.files import new_folder
 
@@ -24,7 +25,9 @@ _USERS_AT_A_TIME = 10_000
 """Users (or items) whose lists are in memory at once, each a row group of the Parquet file."""
 
 
-def export_model(bundle: Model, target: Path, head: dict[str, Any], config: ExportConfig) -> bool:
+def export_model(
+    bundle: Model, target: Path, head: dict[str, Any], config: ExportConfig, lists: ListsConfig | None = None
+) -> bool:
     """Write the export of `bundle` into the new folder `target`.
 
     | file | columns |
@@ -37,20 +40,29 @@ def export_model(bundle: Model, target: Path, head: dict[str, Any], config: Expo
     | `similar_items.parquet` | item_id, rank, other_item_id, cosine, title, n_ratings, model_version |
     | `manifest.json` | `head`, how to predict, row counts, and each file's size and sha256 |
 
+    The manifest's `shorter_lists` tells how many users have fewer recommendations than asked for, because items ran
+    out.
+
     Reasons are because_1, because_title_1 and so on: the user's rated items that bring most to the score.
 
     Returns:
         Whether anything was written: an export that is whole and was made from the same is left alone.
     """
-    head = {**head, "config": config.model_dump()}
+    filters = filters_of(lists or ListsConfig())
+    head = {**head, "config": config.model_dump(), "lists": asked_of(filters)}
     if is_whole(target) and _manifest(target).items() >= head.items():
         return False
     version = head.get("model_version")
     with new_folder(target, replace=True) as folder:
-        lists = (
-            _with_types(bundle.recommend(ids, config.n_recommendations, n_reasons=config.n_reasons), bundle.item_ids)
-            for ids in _parts(bundle.user_ids)
-        )
+        length, n_shorter = min(config.n_recommendations, len(bundle.item_ids)), 0
+
+        def recommended() -> Iterator[pd.DataFrame]:
+            nonlocal n_shorter
+            for ids in _parts(bundle.user_ids):
+                found = bundle.recommend(ids, length, n_reasons=config.n_reasons, **filters)
+                n_shorter += len(ids) - int((found["rank"] == length).sum())
+                yield _with_types(found, bundle.item_ids)
+
         neighbors = (bundle.similar(ids, config.n_similar) for ids in _parts(bundle.item_ids))
         tables: dict[str, Iterator[pd.DataFrame]] = {}
         for prefix, factors in (("", bundle.factors), ("ranking_", bundle.lists)):
@@ -59,14 +71,14 @@ def export_model(bundle: Model, target: Path, head: dict[str, Any], config: Expo
             tables[f"{prefix}user_factors.parquet"] = iter([users])
             tables[f"{prefix}item_factors.parquet"] = iter([items.assign(title=bundle.titles)])
         tables["recommendations.parquet"] = (
-            frame.drop(columns="known_user").assign(model_version=version) for frame in lists
+            frame.drop(columns="known_user").assign(model_version=version) for frame in recommended()
         )
         tables["similar_items.parquet"] = (frame.assign(model_version=version) for frame in neighbors)
         rows = {name: _write(folder / name, frames) for name, frames in tables.items()}
         formulas = {"rating": _formula(bundle.factors), "ranking": _formula(bundle.lists)}
         scale = bundle.factors.scale
         on = {"min": scale.minimum, "max": scale.maximum, "step": scale.step}
-        write_manifest(folder, **head, model=formulas, scale=on, rows=rows)
+        write_manifest(folder, **head, model=formulas, scale=on, rows=rows, shorter_lists=n_shorter)
     return True
 
 

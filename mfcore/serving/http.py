@@ -69,7 +69,8 @@ def make_app(live: Live[Any]) -> FastAPI:
     def recommend(asked: RecommendRequest) -> Response:
         """The best items for a user, by the ranking head; for somebody unknown, the most rated ones."""
         now, user = _for(answers(), asked)
-        filters = {"exclude_items": asked.exclude_items, "only_items": asked.only_items}
+        filters: dict[str, Any] = {"exclude_items": asked.exclude_items, "only_items": asked.only_items}
+        filters["levers"] = asked.levers
         table = now.lists([user], asked.k, exclude_rated=asked.exclude_rated, min_ratings=asked.min_ratings, **filters)
         return _answer(live.name, now, table)
 

@@ -49,7 +49,7 @@ def _write(context: Context, champion: Registered) -> Exported:
         "recipes": {str(objective): recipe.model_dump() for objective, recipe in champion.recipes.items()},
         "metrics": champion.metrics,
     }
-    written = export_model(bundle, target, head, context.config.export)
+    written = export_model(bundle, target, head, context.config.export, context.config.lists)
     point_latest(target)
     return Exported(path=target, model=champion, reused=not written)
 

@@ -142,6 +142,27 @@ def test_explanations_name_rated_items_beside_each_item(mfcore: Mfcore, films: M
     assert json.loads(mfcore("recommend", "-k", 1, "--explain", "--json")[1])[0]["because_1"] is None
 
 
+def test_lists_follow_the_configuration_and_say_where_they_are_shorter(mfcore: Mfcore, tmp_path: Path) -> None:
+    (tmp_path / "deny.txt").write_text("1001\n\n 1003 \n")
+    (tmp_path / "mine.toml").write_text(f"[lists]\ndeny = {json.dumps(str(tmp_path / 'deny.txt'))}\n")
+    code, out, err = mfcore("recommend", "-c", tmp_path / "mine.toml", "-k", 8, "--json")
+    assert code == 0 and "the list: 6 of 8 items, for no more are left" in err
+    assert not {1001, 1003} & {row["item_id"] for row in json.loads(out)}
+    allowed = ("--set", f"lists.allow={tmp_path / 'deny.txt'}")
+    found = {row["item_id"] for row in json.loads(mfcore("recommend", *allowed, "--json")[1])}
+    assert found == {1001, 1003}
+    _, _, err = mfcore("recommend", 1, 2, *allowed)
+    assert "user 1: " in err and "user 2: " in err and "of 10 items" in err
+    for setting, code, said in (
+        (f"lists.deny={tmp_path / 'none'}", 4, "none can't be read"),
+        ("lists.where=genres has War", 2, "no column 'genres'; its columns: none"),
+        ("lists.min_ratings=1000", 2, "none of the 8 items has 1,000 ratings or more"),
+        ("lists.diversity=2", 2, "lists.diversity"),
+    ):
+        got, out, err = mfcore("recommend", 1, "--set", setting)
+        assert (got, out) == (code, "") and said in err and err.count("\n") <= 2, err
+
+
 def test_similar_items_can_be_rare_only_if_asked_for(mfcore: Mfcore, films: Model) -> None:
     few = {int(item) for item, n in zip(films.item_ids, films.n_ratings, strict=True) if n < 8}
     assert few and len(few) < 7

@@ -53,7 +53,7 @@ def test_one_signature_asks_for_the_user_alone(served: Any) -> None:
     signature = served.metadata.signature
     assert signature.inputs.required_input_names() == ["user_id"]
     assert signature.inputs.optional_input_names() == ["item_id", "ratings", "exclude_items", "only_items"]
-    assert [one.name for one in signature.params] == ["answer", "k", "exclude_rated", "min_ratings"]
+    assert [one.name for one in signature.params] == ["answer", "k", "exclude_rated", "min_ratings", "levers"]
 
 
 def test_each_question_has_its_answer(served: Any, answers: Frames) -> None:
@@ -110,6 +110,13 @@ def test_an_empty_frame_has_an_empty_answer(served: Any, answer: str) -> None:
     [
         *(({"user_id": [5]}, {"k": k}) for k in (0, -1, "a", True, 2.5, None, [3])),
         ({"user_id": [5]}, {"min_ratings": -1}),
+        ({"user_id": [5]}, {"levers": '{"diversity": 2}'}),
+        ({"user_id": [5]}, {"levers": "diversity"}),
+        ({"user_id": [5]}, {"levers": '{"where": ["studio = X"]}'}),
+        (
+            {"user_id": [5]},
+            {"levers": "{}", "k": 10**9, "exclude_rated": False, "answer": "lists", "min_ratings": 10**9},
+        ),
         ({"user_id": [5]}, {"exclude_rated": "a"}),
         ({"user_id": [5]}, {"answer": "all"}),
         ({"user_id": [[5]]}, {}),
