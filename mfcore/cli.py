@@ -229,10 +229,19 @@ def register(
 
 @app.command(rich_help_panel=_STAGES, help=EXPORT.description)
 def export(
-    dataset: DatasetOption = None, config: ConfigOption = None, settings: SetOption = None, as_json: JsonOption = False
+    to: Annotated[
+        str | None,
+        typer.Option(
+            help="A database for the tables as well: sqlite:///path.db, or postgresql://user:${PASSWORD}@host/database"
+        ),
+    ] = None,
+    dataset: DatasetOption = None,
+    config: ConfigOption = None,
+    settings: SetOption = None,
+    as_json: JsonOption = False,
 ) -> None:
     """Run the stage and print where its files lie."""
-    loaded = _config(dataset, config, settings)
+    loaded = _config(dataset, config, settings, {"export.to": to})
     exported = _run_stage(EXPORT, loaded, _registry(dataset).require_champion())
     if as_json:
         print_json(exported.model_dump(mode="json"))

@@ -510,10 +510,21 @@ class ExportConfig(_Section):
     """What is written for others to use."""
 
     n_recommendations: int = Field(20, ge=1, description="Unseen items for each user")
+    to: str | None = Field(
+        None, description="SQLAlchemy URL of a PostgreSQL or SQLite database for the tables; its password as ${NAME}"
+    )
+    n_versions: int = Field(3, ge=1, description="Versions of the tables that stay in that database")
     n_reasons: int = Field(
         2, ge=0, description="Items the user rated that bring most to each recommendation, named beside it"
     )
     n_similar: int = Field(20, ge=1, description="Most similar items for each item")
+
+    @field_validator("to")
+    @classmethod
+    def _without_password(cls, value: str | None) -> str | None:
+        if value is not None:
+            refuse_secrets(value)
+        return value
 
 
 class PipelineConfig(_Section):

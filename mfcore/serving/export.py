@@ -49,7 +49,7 @@ def export_model(
         Whether anything was written: an export that is whole and was made from the same is left alone.
     """
     filters = filters_of(lists or ListsConfig())
-    head = {**head, "config": config.model_dump(), "lists": asked_of(filters)}
+    head = {**head, "config": config.model_dump(exclude={"to", "n_versions"}), "lists": asked_of(filters)}
     if is_whole(target) and _manifest(target).items() >= head.items():
         return False
     version = head.get("model_version")

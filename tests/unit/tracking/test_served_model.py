@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 from mlflow.exceptions import MlflowException
 
+from mfcore.config import Levers
 from mfcore.data.ratings import Ratings, Scale
 from mfcore.data.synthetic import synthesize
 from mfcore.models import ALS
@@ -63,6 +64,10 @@ def test_each_question_has_its_answer(served: Any, answers: Frames) -> None:
         served.predict(frame(user_id=["5"]), params={"k": 4, "exclude_rated": False, "min_ratings": 9}),
         answers.lists([5], 4, exclude_rated=False, min_ratings=9),
     )
+    equal(
+        served.predict(frame(user_id=[5]), params={"k": 4, "levers": '{"diversity": 0.5}'}),
+        answers.lists([5], 4, levers=Levers(diversity=0.5)),
+    )
     rated = served.predict(pd.DataFrame({"user_id": [5.0, 6.5], "item_id": [3, 4]}, index=[8, 2]))
     assert rated.index.tolist() == [8, 2] and rated["known_user"].tolist() == [True, False]
     assert rated["prediction"].tolist() == answers.ratings([5, 6.5], [3, 4])["prediction"].tolist()
@@ -113,10 +118,6 @@ def test_an_empty_frame_has_an_empty_answer(served: Any, answer: str) -> None:
         ({"user_id": [5]}, {"levers": '{"diversity": 2}'}),
         ({"user_id": [5]}, {"levers": "diversity"}),
         ({"user_id": [5]}, {"levers": '{"where": ["studio = X"]}'}),
-        (
-            {"user_id": [5]},
-            {"levers": "{}", "k": 10**9, "exclude_rated": False, "answer": "lists", "min_ratings": 10**9},
-        ),
         ({"user_id": [5]}, {"exclude_rated": "a"}),
         ({"user_id": [5]}, {"answer": "all"}),
         ({"user_id": [[5]]}, {}),
