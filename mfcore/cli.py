@@ -235,12 +235,18 @@ def export(
             help="A database for the tables as well: sqlite:///path.db, or postgresql://user:${PASSWORD}@host/database"
         ),
     ] = None,
+    verify: Annotated[
+        bool, typer.Option("--verify", help="Make nothing; check the latest export against its manifest and factors")
+    ] = False,
     dataset: DatasetOption = None,
     config: ConfigOption = None,
     settings: SetOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Run the stage and print where its files lie."""
+    if verify:
+        _verify(_registry(dataset).dataset, as_json)
+        return
     loaded = _config(dataset, config, settings, {"export.to": to})
     exported = _run_stage(EXPORT, loaded, _registry(dataset).require_champion())
     if as_json:
@@ -682,6 +688,22 @@ def _say_shorter(bundle: "Model", lists: "pd.DataFrame", users: Collection[objec
         if n < k:
             whose = "the list" if len(users) == 1 else f"user {user}"
             print(f"{whose}: {n:,} of {k:,} items, for no more are left.", file=sys.stderr)
+
+
+def _verify(dataset: str, as_json: bool) -> None:
+    """Check the latest export of a data set and print how many rows its files have."""
+    from mfcore.errors import NothingToWorkFrom
+    from mfcore.serving.verify import verify_export
+    from mfcore.settings import Settings
+
+    latest = Settings.read().exports / dataset / "latest"
+    if not latest.is_dir():
+        raise NothingToWorkFrom(f"there is no export {latest}: `mfcore export` makes one.")
+    rows = verify_export(latest)
+    if as_json:
+        print_json({"path": str(latest.resolve()), "rows": rows})
+    else:
+        print_table(f"{latest.resolve()} is whole", [{"file": name, "rows": n} for name, n in rows.items()])
 
 
 def _levers(config: "PipelineConfig", evaluation: "Artifact") -> list[dict[str, Any]]:
