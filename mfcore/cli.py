@@ -20,6 +20,8 @@ from mfcore.storage.kinds import Kind
 from mfcore.terminal import print_artifact, print_json, print_lists, print_table, print_versions, printable, start_log
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from mfcore.config import PipelineConfig
     from mfcore.doctor import Finding
     from mfcore.models.model import Model
@@ -184,6 +186,9 @@ for _stage in (VALIDATE, SPLIT, TUNE):
 
 @app.command(rich_help_panel=_STAGES, help=EVALUATE.description)
 def evaluate(
+    levers: Annotated[
+        bool, typer.Option("--levers", help="What each lever of lists costs in NDCG and brings in coverage, diversity")
+    ] = False,
     start: FromOption = None,
     dataset: DatasetOption = None,
     config: ConfigOption = None,
@@ -197,8 +202,13 @@ def evaluate(
     from mfcore.stages.evaluate import load_evaluation
 
     evaluation = load_evaluation(found)
+    tried = _levers(loaded, found) if levers else None
     if as_json:
-        print_artifact(found, as_json, evaluation.model_dump(mode="json"))
+        document = evaluation.model_dump(mode="json")
+        print_artifact(found, as_json, document if tried is None else {**document, "levers": tried})
+        return
+    if tried is not None:
+        print_table("What levers of lists cost in NDCG (95 % interval), and what they bring", tried)
         return
     for title, rows in scoreboard(evaluation):
         print_table(title, rows)
@@ -226,10 +236,25 @@ def register(
 
 @app.command(rich_help_panel=_STAGES, help=EXPORT.description)
 def export(
-    dataset: DatasetOption = None, config: ConfigOption = None, settings: SetOption = None, as_json: JsonOption = False
+    to: Annotated[
+        str | None,
+        typer.Option(
+            help="A database for the tables as well: sqlite:///path.db, or postgresql://user:${PASSWORD}@host/database"
+        ),
+    ] = None,
+    verify: Annotated[
+        bool, typer.Option("--verify", help="Make nothing; check the latest export against its manifest and factors")
+    ] = False,
+    dataset: DatasetOption = None,
+    config: ConfigOption = None,
+    settings: SetOption = None,
+    as_json: JsonOption = False,
 ) -> None:
     """Run the stage and print where its files lie."""
-    loaded = _config(dataset, config, settings)
+    if verify:
+        _verify(_registry(dataset).dataset, as_json)
+        return
+    loaded = _config(dataset, config, settings, {"export.to": to})
     exported = _run_stage(EXPORT, loaded, _registry(dataset).require_champion())
     if as_json:
         print_json(exported.model_dump(mode="json"))
@@ -279,22 +304,33 @@ def recommend(
     dislike: Annotated[
         list[str] | None, typer.Option(help="Somebody new dislikes this title, as by the lowest rating")
     ] = None,
+    explain: Annotated[
+        bool, typer.Option("--explain", help="Name the two rated items that bring most to each item's score")
+    ] = False,
     k: LengthOption = 10,
     dataset: DatasetOption = None,
+    config: ConfigOption = None,
+    settings: SetOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """The best items that each user has not rated; for somebody new who names likes and dislikes; or for anybody."""
     if users and (like or dislike):
         raise UsageError("name users by their ids, or what somebody new likes and dislikes, not both.")
+    from mfcore.serving.filters import filters_of
+
+    options = {"n_reasons": 2 if explain else 0, **filters_of(_config(None, config, settings).lists)}
     bundle = _bundle(dataset)
     if like or dislike:
         bundle = _somebody_new(bundle, like or (), dislike or ())
-        lists = bundle.recommend(bundle.user_ids, k).assign(user_id=None)
-        print_lists(lists, "user_id", "For somebody new", as_json)
+        lists = bundle.recommend(bundle.user_ids, k, **options)
+        _say_shorter(bundle, lists, bundle.user_ids, k)
+        print_lists(lists.assign(user_id=None), "user_id", "For somebody new", as_json)
         return
     if not users:
         print("no user and no title is named: what follows are the most rated items.", file=sys.stderr)
-        print_lists(bundle.recommend([""], k).assign(user_id=None), "user_id", "For anybody", as_json)
+        lists = bundle.recommend([""], k, **options)
+        _say_shorter(bundle, lists, [""], k)
+        print_lists(lists.assign(user_id=None), "user_id", "For anybody", as_json)
         return
     known = bundle.knows(users)
     if not known.all():
@@ -305,20 +341,49 @@ def recommend(
             "what follows are the most rated items.",
             file=sys.stderr,
         )
-    print_lists(bundle.recommend(users, k), "user_id", "For user {}", as_json)
+    lists = bundle.recommend(users, k, **options)
+    _say_shorter(bundle, lists, users, k)
+    print_lists(lists, "user_id", "For user {}", as_json)
 
 
 @app.command(rich_help_panel=_USE)
 def similar(
     item: Annotated[str, typer.Argument(help="An item's id or title")],
+    compare: Annotated[
+        str | None,
+        typer.Option(help="Algorithms to lay side by side instead, as in als,sgd, trained by their best known recipes"),
+    ] = None,
+    min_ratings: Annotated[
+        int | None, typer.Option(min=0, help="Leave out items rated less often than this; 5 by default")
+    ] = None,
     k: LengthOption = 10,
     dataset: DatasetOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """The items nearest to one, by the cosine of their factors."""
+    from mfcore.models.lists import FEWEST_RATINGS
+
+    least = FEWEST_RATINGS if min_ratings is None else min_ratings
     bundle = _bundle(dataset)
     item_id = _item(bundle, item)
-    print_lists(bundle.similar(item_id, k), "item_id", f"Like {bundle.title(item_id)}", as_json)
+    title = f"Like {bundle.title(item_id)}"
+    if compare is None:
+        print_lists(bundle.similar(item_id, k, least), "item_id", title, as_json)
+        return
+    from mfcore.models import MODELS
+
+    found = {
+        name: model.similar(item_id, k, least)
+        for name, model in _fitted(dataset, _known("algorithm", compare, MODELS)).items()
+    }
+    if as_json:
+        print_json({name: json.loads(rows.to_json(orient="records")) for name, rows in found.items()})
+        return
+    longest = max(map(len, found.values()))
+    columns = {name: [*rows["title"], *[None] * (longest - len(rows))] for name, rows in found.items()}
+    print_table(
+        title, [{"rank": n + 1, **{name: column[n] for name, column in columns.items()}} for n in range(longest)]
+    )
 
 
 @app.command(rich_help_panel=_USE)
@@ -712,6 +777,50 @@ def _bundle(dataset: str | None) -> "Model":
 
     champion = KnownChampion(Settings.read(), dataset)
     return champion.recall() or champion.pull(_registry(dataset))
+
+
+def _say_shorter(bundle: "Model", lists: "pd.DataFrame", users: Collection[object], k: int) -> None:
+    """Say on stderr whose lists are shorter than asked for."""
+    from mfcore.data.ids import as_id
+
+    for user in users:
+        n = len(lists) if len(users) == 1 else int((lists["user_id"] == as_id(bundle.user_ids, user)).sum())
+        if n < k:
+            whose = "the list" if len(users) == 1 else f"user {user}"
+            print(f"{whose}: {n:,} of {k:,} items, for no more are left.", file=sys.stderr)
+
+
+def _verify(dataset: str, as_json: bool) -> None:
+    """Check the latest export of a data set and print how many rows its files have."""
+    from mfcore.errors import NothingToWorkFrom
+    from mfcore.serving.verify import verify_export
+    from mfcore.settings import Settings
+
+    latest = Settings.read().exports / dataset / "latest"
+    if not latest.is_dir():
+        raise NothingToWorkFrom(f"there is no export {latest}: `mfcore export` makes one.")
+    rows = verify_export(latest)
+    if as_json:
+        print_json({"path": str(latest.resolve()), "rows": rows})
+    else:
+        print_table(f"{latest.resolve()} is whole", [{"file": name, "rows": n} for name, n in rows.items()])
+
+
+def _levers(config: "PipelineConfig", evaluation: "Artifact") -> list[dict[str, Any]]:
+    """What each lever costs and brings on the lists of an evaluation's chosen recipe."""
+    from mfcore.stages.context import Context
+    from mfcore.stages.levers import measure_levers
+
+    return measure_levers(Context(config, evaluation.dataset), evaluation)
+
+
+def _fitted(dataset: str | None, algorithms: Iterable[str]) -> "dict[str, Model]":
+    """A model by each of these algorithms, on the ratings of the champion's data set."""
+    from mfcore.config import PipelineConfig
+    from mfcore.stages.compare import fitted
+    from mfcore.stages.context import Context
+
+    return fitted(Context(PipelineConfig(), _registry(dataset).dataset), algorithms)
 
 
 def _somebody_new(bundle: "Model", likes: Iterable[str], dislikes: Iterable[str]) -> "Model":

@@ -22,6 +22,8 @@ __all__ = [
     "DriftConfig",
     "EvaluationConfig",
     "ExportConfig",
+    "Levers",
+    "ListsConfig",
     "ObjectiveName",
     "PipelineConfig",
     "RegistrationConfig",
@@ -460,11 +462,73 @@ class RegistrationConfig(_Section):
     )
 
 
+class Levers(_Section):
+    """What is asked of lists beside that their items fit their users."""
+
+    where: tuple[str, ...] = Field(
+        (),
+        max_length=20,
+        description="Conditions on the table of items that all have to be met: year >= 1990, genres has Drama",
+    )
+    min_ratings: int = Field(0, ge=0, description="Items rated less often are left out")
+    max_genre_share: float = Field(
+        1.0, gt=0, le=1, description="Share of a list, at most, that has any one genre; at least one item"
+    )
+    max_popularity_share: float = Field(
+        1.0,
+        gt=0,
+        le=1,
+        description="Share of a list, at most, from each third of the ratings: of the most rated items, the middle, "
+        "the rest",
+    )
+    diversity: float = Field(
+        0.0, ge=0, lt=1, description="Weight of being unlike what is above in the list, against the score (MMR)"
+    )
+    popularity_penalty: float = Field(
+        0.0,
+        ge=0,
+        le=10,
+        description="Taken off the score of the most rated item, in standard deviations of the user's scores; "
+        "off others by the logarithm of their ratings",
+    )
+
+    @field_validator("where", mode="before")
+    @classmethod
+    def _one_or_several(cls, value: Any) -> Any:
+        return (value,) if isinstance(value, str) else value
+
+
+class ListsConfig(Levers):
+    """What lists leave out and prefer, in exports and in `mfcore recommend`."""
+
+    allow: Path | None = Field(None, description="File of the ids of the items to choose from, one per line")
+    deny: Path | None = Field(None, description="File of the ids of items to leave out, one per line")
+
+    @property
+    def levers(self) -> Levers:
+        """The levers alone."""
+        return Levers(**self.model_dump(exclude={"allow", "deny"}))
+
+
 class ExportConfig(_Section):
     """What is written for others to use."""
 
     n_recommendations: int = Field(20, ge=1, description="Unseen items for each user")
+    to: str | None = Field(
+        None, description="SQLAlchemy URL of a PostgreSQL or SQLite database for the tables; its password as ${NAME}"
+    )
+    n_versions: int = Field(3, ge=1, description="Versions of the tables that stay in that database")
+    n_reasons: int = Field(
+        2, ge=0, description="Items the user rated that bring most to each recommendation, named beside it"
+    )
     n_similar: int = Field(20, ge=1, description="Most similar items for each item")
+
+    @field_validator("to")
+    @classmethod
+    def _without_password(cls, value: str | None) -> str | None:
+        if value is not None:
+            refuse_secrets(value)
+        return value
 
 
 class RetentionConfig(_Section):
@@ -487,6 +551,7 @@ class PipelineConfig(_Section):
     tuning: TuningConfig = TuningConfig()
     evaluation: EvaluationConfig = EvaluationConfig()
     registration: RegistrationConfig = RegistrationConfig()
+    lists: ListsConfig = ListsConfig()
     export: ExportConfig = ExportConfig()
     retention: RetentionConfig = RetentionConfig()
 

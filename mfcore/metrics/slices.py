@@ -7,7 +7,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from mfcore.data.ratings import Ratings, find_codes
+from mfcore.data.items import aligned, genres_of
+from mfcore.data.ratings import Ratings
 
 __all__ = ["ALL", "Slice", "genres", "head_and_tail", "users_by_activity"]
 
@@ -100,11 +101,6 @@ def genres(items: pd.DataFrame | None, item_ids: NDArray[np.int64] | NDArray[np.
     """
     if items is None or "genres" not in items:
         return
-    codes = find_codes(item_ids, items["item_id"])
-    named = pd.Series(codes, index=items["genres"].fillna("").astype(str))
-    named = named[named >= 0]
-    apart = pd.DataFrame({"genre": named.index.str.split("|"), "code": named.to_numpy()}).explode("genre")
-    for genre, rows in apart[apart["genre"] != ""].groupby("genre", sort=True):
-        inside = np.zeros(len(item_ids), np.bool_)
-        inside[rows["code"].to_numpy()] = True
-        yield Slice(f"genre {genre}", f"{np.count_nonzero(inside):,} items", items=inside)
+    names, has = genres_of(aligned(items, item_ids)["genres"])
+    for name, inside in zip(names, has.T, strict=True):
+        yield Slice(f"genre {name}", f"{np.count_nonzero(inside):,} items", items=inside)

@@ -183,7 +183,9 @@ class Factors:
             user_ids=np.array([user_id], dtype=object),
         )
 
-    def contributions(self, items: NDArray[np.int32], values: NDArray[np.float32], item: int) -> NDArray[np.float64]:
+    def contributions(
+        self, items: NDArray[np.int32], values: NDArray[np.float32], to: NDArray[np.int32]
+    ) -> NDArray[np.float64]:
         r"""What each rating of a user brings to x · y_i, x being the row that `fold_in` finds for them.
 
         The contributions add up to x · y_i, less, for a posterior mean with biases, what its draws add for the
@@ -192,25 +194,26 @@ class Factors:
         Args:
             items: codes, each known and given once.
             values: the ratings, on the scale.
-            item: code of the item i.
+            to: codes of the items i.
 
         Returns:
-            float64 (len(items),)
+            float64 (len(to), len(items))
         """
         targets = self._targets(np.asarray(values, np.float64))
-        found = np.zeros(len(items))
-        biases, drawn = np.zeros(len(items)), []
+        found = np.zeros((len(to), len(items)))
+        biases, drawn = np.zeros(len(items)), np.zeros(len(to))
         for part, own in self._own():
             columns = self.item_factors[:, own]
             shares = part.shares(columns, items, targets, self.link == "logistic")
-            y = columns[item].astype(np.float64)
-            found += part.weight * (shares[:, :-1] @ y[: part.n_factors])
+            y = columns[to].astype(np.float64)
+            found += part.weight * (y[:, : part.n_factors] @ shares[:, :-1].T)
             biases += part.weight * shares[:, -1]
             if part.columns > part.n_factors:
-                drawn.append(part.weight * y[part.n_factors])
-                found += drawn[-1] * shares[:, -1]
+                draws = part.weight * y[:, part.n_factors]
+                drawn += draws
+                found += np.outer(draws, shares[:, -1])
         weight = sum(part.weight for part in self.parts)
-        return found - sum(drawn) * biases / weight if weight else found
+        return found - np.outer(drawn, biases / weight) if weight else found
 
     def _targets(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
         """Ratings as `Part.solve` takes them."""

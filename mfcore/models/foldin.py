@@ -115,7 +115,8 @@ class Part:
         shares = np.zeros((len(items), k + 1))
         if len(items) == 0:
             return shares
-        row = self.solve(item_factors, items, values, logistic)
+        is_linear = not (logistic or self.nonnegative)
+        row = np.zeros(k + 1) if is_linear else self.solve(item_factors, items, values, logistic)
         equations = _Equations(self, item_factors, items, values, logistic)
         system, scaled, aims, pull = equations.at(row[: equations.n_unknowns])
         free = np.arange(equations.n_unknowns)

@@ -10,11 +10,14 @@ from numpy.typing import NDArray
 from mfcore.models.factors import Factors
 from mfcore.models.rated import RatedItems
 
-__all__ = ["Likeness", "directions", "similar_items", "top_items", "top_n"]
+__all__ = ["FEWEST_RATINGS", "Likeness", "directions", "similar_items", "top_items", "top_n"]
 
 Lists = tuple[NDArray[np.int32], NDArray[np.float32]]
 TopK = Callable[[NDArray[np.float32], NDArray[np.int64], NDArray[np.int32], int], Lists]
 """Scores (n, n_items), where each row's left-out columns begin in the next one, these, and k → columns, scores."""
+
+FEWEST_RATINGS = 5
+"""Ratings that an item needs to be named as similar to another one, unless told otherwise."""
 
 _CHUNK_BYTES = 64 << 20
 """Scores held at a time."""
@@ -33,6 +36,7 @@ def top_items(
     k: int,
     rated: RatedItems | None = None,
     allowed: NDArray[np.bool_] | None = None,
+    penalty: NDArray[np.float32] | None = None,
 ) -> Lists:
     """The `k` items with the highest scores for each of `users`, without those they rated in `rated`.
 
@@ -45,6 +49,7 @@ def top_items(
         k: length of a list, at least 1.
         rated: over the same codes; these items are left out of their users' lists.
         allowed: (n_items,); whether an item may be listed at all; None: every one may.
+        penalty: (n_items,); taken off the scores, in standard deviations of each user's scores.
 
     Returns:
         Items int32 (len(users), k), best first, and their scores float32 of the same shape;
@@ -60,6 +65,8 @@ def top_items(
         part = slice(first, first + step)
         own = users[part]
         all_scores = factors.scores(own)
+        if penalty is not None:
+            all_scores -= all_scores.std(axis=1, keepdims=True) * penalty
         if allowed is not None:
             all_scores[:, ~allowed] = -np.inf
         items[part], scores[part] = top_k(all_scores, *rated.rows(own), k)
@@ -109,27 +116,39 @@ class Likeness:
 
     Attributes:
         unit: float32, (n_items, c); `directions` of the model.
-        candidates: int32; codes of the items that have factors.
+        has_factors: bool, (n_items + 1,); which items have any; the last answers for code −1.
+        candidates: int32; codes of the items that may be neighbors.
         toward: float32, (len(candidates), c); their directions, shrunk where they have few ratings.
         place: int64, (n_items + 1,); each item's place among the candidates, −1 for none; the last for code −1.
     """
 
     unit: NDArray[np.float32]
+    has_factors: NDArray[np.bool_]
     candidates: NDArray[np.int32]
     toward: NDArray[np.float32]
     place: NDArray[np.int64]
 
     @classmethod
-    def of(cls, factors: Factors, counts: NDArray[np.int64] | None = None) -> "Likeness":
-        """By a model, and how often each item was rated; None: nothing is shrunk."""
+    def of(
+        cls, factors: Factors, counts: NDArray[np.int64] | None = None, min_ratings: int = FEWEST_RATINGS
+    ) -> "Likeness":
+        """By a model, and how often each item was rated.
+
+        Args:
+            factors: the model.
+            counts: n, (n_items,); None: nothing is shrunk or left out.
+            min_ratings: items rated less often than this are no neighbors.
+        """
         unit = directions(factors)
-        candidates = np.flatnonzero(unit.any(axis=1)).astype(np.int32)
+        has_factors = np.append(unit.any(axis=1), False)
+        is_candidate = has_factors[:-1] if counts is None else has_factors[:-1] & (counts >= min_ratings)
+        candidates = np.flatnonzero(is_candidate).astype(np.int32)
         place = np.full(len(unit) + 1, -1, np.int64)
         place[candidates] = np.arange(len(candidates))
         toward = unit[candidates]
         if counts is not None:
             toward *= (counts[candidates] / (counts[candidates] + _SUPPORT)).astype(np.float32)[:, None]
-        return cls(unit, candidates, toward, place)
+        return cls(unit, has_factors, candidates, toward, place)
 
 
 def similar_items(likeness: Likeness, items: NDArray[np.int32], k: int) -> Lists:
@@ -159,9 +178,10 @@ def similar_items(likeness: Likeness, items: NDArray[np.int32], k: int) -> Lists
     cosines = np.full((len(items), k), np.nan, np.float32)
     for first in range(0, len(items), _CHUNK):
         part = np.arange(first, min(first + _CHUNK, len(items)))
-        part = part[place[items[part]] >= 0]
-        own = place[items[part]].astype(np.int32)
-        best, values = top_k(unit[items[part]] @ likeness.toward.T, np.arange(len(part) + 1), own, k)
+        part = part[likeness.has_factors[items[part]]]
+        own = place[items[part]]
+        starts = np.concatenate(([0], np.cumsum(own >= 0)))
+        best, values = top_k(unit[items[part]] @ likeness.toward.T, starts, own[own >= 0].astype(np.int32), k)
         found = best >= 0
         others[part] = np.where(found, candidates.take(best, mode="clip") if len(candidates) else -1, -1)
         cosines[part] = np.where(found, np.clip(values, -1, 1), np.nan)

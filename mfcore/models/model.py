@@ -10,12 +10,16 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
+from mfcore.config import Levers
 from mfcore.data.ids import as_id
+from mfcore.data.items import aligned, genres_of, meeting
 from mfcore.data.ratings import Ids, Ratings, find_codes, load_titles, titles_of
 from mfcore.errors import SourceUnavailable, UsageError
 from mfcore.models.factors import Factors
-from mfcore.models.lists import Likeness, similar_items, top_n
+from mfcore.models.levers import ItemGroups, ranked
+from mfcore.models.lists import FEWEST_RATINGS, Likeness, similar_items
 from mfcore.models.rated import RatedItems
+from mfcore.models.reasons import ratings_of, strongest
 from mfcore.storage.arrays import load_array
 
 __all__ = ["Columns", "Model"]
@@ -36,6 +40,7 @@ class Model:
         rated: what each user has rated, so that it is not recommended again.
         n_ratings: int64, (n_items,); how often each item was rated.
         ranking: the ranking head, which orders lists and finds similar items; None: the rating head does.
+        items: what else is known of items, a row for each code, such as genres; None: nothing.
         is_new: whether its one user was folded in and not trained on.
     """
 
@@ -44,6 +49,7 @@ class Model:
     rated: RatedItems
     n_ratings: NDArray[np.int64]
     ranking: Factors | None = None
+    items: pd.DataFrame | None = None
     is_new: bool = False
 
     @classmethod
@@ -54,7 +60,8 @@ class Model:
         known = ratings.titles if items is None else None
         titles = titles_of(factors.item_ids, items) if known is None else known
         n_ratings = np.bincount(ratings.items, minlength=ratings.n_items).astype(np.int64)
-        return cls(factors, titles, RatedItems.of(ratings), n_ratings, ranking)
+        table = None if items is None else aligned(items, factors.item_ids).drop(columns="title", errors="ignore")
+        return cls(factors, titles, RatedItems.of(ratings), n_ratings, ranking, table)
 
     @property
     def lists(self) -> Factors:
@@ -130,6 +137,8 @@ class Model:
         exclude_items: ArrayLike | None = None,
         only_items: ArrayLike | None = None,
         min_ratings: int = 0,
+        levers: Levers | None = None,
+        n_reasons: int = 0,
     ) -> pd.DataFrame:
         """The `k` best items for each user; for somebody unknown, the most rated ones.
 
@@ -140,14 +149,31 @@ class Model:
             exclude_items: ids of items to leave out.
             only_items: ids of the items to choose from; None: all. Unknown ids are passed over.
             min_ratings: leave out items rated less often than this.
+            levers: what else is asked of lists, as `mfcore.models.levers.ranked` makes them.
+            n_reasons: how many of the user's rated items to name that bring most to each item's score, as `explain`
+                has them.
 
         Returns:
-            user_id, rank (from 1), item_id, score (of the ranking head: its order, no rating), predicted_rating (of
-            the rating head, on the scale), title, known_user; users in the order given, fewer rows for one who has
-            rated nearly everything.
+            user_id, rank (from 1), item_id, score (of the ranking head: its order but for levers, and no rating),
+            predicted_rating (of the rating head, on the scale), title, known_user; users in the order given, fewer rows
+            where items run out. With reasons because_1, because_title_1 and so on, the ids and titles of rated items;
+            missing where no more of them speak for the item.
+
+        Raises:
+            UsageError: reasons of a model registered before ratings were kept with it, or levers that ask for what
+                the table of items does not have, or leave no item.
         """
-        filters: dict[str, Any] = {"exclude_items": exclude_items, "only_items": only_items, "min_ratings": min_ratings}
-        return pd.DataFrame(self.lists_for(user_ids, k, exclude_rated=exclude_rated, **filters))
+        columns = self.lists_for(
+            user_ids,
+            k,
+            exclude_rated=exclude_rated,
+            exclude_items=exclude_items,
+            only_items=only_items,
+            min_ratings=min_ratings,
+            levers=levers,
+            n_reasons=n_reasons,
+        )
+        return pd.DataFrame(columns)
 
     def lists_for(
         self,
@@ -158,23 +184,29 @@ class Model:
         exclude_items: ArrayLike | None = None,
         only_items: ArrayLike | None = None,
         min_ratings: int = 0,
+        levers: Levers | None = None,
+        n_reasons: int = 0,
     ) -> Columns:
         """What `recommend` makes a frame of, which for one user takes longer than all the rest."""
         ids = _several(user_ids)
         users = find_codes(self.user_ids, ids)
         k = min(k, len(self.item_ids))
-        allowed = self.n_ratings >= min_ratings
+        levers = levers or Levers()
+        allowed = self._allowed(levers) & (self.n_ratings >= min_ratings)
         if only_items is not None:
             allowed &= self._are_among(only_items)
         if exclude_items is not None:
             allowed &= ~self._are_among(exclude_items)
-        items, scores = top_n(self.lists, users, k, self.rated if exclude_rated else None, allowed)
+        rated = self.rated if exclude_rated else None
+        groups = self._groups(levers)
+        items, scores = ranked(self.lists, users, k, rated, allowed, levers, groups)
         unknown = users < 0
         if unknown.any():
-            items[unknown], scores[unknown] = top_n(self._most_popular(), users[unknown], k, allowed=allowed)
+            popular = ranked(self._most_popular(), users[unknown], k, None, allowed, levers, groups)
+            items[unknown], scores[unknown] = popular
         rows, ranks = np.nonzero(items >= 0)
         found = items[rows, ranks]
-        return {
+        columns = {
             "user_id": _as_known(self.user_ids, ids, users)[rows],
             "rank": (ranks + 1).astype(np.int32),
             "item_id": self.item_ids[found],
@@ -183,6 +215,44 @@ class Model:
             "title": self.titles[found],
             "known_user": ~unknown[rows] & (not self.is_new),
         }
+        if n_reasons:
+            reasons = strongest(self.lists, self.rated, users, items, n_reasons)[rows, ranks]
+            for number, codes in enumerate(reasons.T, start=1):
+                columns[f"because_{number}"] = _or_none(self.item_ids, codes)
+                columns[f"because_title_{number}"] = _or_none(self.titles, codes)
+        return columns
+
+    def _allowed(self, levers: Levers) -> NDArray[np.bool_]:
+        """Which items may be listed at all.
+
+        Raises:
+            UsageError: a condition on what the table of items does not have, or no item.
+        """
+        allowed = self.n_ratings >= levers.min_ratings
+        if levers.where:
+            allowed &= meeting(self._table, levers.where)
+        if not allowed.any() and len(allowed):
+            asked = [*levers.where, *([f"{levers.min_ratings:,} ratings or more"] if levers.min_ratings else [])]
+            raise UsageError(f"none of the {len(allowed):,} items has {' and '.join(asked)}: no list is left.")
+        return allowed
+
+    @property
+    def _table(self) -> pd.DataFrame:
+        return pd.DataFrame(index=range(len(self.item_ids))) if self.items is None else self.items
+
+    def _groups(self, levers: Levers) -> ItemGroups:
+        """What these levers need to know of items.
+
+        Raises:
+            UsageError: there are no genres to have a share.
+        """
+        nothing = np.zeros((len(self.item_ids), 0), np.float32)
+        genres = nothing.astype(np.bool_)
+        if levers.max_genre_share < 1:
+            if "genres" not in self._table:
+                raise UsageError("max_genre_share needs genres, but the table of items has no column 'genres'.")
+            genres = genres_of(self._table["genres"])[1]
+        return ItemGroups(self.n_ratings, genres, self._alike.unit if levers.diversity else nothing)
 
     def _are_among(self, item_ids: ArrayLike) -> NDArray[np.bool_]:
         """Which items have one of these ids."""
@@ -224,24 +294,27 @@ class Model:
         ranking = None if self.ranking is None else self.ranking.fold_in(items, values)
         return replace(self, factors=self.factors.fold_in(items, values), rated=own, ranking=ranking, is_new=True)
 
-    def similar(self, item_ids: ArrayLike, k: int = 10) -> pd.DataFrame:
+    def similar(self, item_ids: ArrayLike, k: int = 10, min_ratings: int = FEWEST_RATINGS) -> pd.DataFrame:
         """The `k` items most alike each given item: the cosine of their factors, shrunk where an item has few ratings.
 
         Args:
             item_ids: whose neighbors to find; an unknown item has none.
             k: number of neighbors; no more than there are items.
+            min_ratings: items rated less often than this are no neighbors.
 
         Returns:
             item_id, rank (from 1), other_item_id, cosine, title and n_ratings (of the other item).
         """
-        return pd.DataFrame(self.neighbors_of(item_ids, k))
+        return pd.DataFrame(self.neighbors_of(item_ids, k, min_ratings))
 
-    def neighbors_of(self, item_ids: ArrayLike, k: int) -> Columns:
+    def neighbors_of(self, item_ids: ArrayLike, k: int, min_ratings: int = FEWEST_RATINGS) -> Columns:
         """What `similar` makes a frame of."""
         ids = _several(item_ids)
         codes = find_codes(self.item_ids, ids)
         k = min(k, len(self.item_ids))
-        items, cosines = similar_items(self._alike, codes, k)
+        own = min_ratings != FEWEST_RATINGS
+        alike = Likeness.of(self.likeness, self.n_ratings, min_ratings) if own else self._alike
+        items, cosines = similar_items(alike, codes, k)
         rows, ranks = np.nonzero(items >= 0)
         found = items[rows, ranks]
         return {
@@ -281,13 +354,8 @@ class Model:
     def reasons_for(self, user_id: Any, item_id: Any, k: int) -> Columns:
         """What `explain` makes a frame of."""
         user, item = find_codes(self.user_ids, [user_id])[0], find_codes(self.item_ids, [item_id])[0]
-        if self.rated.values is None:
-            raise UsageError(
-                "this version keeps no users' ratings to explain lists by: `mfcore run` makes one that does."
-            )
-        own = slice(*self.rated.starts[user : user + 2]) if user >= 0 and item >= 0 else slice(0)
-        items, values = self.rated.items[own], self.rated.values[own]
-        brought = self.lists.contributions(items, values, int(item))
+        items, values = ratings_of(self.rated, int(user) if item >= 0 else -1)
+        brought = self.lists.contributions(items, values, np.array([item], np.int32))[0]
         best = np.argsort(-brought, kind="stable")[:k]
         return {
             "user_id": np.array([user_id] * len(best), object),
@@ -307,7 +375,7 @@ class Model:
             self.ranking.save(folder / "ranking")
         self.rated.save(folder)
         np.save(folder / _COUNTS, self.n_ratings, allow_pickle=False)
-        pd.DataFrame({"title": self.titles}).to_parquet(folder / "titles.parquet", index=False)
+        self._table.assign(title=self.titles).to_parquet(folder / "titles.parquet", index=False)
 
     @classmethod
     def load(cls, folder: str | Path) -> "Model":
@@ -323,10 +391,12 @@ class Model:
             np.array_equal(ranking.user_ids, factors.user_ids) and np.array_equal(ranking.item_ids, factors.item_ids)
         ):
             raise SourceUnavailable(f"{folder} holds two heads of different users or items.")
-        titles = load_titles(folder / "titles.parquet", len(factors.item_ids))
+        path = folder / "titles.parquet"
+        titles = load_titles(path, len(factors.item_ids))
+        table = pd.read_parquet(path).drop(columns="title")
         rated = RatedItems.load(folder, len(factors.user_ids), len(factors.item_ids))
         n_ratings = load_array(folder / _COUNTS, np.int64, (len(factors.item_ids),))
-        return cls(factors, titles, rated, n_ratings, ranking)
+        return cls(factors, titles, rated, n_ratings, ranking, table if len(table.columns) else None)
 
 
 def _several(ids: ArrayLike) -> Sequence[Any]:
@@ -336,6 +406,13 @@ def _several(ids: ArrayLike) -> Sequence[Any]:
 
 def _codes(known: Ids, ids: ArrayLike) -> NDArray[np.int32]:
     return find_codes(known, _several(ids))
+
+
+def _or_none(known: NDArray[Any], codes: NDArray[np.int32]) -> NDArray[np.object_]:
+    """The ids or titles of these codes; None for code −1."""
+    found = known[codes].astype(object)
+    found[codes < 0] = None
+    return found
 
 
 def _as_known(known: Ids, ids: Sequence[Any], codes: NDArray[np.int32]) -> Ids:

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
+from mfcore.config import Levers
 from mfcore.errors import UsageError
 from mfcore.models.model import Columns, Model
 
@@ -84,6 +85,7 @@ class Answers:
         exclude_items: ArrayLike | None = None,
         only_items: ArrayLike | None = None,
         min_ratings: int = 0,
+        levers: Levers | None = None,
     ) -> Columns:
         """The `k` best items for each user, filtered as by `Model.recommend`.
 
@@ -92,6 +94,8 @@ class Answers:
         """
         k = self._length(k)
         refuse_more_than(MOST_ROWS, k * len(user_ids), "rows in the answer")
+        if levers is not None:
+            refuse_more_than(MOST_SINGLES, k * len(user_ids), "places in lists with levers")
         columns = self.model.lists_for(
             self._who(user_ids),
             k,
@@ -99,6 +103,7 @@ class Answers:
             exclude_items=_ids("exclude_items", exclude_items),
             only_items=_ids("only_items", only_items),
             min_ratings=_whole("min_ratings", min_ratings, 0),
+            levers=levers,
         )
         n = len(columns["rank"])
         if self.model.is_new:

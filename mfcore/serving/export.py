@@ -10,11 +10,12 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from mfcore.config import ExportConfig
+from mfcore.config import ExportConfig, ListsConfig
 from mfcore.data.ratings import Ids, Scale
 from mfcore.errors import SourceUnavailable, first_line
 from mfcore.models.factors import Factors
 from mfcore.models.model import Model
+from mfcore.serving.filters import asked_of, filters_of
 from mfcore.storage.artifacts import MANIFEST, damage, is_whole, write_manifest
 from mfcore.storage.files import new_folder
 
@@ -24,7 +25,9 @@ _USERS_AT_A_TIME = 10_000
 """Users (or items) whose lists are in memory at once, each a row group of the Parquet file."""
 
 
-def export_model(bundle: Model, target: Path, head: dict[str, Any], config: ExportConfig) -> bool:
+def export_model(
+    bundle: Model, target: Path, head: dict[str, Any], config: ExportConfig, lists: ListsConfig | None = None
+) -> bool:
     """Write the export of `bundle` into the new folder `target`.
 
     | file | columns |
@@ -33,19 +36,33 @@ def export_model(bundle: Model, target: Path, head: dict[str, Any], config: Expo
     | `item_factors.parquet` | item_id, bias, factors, title |
     | `ranking_user_factors.parquet` | user_id, bias, factors: the ranking head |
     | `ranking_item_factors.parquet` | item_id, bias, factors, title |
-    | `recommendations.parquet` | user_id, rank, item_id, score, predicted_rating, title, model_version |
+    | `recommendations.parquet` | user_id, rank, item_id, score, predicted_rating, title, reasons, model_version |
     | `similar_items.parquet` | item_id, rank, other_item_id, cosine, title, n_ratings, model_version |
     | `manifest.json` | `head`, how to predict, row counts, and each file's size and sha256 |
+
+    The manifest's `shorter_lists` tells how many users have fewer recommendations than asked for, because items ran
+    out.
+
+    Reasons are because_1, because_title_1 and so on: the user's rated items that bring most to the score.
 
     Returns:
         Whether anything was written: an export that is whole and was made from the same is left alone.
     """
-    head = {**head, "config": config.model_dump()}
+    filters = filters_of(lists or ListsConfig())
+    head = {**head, "config": config.model_dump(exclude={"to", "n_versions"}), "lists": asked_of(filters)}
     if is_whole(target) and _manifest(target).items() >= head.items():
         return False
     version = head.get("model_version")
     with new_folder(target, replace=True) as folder:
-        lists = (bundle.recommend(ids, config.n_recommendations) for ids in _parts(bundle.user_ids))
+        length, n_shorter = min(config.n_recommendations, len(bundle.item_ids)), 0
+
+        def recommended() -> Iterator[pd.DataFrame]:
+            nonlocal n_shorter
+            for ids in _parts(bundle.user_ids):
+                found = bundle.recommend(ids, length, n_reasons=config.n_reasons, **filters)
+                n_shorter += len(ids) - int((found["rank"] == length).sum())
+                yield _with_types(found, bundle.item_ids)
+
         neighbors = (bundle.similar(ids, config.n_similar) for ids in _parts(bundle.item_ids))
         tables: dict[str, Iterator[pd.DataFrame]] = {}
         for prefix, factors in (("", bundle.factors), ("ranking_", bundle.lists)):
@@ -54,14 +71,14 @@ def export_model(bundle: Model, target: Path, head: dict[str, Any], config: Expo
             tables[f"{prefix}user_factors.parquet"] = iter([users])
             tables[f"{prefix}item_factors.parquet"] = iter([items.assign(title=bundle.titles)])
         tables["recommendations.parquet"] = (
-            frame.drop(columns="known_user").assign(model_version=version) for frame in lists
+            frame.drop(columns="known_user").assign(model_version=version) for frame in recommended()
         )
         tables["similar_items.parquet"] = (frame.assign(model_version=version) for frame in neighbors)
         rows = {name: _write(folder / name, frames) for name, frames in tables.items()}
         formulas = {"rating": _formula(bundle.factors), "ranking": _formula(bundle.lists)}
         scale = bundle.factors.scale
         on = {"min": scale.minimum, "max": scale.maximum, "step": scale.step}
-        write_manifest(folder, **head, model=formulas, scale=on, rows=rows)
+        write_manifest(folder, **head, model=formulas, scale=on, rows=rows, shorter_lists=n_shorter)
     return True
 
 
@@ -148,6 +165,13 @@ def _factor_frame(key: str, ids: Ids, bias: NDArray[np.float32], factors: NDArra
 def _parts(ids: Ids) -> Iterator[Ids]:
     for start in range(0, max(len(ids), 1), _USERS_AT_A_TIME):
         yield ids[start : start + _USERS_AT_A_TIME]
+
+
+def _with_types(frame: pd.DataFrame, item_ids: Ids) -> pd.DataFrame:
+    """The frame with columns of reasons that have a type even where all of them are missing."""
+    ids = "Int64" if item_ids.dtype.kind == "i" else "string"
+    types = {name: "string" if "title" in name else ids for name in map(str, frame) if name.startswith("because_")}
+    return frame.astype(types)
 
 
 def _write(path: Path, frames: Iterator[pd.DataFrame]) -> int:

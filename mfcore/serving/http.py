@@ -81,7 +81,12 @@ def make_app(live: Live[Any]) -> FastAPI:
         def work() -> Response:
             now, user = _for(answers(), asked)
             table = now.lists(
-                [user], asked.k, exclude_rated=asked.exclude_rated, min_ratings=asked.min_ratings, **filters
+                [user],
+                asked.k,
+                exclude_rated=asked.exclude_rated,
+                min_ratings=asked.min_ratings,
+                levers=asked.levers,
+                **filters,
             )
             return _answer(live.name, now, table)
 

@@ -4,6 +4,7 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, StrictInt, StrictStr, model_validator
 
+from mfcore.config import Levers
 from mfcore.serving.answers import MOST_RATINGS
 
 __all__ = ["Answer", "ExplainRequest", "PredictRequest", "RecommendRequest", "SimilarRequest"]
@@ -45,6 +46,7 @@ class RecommendRequest(_Person):
     exclude_items: _Ids | None = None
     only_items: _Ids | None = Field(None, description="The items to choose from")
     min_ratings: int = Field(0, ge=0, description="Leave out items rated less often")
+    levers: Levers | None = Field(None, description="What else is asked of the list")
 
 
 class SimilarRequest(_Request):

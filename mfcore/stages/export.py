@@ -6,6 +6,7 @@ from pathlib import Path
 from pydantic import BaseModel
 
 from mfcore.serving.export import export_model, point_latest
+from mfcore.serving.sink import write_tables
 from mfcore.stages.context import Context
 from mfcore.storage.artifacts import is_whole
 from mfcore.storage.files import locked
@@ -17,11 +18,12 @@ logger = logging.getLogger("mfcore.stages")
 
 
 class Exported(BaseModel):
-    """Where an export lies, and what it was made from."""
+    """Where an export lies, what it was made from, and the version that a database shows if it went to one."""
 
     path: Path
     model: Registered
     reused: bool
+    tables_version: int | None = None
 
 
 def export_champion(context: Context, champion: Registered | None = None) -> Exported:
@@ -29,11 +31,17 @@ def export_champion(context: Context, champion: Registered | None = None) -> Exp
 
     Raises:
         NothingToWorkFrom: the data set has no champion.
-        SourceUnavailable: its files are not available, or not what was registered.
+        SourceUnavailable: its files are not available, or not what was registered; or the database for the tables
+            can't be had, and shows what it did before.
     """
     model = champion or context.registry.require_champion()
     exported = context.observer.step("write", lambda: _write(context, model))
     publish_latest(context)
+    to = context.config.export
+    if to.to is not None:
+        url = to.to
+        version = context.observer.step("load", lambda: write_tables(exported.path, url, model.dataset, to.n_versions))
+        exported = exported.model_copy(update={"tables_version": version})
     context.observer.step("publish", lambda: _publish(context, exported))
     if not exported.reused:
         context.observer.announce(
@@ -81,7 +89,7 @@ def _write(context: Context, champion: Registered) -> Exported:
         "recipes": {str(objective): recipe.model_dump() for objective, recipe in champion.recipes.items()},
         "metrics": champion.metrics,
     }
-    written = export_model(bundle, target, head, context.config.export)
+    written = export_model(bundle, target, head, context.config.export, context.config.lists)
     return Exported(path=target, model=champion, reused=not written)
 
 

@@ -59,6 +59,7 @@ def _signature() -> ModelSignature:
         ParamSpec("k", "long", 10),
         ParamSpec("exclude_rated", "boolean", True),
         ParamSpec("min_ratings", "long", 0),
+        ParamSpec("levers", "string", ""),
     ]
     return ModelSignature(inputs=Schema(columns), params=ParamSchema(params))
 

@@ -9,7 +9,7 @@
 
 Any column but `user_id` can be left out, and any cell of it be missing. What holds for all rows is a parameter:
 `answer` ("ratings", "lists", "similar" or "reasons"; by itself ratings where there are item ids, else lists),
-`k`, `exclude_rated` and `min_ratings`.
+`k`, `exclude_rated`, `min_ratings` and `levers` (those of `mfcore.config.Levers` that are set, as JSON).
 """
 
 import re
@@ -23,7 +23,9 @@ from mlflow.exceptions import MlflowException
 from mlflow.models import set_model
 from mlflow.pyfunc.model import PythonModel
 from mlflow.store.artifact.models_artifact_repo import REGISTERED_MODEL_META_FILE_NAME
+from pydantic import ValidationError
 
+from mfcore.config import Levers
 from mfcore.errors import MfcoreError, UsageError
 from mfcore.serving.answers import MOST_SINGLES, Answers, refuse_more_than
 from mfcore.tracking.bundle import load_bundle
@@ -53,7 +55,7 @@ class ServedModel(PythonModel):
         Args:
             context: MLflow's; not used.
             model_input: columns user_id and, optionally, item_id, ratings, exclude_items and only_items.
-            params: answer, k, exclude_rated and min_ratings.
+            params: answer, k, exclude_rated, min_ratings and levers.
 
         Returns:
             The columns of the question of `Answers`, answers in the order of the rows; ratings under their index.
@@ -102,6 +104,7 @@ class ServedModel(PythonModel):
             exclude_items=_cell(rows, "exclude_items"),
             only_items=_cell(rows, "only_items"),
             min_ratings=params.get("min_ratings", 0),
+            levers=_levers(params.get("levers")),
         )
         return pd.DataFrame(lists)
 
@@ -124,6 +127,15 @@ def _cell(rows: pd.DataFrame, name: str) -> Any:
     """What a single row has there; None if it has nothing."""
     cell = rows[name].iloc[0] if name in rows and len(rows) else None
     return None if pd.api.types.is_scalar(cell) and pd.isna(cell) else cell
+
+
+def _levers(text: str | None) -> Levers | None:
+    try:
+        return Levers.model_validate_json(text) if text else None
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"])
+        raise UsageError(f"levers: {where + ': ' if where else ''}{first['msg']}.") from error
 
 
 def _registered_version(folder: Path) -> int | None:

@@ -178,7 +178,8 @@ def test_the_export_is_what_the_champion_says(first: dict[str, Any], place: Path
         assert sha256_of(folder / name) == entry["sha256"]
 
     lists, similar = tables["recommendations.parquet"], tables["similar_items.parquet"]
-    columns = ["user_id", "rank", "item_id", "score", "predicted_rating", "title", "model_version"]
+    reasons = ["because_1", "because_title_1", "because_2", "because_title_2"]
+    columns = ["user_id", "rank", "item_id", "score", "predicted_rating", "title", *reasons, "model_version"]
     assert list(lists.columns) == columns
     assert list(similar.columns) == [
         "item_id",

@@ -132,6 +132,60 @@ def test_of_several_titles_all_are_shown_by_every_command(mfcore: Mfcore, args: 
     assert [row["item_id"] for row in answer["candidates"]] == [1001, 1003]
 
 
+def test_explanations_name_rated_items_beside_each_item(mfcore: Mfcore, films: Model) -> None:
+    rows = json.loads(mfcore("recommend", 1, "--explain", "--json")[1])
+    best = films.explain(1, rows[0]["item_id"], 1).iloc[0]
+    assert (rows[0]["because_1"], rows[0]["because_title_1"]) == (best["rated_item_id"], best["title"])
+    assert best["title"] in mfcore("recommend", 1, "--explain")[1]
+    new = json.loads(mfcore("recommend", "--like", "fargo", "--explain", "--json")[1])
+    assert {row["because_title_1"] for row in new} <= {"Fargo (1996)", None}
+    assert json.loads(mfcore("recommend", "-k", 1, "--explain", "--json")[1])[0]["because_1"] is None
+
+
+def test_lists_follow_the_configuration_and_say_where_they_are_shorter(mfcore: Mfcore, tmp_path: Path) -> None:
+    (tmp_path / "deny.txt").write_text("1001\n\n 1003 \n")
+    (tmp_path / "mine.toml").write_text(f"[lists]\ndeny = {json.dumps(str(tmp_path / 'deny.txt'))}\n")
+    code, out, err = mfcore("recommend", "-c", tmp_path / "mine.toml", "-k", 8, "--json")
+    assert code == 0 and "the list: 6 of 8 items, for no more are left" in err
+    assert not {1001, 1003} & {row["item_id"] for row in json.loads(out)}
+    allowed = ("--set", f"lists.allow={tmp_path / 'deny.txt'}")
+    found = {row["item_id"] for row in json.loads(mfcore("recommend", *allowed, "--json")[1])}
+    assert found == {1001, 1003}
+    _, _, err = mfcore("recommend", 1, 2, *allowed)
+    assert "user 1: " in err and "user 2: " in err and "of 10 items" in err
+    for setting, code, said in (
+        (f"lists.deny={tmp_path / 'none'}", 4, "none can't be read"),
+        ("lists.where=genres has War", 2, "no column 'genres'; its columns: none"),
+        ("lists.min_ratings=1000", 2, "none of the 8 items has 1,000 ratings or more"),
+        ("lists.diversity=2", 2, "lists.diversity"),
+    ):
+        got, out, err = mfcore("recommend", 1, "--set", setting)
+        assert (got, out) == (code, "") and said in err and err.count("\n") <= 2, err
+
+
+def test_similar_items_can_be_rare_only_if_asked_for(mfcore: Mfcore, films: Model) -> None:
+    few = {int(item) for item, n in zip(films.item_ids, films.n_ratings, strict=True) if n < 8}
+    assert few and len(few) < 7
+    for options, are_there in (((), True), (("--min-ratings", 8), False)):
+        found = {row["other_item_id"] for row in json.loads(mfcore("similar", "1004", "--json", *options)[1])}
+        assert bool(found & few) == are_there and found
+
+
+def test_similar_items_of_two_algorithms_stand_side_by_side(
+    mfcore: Mfcore, films: Model, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cli, "_fitted", lambda dataset, names: dict.fromkeys(names, films))
+    found = json.loads(mfcore("similar", "toy story", "--compare", "als, sgd", "-k", 2, "--json")[1])
+    expected = films.similar(1004, 2)
+    assert {name: [row["title"] for row in rows] for name, rows in found.items()} == dict.fromkeys(
+        ("als", "sgd"), expected["title"].tolist()
+    )
+    out = mfcore("similar", "toy story", "--compare", "als,sgd")[1]
+    assert out.count(expected["title"][0]) == 2 and "Like Toy Story (1995)" in out
+    code, _, err = mfcore("similar", "toy story", "--compare", "als,sdg")
+    assert code == 2 and "unknown algorithm 'sdg'; did you mean 'sgd'?" in err
+
+
 def test_a_user_id_has_one_type_in_every_command(mfcore: Mfcore) -> None:
     for user, shown in ((3, 3), (999, 999), ("x", "x")):
         assert {row["user_id"] for row in json.loads(mfcore("recommend", user, "--json")[1])} == {shown}

@@ -91,7 +91,7 @@ def test_contributions_add_up_to_what_the_row_makes_of_an_item(name: str) -> Non
         ends = np.cumsum([part.columns for part in factors.parts])
         spare = [end - 1 for part, end in zip(factors.parts, ends, strict=True) if part.columns > part.n_factors]
         anybody = float(row[spare] @ y[spare])
-        brought = factors.contributions(items, values, item)
+        brought = factors.contributions(items, values, np.array([item]))[0]
         assert brought.shape == items.shape
         assert brought.sum() == pytest.approx(row @ y - anybody, abs=1e-5)
 
@@ -105,7 +105,7 @@ def test_a_contribution_is_the_residual_times_what_the_rating_moves() -> None:
     def product(values: NDArray[np.float32]) -> float:
         return float(factors.fold_in(items, values).user_factors[0] @ factors.item_factors[20])
 
-    brought = factors.contributions(items, values, 20)
+    brought = factors.contributions(items, values, np.array([20]))[0]
     for n, item in enumerate(items):
         moved = values.copy()
         moved[n] -= 1

@@ -82,6 +82,18 @@ def test_similar_items_are_sklearns_nearest_by_the_cosine() -> None:
     assert np.array_equal(similar_items(Likeness.of(factors), items, 5)[0], expected)
 
 
+def test_items_that_few_rated_are_no_neighbors_but_have_some() -> None:
+    factors = random_factors((10, 30), 3, k=6)
+    counts = np.arange(30, dtype=np.int64)
+    items = np.arange(30, dtype=np.int32)
+    assert set(similar_items(Likeness.of(factors, counts), items, 29)[0].ravel()) == {-1, *range(5, 30)}
+    everything = similar_items(Likeness.of(factors, counts, 0), items, 29)[0]
+    assert [sorted(row) for row in everything] == [[other for other in items if other != item] for item in items]
+    some = similar_items(Likeness.of(factors, counts, 12), items, 29)[0]
+    for one, all_of_it in zip(some, everything, strict=True):
+        assert [item for item in one if item >= 0] == [item for item in all_of_it if item >= 12]
+
+
 def test_items_without_factors_have_no_neighbors_and_are_none() -> None:
     factors = random_factors((4, 3), 0, k=2)
     factors.item_factors[:] = [[1, 0], [0, 0], [1, 1]]

@@ -13,6 +13,7 @@ import uvicorn
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from mfcore.config import Levers
 from mfcore.models.model import Model
 from mfcore.serving.answers import Answers
 from mfcore.serving.http import make_app
@@ -67,6 +68,10 @@ def test_each_question_has_its_answer(client: httpx.Client, model: Model) -> Non
     new = ask("/recommend", ratings={"3": 5}, k=2)
     assert [row["item_id"] for row in new] == answers.for_new({3: 5}).lists(["new"], 2)["item_id"].tolist()
     assert not new[0]["known_user"] and len(ask("/recommend", user_id=5, k=10**9, exclude_rated=False)) == 30
+    levers = Levers(diversity=0.5, popularity_penalty=1)
+    pulled = ask("/recommend", user_id=5, k=4, levers={"diversity": 0.5, "popularity_penalty": 1})
+    assert [row["item_id"] for row in pulled] == model.recommend(5, 4, levers=levers)["item_id"].tolist()
+    assert [row["item_id"] for row in pulled] != answers.lists([5], 4)["item_id"].tolist()
     alike = ask("/similar", item_id=3, k=2)
     assert [row["other_item_id"] for row in alike] == answers.similar([3], 2)["other_item_id"].tolist()
     reasons = ask("/explain", user_id=5, item_id=3, k=2)

@@ -9,12 +9,15 @@ import pandas as pd
 import pytest
 from mlflow import MlflowClient
 
+from mfcore.data.snapshot import Snapshot
 from mfcore.errors import DataInvalid, NothingToWorkFrom, TrainingDiverged, UsageError
 from mfcore.evaluation.rules import Rule
 from mfcore.metrics.objective import Objective
+from mfcore.models import ALS, SGD
 from mfcore.models.model import Model
 from mfcore.settings import Settings
 from mfcore.stages import register
+from mfcore.stages.compare import fitted
 from mfcore.stages.context import Context
 from mfcore.stages.evaluate import load_evaluation
 from mfcore.stages.export import export_champion
@@ -68,6 +71,20 @@ def test_the_chain_ends_with_a_champion_and_its_export(result: PipelineResult) -
     assert list(result.heads) == [Objective.RATING]
     assert 0.1 < result.metrics["test_rmse"] < 1.5
     assert json.loads((result.export_path / "manifest.json").read_text())["model_uri"] == result.model_uri
+
+
+def test_algorithms_are_compared_by_their_tuned_recipes_or_else_by_their_defaults(
+    result: PipelineResult, settings: Settings
+) -> None:
+    context = Context(configured(*SMALL), settings=settings)
+    found = fitted(context, ["als", "sgd"])
+    ratings = Snapshot.load(context.store.newest(Kind.RATINGS, NAME).path).ratings
+    tuned = load_tuned(context.store.newest(Kind.STUDIES, NAME))["rating-als"].recipe
+    assert tuned.build() != ALS()
+    for name, recommender in (("als", tuned.build()), ("sgd", SGD())):
+        assert np.array_equal(found[name].factors.item_factors, recommender.train(ratings).item_factors)
+    with pytest.raises(NothingToWorkFrom, match="no ratings of nowhere"):
+        fitted(Context(configured(), "nowhere", settings=settings), ["als"])
 
 
 def test_who_watches_is_told_of_steps_tables_and_progress(result: PipelineResult, watched: Recorder) -> None:

@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 from mlflow.exceptions import MlflowException
 
+from mfcore.config import Levers
 from mfcore.data.ratings import Ratings, Scale
 from mfcore.data.synthetic import synthesize
 from mfcore.models import ALS
@@ -53,7 +54,7 @@ def test_one_signature_asks_for_the_user_alone(served: Any) -> None:
     signature = served.metadata.signature
     assert signature.inputs.required_input_names() == ["user_id"]
     assert signature.inputs.optional_input_names() == ["item_id", "ratings", "exclude_items", "only_items"]
-    assert [one.name for one in signature.params] == ["answer", "k", "exclude_rated", "min_ratings"]
+    assert [one.name for one in signature.params] == ["answer", "k", "exclude_rated", "min_ratings", "levers"]
 
 
 def test_each_question_has_its_answer(served: Any, answers: Frames) -> None:
@@ -62,6 +63,10 @@ def test_each_question_has_its_answer(served: Any, answers: Frames) -> None:
     equal(
         served.predict(frame(user_id=["5"]), params={"k": 4, "exclude_rated": False, "min_ratings": 9}),
         answers.lists([5], 4, exclude_rated=False, min_ratings=9),
+    )
+    equal(
+        served.predict(frame(user_id=[5]), params={"k": 4, "levers": '{"diversity": 0.5}'}),
+        answers.lists([5], 4, levers=Levers(diversity=0.5)),
     )
     rated = served.predict(pd.DataFrame({"user_id": [5.0, 6.5], "item_id": [3, 4]}, index=[8, 2]))
     assert rated.index.tolist() == [8, 2] and rated["known_user"].tolist() == [True, False]
@@ -110,6 +115,9 @@ def test_an_empty_frame_has_an_empty_answer(served: Any, answer: str) -> None:
     [
         *(({"user_id": [5]}, {"k": k}) for k in (0, -1, "a", True, 2.5, None, [3])),
         ({"user_id": [5]}, {"min_ratings": -1}),
+        ({"user_id": [5]}, {"levers": '{"diversity": 2}'}),
+        ({"user_id": [5]}, {"levers": "diversity"}),
+        ({"user_id": [5]}, {"levers": '{"where": ["studio = X"]}'}),
         ({"user_id": [5]}, {"exclude_rated": "a"}),
         ({"user_id": [5]}, {"answer": "all"}),
         ({"user_id": [[5]]}, {}),

@@ -1,0 +1,75 @@
+"""Whether an export is what its manifest says, and its lists are those of its own factors."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from mfcore.data.ratings import Ids, find_codes
+from mfcore.errors import SourceUnavailable
+from mfcore.serving.export import load_export
+from mfcore.storage.artifacts import MANIFEST
+
+__all__ = ["verify_export"]
+
+_TOLERANCE = 1e-4
+"""How far a score may be from that of the factors, in units of the greater of 1 and the score."""
+
+
+def verify_export(folder: Path) -> dict[str, int]:
+    """Check an export: bytes by sha256, numbers of rows, ids, ranks, and scores against the factors beside them.
+
+    Returns:
+        Rows by file.
+
+    Raises:
+        SourceUnavailable: something is not as it has to be; the message names the file and the first row.
+    """
+    factors, ranking = load_export(folder), load_export(folder, "ranking")
+    manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
+    lists, near = (pd.read_parquet(folder / f"{name}.parquet") for name in ("recommendations", "similar_items"))
+    for name, table in (("recommendations", lists), ("similar_items", near)):
+        expected = manifest["rows"][f"{name}.parquet"]
+        if len(table) != expected:
+            raise SourceUnavailable(f"{folder / name}.parquet has {len(table):,} rows, its manifest {expected:,}.")
+
+    users, items = _known(ranking.user_ids, lists["user_id"]), _known(ranking.item_ids, lists["item_id"])
+    _require(folder, "recommendations", (users >= 0) & (items >= 0), "an id that the factors don't have")
+    _require(folder, "recommendations", _ranks_are_right(lists, "user_id", "item_id"), "a wrong rank, or an item twice")
+    scores = ranking.pair_scores(users, items)
+    wrong = np.abs(scores - lists["score"].to_numpy()) > _TOLERANCE * np.maximum(1, np.abs(scores))
+    _require(folder, "recommendations", ~wrong, "a score that is not that of the factors")
+    ratings = lists["predicted_rating"].to_numpy()
+    wrong = np.abs(factors.predict(users, items) - ratings) > _TOLERANCE * max(1, abs(factors.scale.maximum))
+    _require(folder, "recommendations", ~wrong, "a predicted rating that is not that of the factors")
+
+    items, others = _known(factors.item_ids, near["item_id"]), _known(factors.item_ids, near["other_item_id"])
+    _require(folder, "similar_items", (items >= 0) & (others >= 0), "an id that the factors don't have")
+    _require(folder, "similar_items", items != others, "an item that is similar to itself")
+    _require(
+        folder, "similar_items", _ranks_are_right(near, "item_id", "other_item_id"), "a wrong rank, or an item twice"
+    )
+    _require(folder, "similar_items", np.abs(near["cosine"].to_numpy()) <= 1, "a cosine beyond 1")
+    return {name: int(rows) for name, rows in manifest["rows"].items()}
+
+
+def _known(ids: Ids, column: "pd.Series[Any]") -> NDArray[np.int32]:
+    return find_codes(ids, column.to_numpy())
+
+
+def _ranks_are_right(table: pd.DataFrame, of: str, item: str) -> NDArray[np.bool_]:
+    """Whether each row's rank is its place, from 1, in its list, and its item is not listed before."""
+    place = table.groupby(of, sort=False).cumcount() + 1
+    right: NDArray[np.bool_] = ((table["rank"] == place) & ~table.duplicated([of, item])).to_numpy()
+    return right
+
+
+def _require(folder: Path, name: str, right: NDArray[np.bool_], otherwise: str) -> None:
+    if not right.all():
+        row = int(np.argmin(right))
+        raise SourceUnavailable(
+            f"{folder / name}.parquet has {otherwise} in row {row:,}. Make it again with `mfcore export`."
+        )

@@ -1,0 +1,34 @@
+"""Levers: what each costs and brings, on the lists of the recipe that an evaluation chose."""
+
+from typing import Any
+
+from mfcore.data.snapshot import Snapshot
+from mfcore.data.splitting import Split
+from mfcore.evaluation.levers import cost_of_levers, levers_tried
+from mfcore.metrics import Evaluator
+from mfcore.metrics.objective import Objective
+from mfcore.models.model import Model
+from mfcore.stages.context import Context
+from mfcore.stages.evaluate import load_evaluation
+from mfcore.storage.artifacts import Artifact
+from mfcore.storage.kinds import Kind
+
+__all__ = ["measure_levers"]
+
+
+def measure_levers(context: Context, evaluation: Artifact) -> list[dict[str, Any]]:
+    """The rows of `cost_of_levers`, with the recipe for lists trained anew on train and validation.
+
+    Raises:
+        NothingToWorkFrom: what the evaluation was made from is not there any more.
+        UsageError: the section `lists` of the configuration asks for what items do not have, or leaves none.
+    """
+    found = load_evaluation(evaluation)
+    splits = context.store.input(evaluation, Kind.SPLITS)
+    snapshot = Snapshot.load(context.store.input(splits, Kind.RATINGS).path)
+    evaluator = Evaluator(snapshot.ratings, Split.load(splits.path), snapshot.items, context.config.evaluation)
+    chosen = found.chosen(Objective.RANKING if Objective.RANKING in found.heads else Objective.RATING)
+    factors = chosen.candidate.recipe.build().train(evaluator.known)
+    model = Model.of(factors, evaluator.known, snapshot.items)
+    has_genres = snapshot.items is not None and "genres" in snapshot.items
+    return list(cost_of_levers(model, evaluator, levers_tried(context.config.lists.levers, has_genres)))

@@ -1,0 +1,200 @@
+"""Levers: each does what it says to lists, beside plain and slow versions of the same rules."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+from pydantic import ValidationError
+
+from mfcore.config import Levers
+from mfcore.data.items import meeting
+from mfcore.errors import UsageError
+from mfcore.models.factors import Factors
+from mfcore.models.levers import ItemGroups, ranked, thirds
+from mfcore.models.lists import directions, top_n
+from mfcore.models.model import Model
+from mfcore.models.rated import RatedItems
+from tests.contract.synthetic import make
+from tests.unit.metrics.cases import SCALE, random_factors
+
+N_USERS, N_ITEMS = 12, 30
+
+
+def case(seed: int) -> tuple[Factors, RatedItems, ItemGroups, NDArray[np.bool_]]:
+    random = np.random.default_rng(seed)
+    factors = random_factors((N_USERS, N_ITEMS), seed)
+    users, items = np.nonzero(random.random((N_USERS, N_ITEMS)) < 0.2)
+    ratings = make(users, items, random.integers(1, 6, len(users)), (N_USERS, N_ITEMS), SCALE)
+    groups = ItemGroups(
+        random.integers(0, 200, N_ITEMS), random.random((N_ITEMS, 4)) < 0.4, directions(factors)
+    )  # fmt: skip
+    return factors, RatedItems.of(ratings), groups, random.random(N_ITEMS) < 0.9
+
+
+def by_hand(
+    user: int,
+    k: int,
+    factors: Factors,
+    rated: RatedItems,
+    allowed: NDArray[np.bool_],
+    levers: Levers,
+    groups: ItemGroups,
+) -> list[int]:
+    """The rules of `ranked`, an item at a time."""
+    scores = factors.scores(np.array([user], np.int32))[0].astype(np.float64)
+    known = np.log1p(groups.n_ratings)
+    scores = scores - levers.popularity_penalty * scores.std() * known / known.max()
+    left = [i for i in range(N_ITEMS) if allowed[i] and i not in set(rated.rows(np.array([user], np.int32))[1])]
+    low, high = min(scores[left]), max(scores[left])
+    limits = [(groups.genres, levers.max_genre_share), (thirds(groups.n_ratings), levers.max_popularity_share)]
+    chosen: list[int] = []
+    while len(chosen) < k:
+        able = [
+            i
+            for i in left
+            if i not in chosen
+            and not any(
+                share < 1 and member[i, g] and member[chosen, g].sum() >= max(1, int(share * k + 1e-9))
+                for member, share in limits
+                for g in range(member.shape[1])
+            )
+        ]
+        if not able:
+            break
+        cosines = groups.unit.astype(np.float64) @ groups.unit.astype(np.float64).T
+        chosen.append(
+            max(
+                able,
+                key=lambda i: (
+                    (1 - levers.diversity) * (scores[i] - low) / (high - low)
+                    - levers.diversity * max([cosines[i, j] for j in chosen], default=-1.0)
+                ),
+            )
+        )
+    return chosen
+
+
+@given(
+    seed=st.integers(0, 50),
+    k=st.integers(1, 12),
+    diversity=st.sampled_from([0.0, 0.3, 0.8]),
+    penalty=st.sampled_from([0.0, 0.5, 3.0]),
+    genre=st.sampled_from([1.0, 0.5, 0.2]),
+    popularity=st.sampled_from([1.0, 0.4]),
+)
+def test_lists_are_those_of_the_rules_an_item_at_a_time(
+    seed: int, k: int, diversity: float, penalty: float, genre: float, popularity: float
+) -> None:
+    factors, rated, groups, allowed = case(seed)
+    levers = Levers(
+        diversity=diversity, popularity_penalty=penalty, max_genre_share=genre, max_popularity_share=popularity
+    )
+    users = np.array([0, 5], np.int32)
+    items, scores = ranked(factors, users, k, rated, allowed, levers, groups)
+    for row, user in enumerate(users):
+        expected = by_hand(int(user), k, factors, rated, allowed, levers, groups)
+        assert [item for item in items[row].tolist() if item >= 0] == expected
+        head = factors.scores(users[row : row + 1])[0]
+        assert scores[row, : len(expected)] == pytest.approx(head[expected], abs=1e-5), "scores stay the head's"
+        assert np.isnan(scores[row, len(expected) :]).all()
+
+
+def test_no_lever_is_the_plain_list_bit_by_bit() -> None:
+    factors, rated, groups, allowed = case(3)
+    users = np.array([4, -1, 0], np.int32)
+    plain = top_n(factors, users, 9, rated, allowed)
+    found = ranked(factors, users, 9, rated, allowed, Levers(), groups)
+    assert np.array_equal(found[0], plain[0])
+    assert found[1] == pytest.approx(plain[1], abs=1e-5)
+
+
+def test_full_groups_are_passed_over_however_far_down_the_others_are(monkeypatch: pytest.MonkeyPatch) -> None:
+    factors, _, groups, _ = case(1)
+    monkeypatch.setattr("mfcore.models.levers._POOL", 2)
+    bias = np.linspace(100, 0, N_ITEMS).astype(np.float32)
+    rest = np.zeros((N_ITEMS, 1), np.bool_)
+    rest[:25] = True
+    lists, _ = ranked(
+        replace(factors, item_bias=bias), np.array([0], np.int32), 2, None, np.ones(N_ITEMS, np.bool_),
+        Levers(max_genre_share=0.5), replace(groups, genres=rest),
+    )  # fmt: skip
+    assert lists.tolist() == [[0, 25]]
+    one = replace(groups, genres=np.ones((N_ITEMS, 1), np.bool_))
+    everybody = np.arange(N_USERS, dtype=np.int32)
+    lists, _ = ranked(factors, everybody, 4, None, np.ones(N_ITEMS, np.bool_), Levers(max_genre_share=0.5), one)
+    assert ((lists >= 0).sum(axis=1) == 2).all(), "shorter where nothing else is left"
+
+
+def test_chunks_make_no_difference(monkeypatch: pytest.MonkeyPatch) -> None:
+    factors, rated, groups, allowed = case(5)
+    levers, everybody = Levers(diversity=0.4, max_genre_share=0.3), np.arange(N_USERS, dtype=np.int32)
+    whole, _ = ranked(factors, everybody, 6, rated, allowed, levers, groups)
+    monkeypatch.setattr("mfcore.models.levers._CHUNK_BYTES", 1)
+    assert np.array_equal(whole, ranked(factors, everybody, 6, rated, allowed, levers, groups)[0])
+
+
+@pytest.fixture(scope="module")
+def model() -> Model:
+    users, items = np.divmod(np.arange(40), 8)
+    ratings = make(users, items, items % 5 + 1, (5, 8), SCALE)
+    factors = replace(random_factors((5, 8), 0), user_ids=ratings.user_ids, item_ids=ratings.item_ids)
+    table = pd.DataFrame(
+        {
+            "item_id": ratings.item_ids[::-1],
+            "title": [f"Item {n}" for n in range(8)],
+            "genres": ["Drama", "Drama|War", "War", "Comedy", "Comedy", None, "Drama", "Drama"],
+            "year": [1990, 1991, 1992, 1993, 1994, 1995, None, 1997],
+        }
+    )
+    return Model.of(factors, ratings, table)
+
+
+def test_conditions_are_on_the_columns_of_the_items_and_are_kept_with_the_model(model: Model, tmp_path: Path) -> None:
+    model.save(tmp_path)
+    for one in (model, Model.load(tmp_path)):
+        for where, titles in (
+            (("genres has Drama",), {0, 1, 6, 7}),
+            (("genres lacks Drama", "year >= 1993"), {3, 4, 5}),
+            (("year != 1990",), {1, 2, 3, 4, 5, 7}),
+            (("genres = Drama|War",), {1}),
+        ):
+            found = one.recommend(one.user_ids[:1], 8, exclude_rated=False, levers=Levers(where=where))
+            assert set(found["title"]) == {f"Item {n}" for n in titles}, where
+
+
+@pytest.mark.parametrize(
+    ("levers", "said"),
+    [
+        (Levers(where=("studio = X",)), "no column 'studio'; its columns: genres, year"),
+        (Levers(where=("genres has",)), "'genres has' is no condition"),
+        (Levers(where=("year > soon",)), "'soon' is no number"),
+        (Levers(where=("year > 2100",)), "none of the 8 items has year > 2100"),
+        (Levers(min_ratings=99), "none of the 8 items has 99 ratings or more"),
+    ],
+)
+def test_what_no_item_can_meet_is_said_in_a_line(model: Model, levers: Levers, said: str) -> None:
+    with pytest.raises(UsageError, match=said.replace("|", r"\|")):
+        model.recommend(model.user_ids[:1], 3, levers=levers)
+
+
+def test_genres_that_are_not_known_have_no_share(model: Model) -> None:
+    with pytest.raises(UsageError, match="no column 'genres'"):
+        replace(model, items=None).recommend(model.user_ids[:1], 3, levers=Levers(max_genre_share=0.5))
+
+
+def test_a_missing_value_meets_lacks_alone() -> None:
+    table = pd.DataFrame({"a": [None, "x"], "n": [np.nan, 1.0]})
+    for condition in ("a = x", "a != y", "a has x", "n = 1", "n != 2", "n > 0", "n < 5"):
+        assert meeting(table, [condition]).tolist() == [False, True], condition
+    assert meeting(table, ["a lacks y"]).tolist() == [True, True]
+
+
+@pytest.mark.parametrize("wrong", [{"diversity": 1.0}, {"max_genre_share": 0.0}, {"popularity_penalty": -1}])
+def test_levers_beyond_their_ends_are_refused(wrong: dict[str, float]) -> None:
+    with pytest.raises(ValidationError):
+        Levers(**wrong)
