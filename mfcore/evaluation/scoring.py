@@ -12,11 +12,11 @@ from pydantic import BaseModel, ConfigDict
 from mfcore.evaluation.candidates import Candidate
 from mfcore.evaluation.curves import LearningCurve
 from mfcore.evaluation.fits import Fits, fits_here
-from mfcore.evaluation.heads import HeadResult
+from mfcore.evaluation.heads import FLOOR, HeadResult
 from mfcore.metrics import Comparison, Estimate, Evaluator, Measure, compare
 from mfcore.metrics.objective import Objective
 from mfcore.metrics.slices import ALL
-from mfcore.models import Factors
+from mfcore.models import Factors, Recipe
 
 __all__ = [
     "HEADLINE",
@@ -104,6 +104,12 @@ class Evaluation(BaseModel):
     def chosen(self, objective: Objective) -> Score:
         """The score of the candidate that an objective's head is made by."""
         return self.score_of(self.heads[objective].chosen)
+
+    @property
+    def recipes(self) -> dict[Objective, Recipe]:
+        """What the heads of the next champion are made by; ratings are predicted by biases where nothing else does."""
+        found = {objective: self.chosen(objective).candidate.recipe for objective in self.heads}
+        return {Objective.RATING: FLOOR[Objective.RATING][0], **found}
 
     @property
     def headline(self) -> dict[str, float]:

@@ -80,9 +80,13 @@ def _score(context: Context, studies: Artifact, champion: Mapping[Objective, Rec
     """Score all candidates and decide, unless that has been done in this store."""
     config, experiment = context.config, context.experiment
     tuned = load_tuned(studies)
-    held = {objective: recipe.fingerprint for objective, recipe in champion.items()}
+    held = {str(objective): recipe.fingerprint for objective, recipe in champion.items()}
     settings = [config.evaluation.model_dump(), config.registration.model_dump()]
-    key = fingerprint("evaluations", _CODE, studies.fingerprint, held, settings, experiment.identity)
+    asked = fingerprint("evaluations", _CODE, studies.fingerprint, settings, experiment.identity)
+    if context.store.has(Kind.EVALUATIONS, studies.dataset, asked=asked, chosen=held):
+        # The champion is what this very evaluation chose: scoring it once more would tell nothing new.
+        return context.store.newest(Kind.EVALUATIONS, studies.dataset, asked=asked, chosen=held)
+    key = fingerprint(asked, held)
 
     def write(folder: Path) -> dict[str, Any]:
         splits = context.store.input(studies, Kind.SPLITS)
@@ -115,7 +119,9 @@ def _score(context: Context, studies: Artifact, champion: Mapping[Objective, Rec
         )
         curves.to_parquet(folder / "learning_curves.parquet", index=False)
         log_comparison(experiment, scores, run_id)
-        return {objective.value: head.model_dump(mode="json") for objective, head in found.heads.items()}
+        heads = {objective.value: head.model_dump(mode="json") for objective, head in found.heads.items()}
+        recipes = {str(objective): recipe.fingerprint for objective, recipe in found.recipes.items()}
+        return {**heads, "asked": asked, "chosen": recipes}
 
     return context.store.make(Kind.EVALUATIONS, studies.dataset, key, write, [studies])
 

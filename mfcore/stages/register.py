@@ -12,7 +12,6 @@ from mfcore.data.acceptance import CHECKS
 from mfcore.data.ratings import Ratings
 from mfcore.data.snapshot import Snapshot
 from mfcore.errors import TrainingDiverged
-from mfcore.evaluation.heads import FLOOR
 from mfcore.evaluation.rules import Facts, Rule, drift_rules, failed
 from mfcore.evaluation.scoring import Evaluation, Score
 from mfcore.metrics.objective import Objective
@@ -148,8 +147,7 @@ def _asked(found: Evaluation) -> list[Rule]:
 def _train_on_all(context: Context, data: Artifact, splits: Artifact, found: Evaluation, run_id: str) -> Registered:
     """Train the chosen recipes on all ratings and register them as one model, unless the very same is there."""
     registry, experiment = context.registry, context.experiment
-    recipes = {objective: found.chosen(objective).candidate.recipe for objective in found.heads}
-    recipes.setdefault(Objective.RATING, FLOOR[Objective.RATING][0])
+    recipes = found.recipes
     named = {str(objective): recipe.fingerprint for objective, recipe in recipes.items()}
     key = fingerprint("model", _CODE, named, data.fingerprint)
     registered = registry.find(key)
