@@ -19,11 +19,11 @@ _BARE_KEY = re.compile(r"[A-Za-z0-9_-]+")
 
 
 def to_toml(config: PipelineConfig) -> str:
-    """Every key with its value, and its description as a comment; a key that is not set is a comment too.
+    r"""Every key with its value, and its description as a comment; a key that is not set is a comment too.
 
     >>> from mfcore.config import ExportConfig
     >>> text = to_toml(PipelineConfig(export=ExportConfig(n_similar=5)))
-    >>> print(text[text.index("# Most similar") :])
+    >>> print(text[text.index("# Most similar") :].partition("\n\n")[0])
     # Most similar items for each item
     n_similar = 5
     """

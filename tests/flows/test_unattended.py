@@ -134,7 +134,7 @@ def test_what_others_may_wait_for_is_an_event_of_the_run(prefect_server: dict[st
         def emitted() -> list[dict[str, Any]]:
             answer = httpx.post(f"{prefect_server['PREFECT_API_URL']}/events/filter", json=wanted, timeout=10)
             found: list[dict[str, Any]] = answer.json()["events"]
-            return found
+            return [one for one in found if one["resource"]["prefect.resource.name"] == "shop"]
 
         (event,) = until(emitted, 60)
     assert event["payload"] == {"version": 7, "before": None}

@@ -110,9 +110,10 @@ def test_the_summary_begins_with_the_verdict_and_has_the_seconds_of_each_stage(
     text = watched.texts[f"summary-{NAME}"]
     verdict, _, rest = text.partition("| model")
     figure = f"{result.metrics['test_rmse']:.4f}"
-    assert f"rating: **rating-als**, test RMSE {figure}, promoted" in verdict
+    head = result.heads[Objective.RATING]
+    assert f"rating: **{head.algorithm}**, test RMSE {figure}, {head.status}" in verdict
     (winner,) = (line for line in rest.splitlines() if line.startswith("| **"))
-    assert "rating-als" in winner and figure in winner
+    assert head.algorithm in winner and figure in winner
     stages = text.partition("### Stages")[2]
     for name, one in result.stages.items():
         assert f"| {name} | made | {one.seconds:.1f} |" in stages
