@@ -76,6 +76,7 @@ def test_only_a_server_that_is_gone_is_blamed(prefect_server: dict[str, str]) ->
                 run_here(lambda: fails, error)
 
 
+@pytest.mark.slow
 def test_a_temporary_server_answers_until_it_is_stopped() -> None:
     server = TemporaryServer()
     server.wait()
@@ -98,6 +99,7 @@ def test_a_temporary_server_that_is_too_slow_is_one_clear_error() -> None:
     assert not [child for child in left if "flows.temporary_server" in child.cmdline()], "the server is still there"
 
 
+@pytest.mark.slow
 def test_a_temporary_server_that_dies_is_one_clear_error(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PREFECT_SERVER_DATABASE_CONNECTION_URL", "sqlite+aiosqlite:////nowhere/at/all.db")
     with pytest.raises(SourceUnavailable, match="temporary server does not start"):

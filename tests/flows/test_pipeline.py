@@ -103,6 +103,7 @@ def test_finalists_and_baselines_are_compared_on_the_same_test_ratings(first: di
     assert "figures/comparison.png" in [file.path for file in client().list_artifacts(first["run_id"], "figures")]
 
 
+@pytest.mark.slow
 def test_the_evaluation_is_kept_whole_as_json_and_tidy_frames(
     first: dict[str, Any], mfcore: Mfcore, place: Path
 ) -> None:

@@ -44,6 +44,7 @@ def test_a_stage_works_on_the_file_it_is_given_and_runs_what_it_lacks(mfcore: Mf
     assert first_user_of(done(mfcore, "validate", "--set", f"dataset.name={json.dumps(str(there))}")) == 701
 
 
+@pytest.mark.slow
 def test_a_bad_file_ends_each_stage_as_it_ends_a_run(mfcore: Mfcore, tmp_path: Path) -> None:
     (tmp_path / "few.csv").write_text("user_id,item_id,rating\n1,1,5\n")
     for stage in ("validate", "split"):
@@ -54,6 +55,7 @@ def test_a_bad_file_ends_each_stage_as_it_ends_a_run(mfcore: Mfcore, tmp_path: P
     assert mfcore("export", "--dataset", tmp_path / "few.csv").code == 5
 
 
+@pytest.mark.slow
 def test_files_fetched_under_a_name_are_known_by_it(mfcore: Mfcore, tmp_path: Path) -> None:
     one, two = shop(tmp_path / "one"), shop(tmp_path / "two", first_user=42)
     for source in (one, two, one):  # the last is reused, and newest all the same

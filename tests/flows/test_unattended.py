@@ -89,6 +89,7 @@ def test_installing_automations_again_changes_nothing(prefect_server: dict[str, 
             client.delete_automation(one.id)
 
 
+@pytest.mark.slow
 def test_two_runs_of_a_data_set_take_turns(prefect_server: dict[str, str]) -> None:
     spans: list[tuple[float, float]] = []
 

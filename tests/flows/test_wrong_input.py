@@ -102,6 +102,7 @@ def test_ratings_out_of_scale(mfcore: Mfcore, tmp_path: Path) -> None:
     refused(check(mfcore, file, *scale), 3, "quarantine")
 
 
+@pytest.mark.slow
 def test_one_pair_twice_with_different_ratings(mfcore: Mfcore, tmp_path: Path) -> None:
     file = tmp_path / "twice.csv"
     frame = pd.concat(

@@ -131,6 +131,7 @@ def test_a_password_gets_nowhere(tmp_path, monkeypatch, caplog):
     assert "hunter2" not in repr(resolve(config))
 
 
+@pytest.mark.slow
 def test_postgresql_with_its_own_types(postgres, tmp_path):
     engine = create_engine(postgres)
     with engine.begin() as connection:

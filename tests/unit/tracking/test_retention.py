@@ -31,6 +31,7 @@ def names(settings: Settings, experiment: Experiment, study: str) -> list[str]:
     return [f"{run.info.run_name[-3:]}{'' if run.info.lifecycle_stage == 'active' else ' deleted'}" for run in found]
 
 
+@pytest.mark.slow
 def test_the_best_trials_of_old_runs_stay_and_the_others_are_not_logged_again(settings: Settings) -> None:
     experiment = Experiment(settings, "old")
     night(experiment, "a", range(4))

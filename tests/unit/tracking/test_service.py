@@ -79,7 +79,8 @@ def fuzz_at_length(client: httpx.Client) -> None:
     knock()
 
 
-@pytest.mark.parametrize("workers", [1, pytest.param(2, marks=[pytest.mark.slow, pytest.mark.timeout(900)])])
+@pytest.mark.slow
+@pytest.mark.parametrize("workers", [1, pytest.param(2, marks=pytest.mark.timeout(900))])
 def test_a_server_follows_the_alias_and_stops_when_told(settings: Settings, workers: int, tmp_path: Path) -> None:
     registry = Registry(settings, "films")
     registry.promote(1)
