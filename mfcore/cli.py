@@ -319,21 +319,14 @@ def recommend(
     from mfcore.serving.filters import filters_of
 
     options = {"n_reasons": 2 if explain else 0, **filters_of(_config(None, config, settings).lists)}
-    bundle = _bundle(dataset)
+    bundle, whom, title = _bundle(dataset), users or [], "For user {}"
     if like or dislike:
         bundle = _somebody_new(bundle, like or (), dislike or ())
-        lists = bundle.recommend(bundle.user_ids, k, **options)
-        _say_shorter(bundle, lists, bundle.user_ids, k)
-        print_lists(lists.assign(user_id=None), "user_id", "For somebody new", as_json)
-        return
-    if not users:
+        whom, title = list(bundle.user_ids), "For somebody new"
+    elif not users:
         print("no user and no title is named: what follows are the most rated items.", file=sys.stderr)
-        lists = bundle.recommend([""], k, **options)
-        _say_shorter(bundle, lists, [""], k)
-        print_lists(lists.assign(user_id=None), "user_id", "For anybody", as_json)
-        return
-    known = bundle.knows(users)
-    if not known.all():
+        whom, title = [""], "For anybody"
+    elif not (known := bundle.knows(users)).all():
         unknown = ", ".join(user for user, is_known in zip(users, known, strict=True) if not is_known)
         first, last = bundle.user_ids[0], bundle.user_ids[-1]
         print(
@@ -341,9 +334,9 @@ def recommend(
             "what follows are the most rated items.",
             file=sys.stderr,
         )
-    lists = bundle.recommend(users, k, **options)
-    _say_shorter(bundle, lists, users, k)
-    print_lists(lists, "user_id", "For user {}", as_json)
+    lists = bundle.recommend(whom, k, **options)
+    _say_shorter(bundle, lists, whom, k)
+    print_lists(lists if users else lists.assign(user_id=None), "user_id", title, as_json)
 
 
 @app.command(rich_help_panel=_USE)

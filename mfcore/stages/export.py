@@ -36,7 +36,7 @@ def export_champion(context: Context, champion: Registered | None = None) -> Exp
     """
     model = champion or context.registry.require_champion()
     exported = context.observer.step("write", lambda: _write(context, model))
-    publish_latest(context)
+    publish_latest(context, exported)
     to = context.config.export
     if to.to is not None:
         url = to.to
@@ -61,15 +61,15 @@ def prepare_export(context: Context, version: Registered) -> Exported:
     return Exported(path=folder, model=version, reused=True) if is_whole(folder) else _write(context, version)
 
 
-def publish_latest(context: Context) -> None:
+def publish_latest(context: Context, exported: Exported) -> None:
     """Point `latest` to the champion's export: of several at once the last one sees the last champion.
 
-    An export that is written while somebody promotes another version by hand is not pointed to.
+    `exported` is made already; where somebody promotes another version meanwhile, it is not pointed to.
     """
-    champion = context.registry.require_champion()
-    with locked(_folder(context, champion).parent / "latest"):
+    with locked(exported.path.parent / "latest"):
         champion = context.registry.require_champion()
-        point_latest(prepare_export(context, champion).path)
+        is_champion = champion.version == exported.model.version
+        point_latest((exported if is_champion else prepare_export(context, champion)).path)
 
 
 def _folder(context: Context, version: Registered) -> Path:

@@ -17,9 +17,9 @@ def promote_version(context: Context, version: int) -> Registered:
         SourceUnavailable: its files are not available, or not what was registered.
     """
     registry = context.registry
-    prepare_export(context, registry.version(version))
+    exported = prepare_export(context, registry.version(version))
     champion = registry.promote(version, "promoted by hand")
-    publish_latest(context)
+    publish_latest(context, exported)
     return champion
 
 
@@ -31,7 +31,7 @@ def roll_back(context: Context) -> Registered:
         SourceUnavailable: its files are not available, or not what was registered.
     """
     registry = context.registry
-    prepare_export(context, registry.require_previous())
+    exported = prepare_export(context, registry.require_previous())
     champion = registry.rollback()
-    publish_latest(context)
+    publish_latest(context, exported)
     return champion

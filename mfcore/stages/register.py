@@ -100,7 +100,7 @@ def register_champion(context: Context, evaluation: Artifact | None = None) -> R
         splits = context.store.input(source, Kind.SPLITS)
         data = context.store.input(splits, Kind.RATINGS)
         version = context.observer.step("train_on_all", lambda: _train_on_all(context, data, splits, found, run_id))
-        context.observer.step("register_challenger", lambda: _register_challenger(context, source, splits, found))
+        context.observer.step("register_challenger", lambda: _register_challenger(context, source, data, splits, found))
         drift = drift_rules(json.loads((data.path / CHECKS).read_text(encoding="utf-8")), context.config.drift)
         sound = [rule for rule in version.verdict if rule.of == _VERSION]
         _publish(context, found, [*_asked(found), *sound, *drift], run_id)
@@ -188,7 +188,9 @@ def _train_on_all(context: Context, data: Artifact, splits: Artifact, found: Eva
         context,
         _Made(model_uri, own, recipes, key, [found.chosen(objective) for objective in found.heads], found.headline),
         found,
+        data,
         splits,
+        ratings,
         [*_asked(found), *sound],
         key="card",
         trained_on=f"all {len(ratings):,} ratings",
@@ -206,7 +208,9 @@ def _sound(model: Model, ratings: Ratings) -> list[Rule]:
     return whole.rules(_VERSION, Objective.RATING)
 
 
-def _register_challenger(context: Context, evaluation: Artifact, splits: Artifact, found: Evaluation) -> None:
+def _register_challenger(
+    context: Context, evaluation: Artifact, data: Artifact, splits: Artifact, found: Evaluation
+) -> None:
     """Register a finalist that the gate turned down, as it was scored, under the alias challenger."""
     lost = [head for head in found.heads.values() if head.chosen != head.challenger]
     if not lost:
@@ -221,7 +225,9 @@ def _register_challenger(context: Context, evaluation: Artifact, splits: Artifac
         context,
         _Made(score.model_uri, score.run_id, recipes, key, [score], score.headline),
         found,
+        data,
         splits,
+        Ratings.load(data.path),
         [rule for rule in head.rules if rule.of == head.challenger],
         key="card-challenger",
         trained_on="train and validation ratings",
@@ -235,7 +241,9 @@ def _add(
     context: Context,
     made: _Made,
     found: Evaluation,
+    data: Artifact,
     splits: Artifact,
+    ratings: Ratings,
     rules: Sequence[Rule],
     *,
     key: str,
@@ -243,8 +251,7 @@ def _add(
     summary: str,
 ) -> Registered:
     """Write the model card, then register the model; who finds the version finds the card."""
-    experiment, data = context.experiment, context.store.input(splits, Kind.RATINGS)
-    ratings = Ratings.load(data.path)
+    experiment = context.experiment
     card = model_card(
         context.dataset_name,
         context.described,

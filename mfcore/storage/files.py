@@ -15,11 +15,22 @@ from typing import IO
 
 from mfcore.errors import UsageError
 
-__all__ = ["discard", "full_disk", "locked", "new_folder", "scratch_folder", "sha256_of", "sync", "write_file"]
+__all__ = [
+    "ABANDONED_AFTER_S",
+    "discard",
+    "full_disk",
+    "locked",
+    "new_folder",
+    "scratch_folder",
+    "sha256_of",
+    "sync",
+    "write_file",
+]
 
 logger = logging.getLogger(__name__)
 
-_ABANDONED_AFTER_S = 24 * 3600
+ABANDONED_AFTER_S = 24 * 3600
+"""Age of a temporary file or folder from which nobody works in it any more."""
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
 
 
@@ -163,7 +174,7 @@ def _sweep(folder: Path) -> None:
     """Delete what killed processes left behind: temporary folders more than a day old."""
     for path in folder.glob(".*.tmp"):
         with suppress(FileNotFoundError):
-            if time.time() - path.stat().st_mtime > _ABANDONED_AFTER_S:
+            if time.time() - path.stat().st_mtime > ABANDONED_AFTER_S:
                 shutil.rmtree(path, ignore_errors=True)
 
 

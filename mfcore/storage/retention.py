@@ -14,12 +14,11 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict
 
 from mfcore.storage.artifacts import ArtifactStore
-from mfcore.storage.files import discard
+from mfcore.storage.files import ABANDONED_AFTER_S, discard
 from mfcore.storage.kinds import Kind
 
 __all__ = ["Leftover", "Rule", "abandoned", "old_artifacts", "old_exports", "old_journals", "old_quarantine", "remove"]
 
-_ABANDONED_AFTER_S = 24 * 3600
 _SERVING = "mfcore-metrics-"
 """How the temporary folders begin that a running HTTP service holds for as long as it runs."""
 
@@ -161,7 +160,7 @@ def abandoned(home: Path, exports: Path) -> list[Leftover]:
     for path in [*(path for some in places for path in some), *ours]:
         with suppress(OSError):  # whoever made it may delete it meanwhile
             used_at = max(one.lstat().st_mtime for one in [path, *path.rglob("*")])
-            if path.lstat().st_uid == os.getuid() and time.time() - used_at > _ABANDONED_AFTER_S:
+            if path.lstat().st_uid == os.getuid() and time.time() - used_at > ABANDONED_AFTER_S:
                 n_bytes = _size(path)
                 found.append(
                     Leftover(

@@ -1,8 +1,6 @@
 """Ratings and splits under the home folder that are not what was written are refused by name, and nothing is run."""
 
-import io
 import json
-import os
 import pickle
 import shutil
 from collections.abc import Callable
@@ -19,20 +17,7 @@ from mfcore.data.synthetic import synthesize
 from mfcore.errors import NothingToWorkFrom, SourceUnavailable
 from mfcore.storage.artifacts import Artifact, ArtifactStore
 from mfcore.storage.kinds import Kind
-
-
-class Trap:
-    """What a pickle would run."""
-
-    def __reduce__(self) -> Any:
-        return os.system, ("touch trapped",)
-
-
-def npy(array: Any) -> bytes:
-    buffer = io.BytesIO()
-    np.save(buffer, array)
-    return buffer.getvalue()
-
+from tests.unit.traps import Trap, npy
 
 N = 600
 DAMAGES: dict[str, tuple[str, bytes]] = {

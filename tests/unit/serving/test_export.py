@@ -1,5 +1,4 @@
 import json
-import os
 import pickle
 import shutil
 from collections.abc import Callable
@@ -19,6 +18,7 @@ from mfcore.models.model import Model
 from mfcore.serving.export import export_model
 from mfcore.storage.artifacts import write_manifest
 from tests.contract.synthetic import synthetic_ratings
+from tests.unit.traps import Trap
 
 
 @pytest.mark.parametrize("recommender", [ALS(n_factors=3, n_epochs=2), PMF(n_factors=2, n_epochs=2, link="logistic")])
@@ -30,13 +30,6 @@ def test_an_export_gives_the_ratings_it_was_made_from(recommender: Recommender, 
         loaded = load_export(tmp_path / "export", head)
         assert loaded.predict(pairs.users, pairs.items).tolist() == made.predict(pairs.users, pairs.items).tolist()
         assert np.array_equal(loaded.item_ids, made.item_ids)
-
-
-class Trap:
-    """What a pickle would run."""
-
-    def __reduce__(self) -> Any:
-        return os.system, ("touch trapped",)
 
 
 def changed(**columns: Any) -> Callable[[pd.DataFrame], bytes]:

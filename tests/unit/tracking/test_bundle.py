@@ -1,8 +1,6 @@
 """A bundle that is not what was registered is refused by name, and nothing in it is run."""
 
-import io
 import json
-import os
 import pickle
 import shutil
 from collections.abc import Callable
@@ -16,6 +14,7 @@ from mfcore.errors import SourceUnavailable
 from mfcore.models.model import Model
 from mfcore.storage.artifacts import write_manifest
 from mfcore.tracking.bundle import load_bundle, save_bundle
+from tests.unit.traps import Trap, npy
 
 
 @pytest.fixture(scope="module")
@@ -23,19 +22,6 @@ def whole(model: Model, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("bundle") / "bundle"
     save_bundle(model, folder)
     return folder
-
-
-class Trap:
-    """What a pickle would run."""
-
-    def __reduce__(self) -> Any:
-        return os.system, ("touch trapped",)
-
-
-def npy(array: Any) -> bytes:
-    buffer = io.BytesIO()
-    np.save(buffer, array)
-    return buffer.getvalue()
 
 
 def changed(name: str, **values: Any) -> Callable[[Path], bytes]:
