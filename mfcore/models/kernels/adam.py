@@ -12,6 +12,7 @@ import numpy as np
 from numba import njit, prange
 from numpy.typing import NDArray
 
+from mfcore.models.kernels.parts import add_up, no_parts
 from mfcore.models.kernels.random import STRIDE, mix
 from mfcore.models.kernels.sgd import GRID
 
@@ -76,7 +77,7 @@ def adam_epoch(
     A side is its parameters (n, k + 1), their first and second moments, and each row's number
     of updates so far.
     """
-    losses = np.zeros(GRID * GRID, np.float64)
+    losses = no_parts(GRID * GRID)
     x, x_first, x_second, x_steps = user_side
     y, y_first, y_second, y_steps = item_side
     size = x.shape[1]
@@ -126,4 +127,4 @@ def adam_epoch(
                     y_rows, n_y, y_counts, y_slopes, y, y_first, y_second, y_steps, y_places, step, regs[1], regs[3]
                 )
             losses[block] = loss
-    return float(losses.sum())
+    return add_up(losses)

@@ -34,11 +34,13 @@ def mean_cosines(bits: Bits, lists: NDArray[np.int32]) -> NDArray[np.float64]:
 
     Items are their rows of `bits`, of which an empty one is like none; −1 in a list is an empty place.
     """
-    sizes = np.zeros(len(bits))
+    sizes = np.empty(len(bits))
     for item in range(len(bits)):
+        size = np.uint64(0)
         for word in bits[item]:
-            sizes[item] += _count(word)
-    means = np.full(len(lists), np.nan)
+            size += _count(word)
+        sizes[item] = size
+    means = np.empty(len(lists))
     for row in prange(len(lists)):
         total, pairs = 0.0, 0
         for first in range(lists.shape[1]):
@@ -51,6 +53,5 @@ def mean_cosines(bits: Bits, lists: NDArray[np.int32]) -> NDArray[np.float64]:
                         common += _count(bits[a, n] & bits[b, n])
                     if common:
                         total += common / np.sqrt(sizes[a] * sizes[b])
-        if pairs:
-            means[row] = total / pairs
+        means[row] = total / pairs if pairs else np.nan
     return means

@@ -20,20 +20,20 @@ grams are nearly all there is.
 import math
 
 import numpy as np
-from numba import njit, prange
+from numba import njit
 from numpy.typing import NDArray
 
 from mfcore.models.kernels.layout import Block, Estimate, Pull, Scoring, Side
 from mfcore.models.kernels.random import STRIDE, mix
 from mfcore.models.kernels.solutions import descend, draw, factorize, is_sound, solve_back, solve_in_double
 from mfcore.models.kernels.systems import Room, assemble, drawn_to, kept, make_room
+from mfcore.models.kernels.threads import share
 
 __all__ = ["solve_rows", "squared_error"]
 
 Floats = NDArray[np.float32]
 
 
-@njit(cache=True, nogil=True, parallel=True)
 def solve_rows(
     side: Side, other: Block, own: Block, pull: Pull, scoring: Scoring, estimate: int, noise: float, seed: int
 ) -> None:
@@ -51,25 +51,23 @@ def solve_rows(
         noise: standard deviation of the noise, for draws and variances.
         seed: of draws.
     """
-    bounds = side.bounds
     drawn = drawn_to(pull.precision, pull.center)
     noise /= math.sqrt(kept(pull.missing_weight))
-    for chunk in prange(len(bounds) - 1):
-        _solve_chunk(bounds[chunk], bounds[chunk + 1], side, other, own, pull, drawn, scoring, estimate, noise, seed)
+    share(len(side.bounds) - 1, _solve_chunks, side, other, own, pull, drawn, scoring, estimate, noise, seed)
 
 
-@njit(cache=True)
-def _solve_chunk(
+@njit(cache=True, nogil=True)
+def _solve_chunks(
     first: int, last: int, side: Side, other: Block, own: Block, pull: Pull, drawn: Floats, scoring: Scoring,
     estimate: int, noise: float, seed: int,
 ) -> None:  # fmt: skip
-    """Solve the rows from `first` to `last` with one room.
+    """Solve the rows of the chunks from `first` to `last` with one room.
 
     What runs per row is inlined: a call counts the references to each array it takes, which cost a short row 5 to
-    10 %. It is inlined here, since in a parallel loop numba loses what inlined code writes.
+    10 %.
     """
     room = make_room(own.factors.shape[1])
-    for row in range(first, last):
+    for row in range(side.bounds[first], side.bounds[last]):
         is_rated = side.starts[row] < side.starts[row + 1]
         if is_rated or (pull.exponent == 0 and pull.missing_weight == 0):
             _solve_row(room, row, side, other, own, pull, drawn, scoring, estimate, noise, seed)
@@ -81,7 +79,8 @@ def _solve_chunk(
 def _set_center(row: int, own: Block, pull: Pull) -> None:
     """Leave a row without ratings where the prior draws it."""
     size = own.factors.shape[1]
-    own.factors[row] = pull.center[:size]
+    for c in range(size):
+        own.factors[row, c] = pull.center[c]
     own.bias[row] = pull.center[size]
 
 
@@ -94,7 +93,7 @@ def _solve_row(
     x = own.factors[row]
     total, pivot = assemble(room, row, side, other, own, pull, drawn, scoring)
     if estimate == Estimate.NONNEGATIVE:
-        own.bias[row] = descend(room, total, pivot, x, own.bias[row])
+        own.bias[row] = descend(room, total, np.float64(pivot), x, own.bias[row])
         return
     has_variance = len(own.variance) > 0
     if has_variance:
@@ -111,19 +110,28 @@ def _solve_row(
     solve_back(room.system, bias, x)
 
 
-@njit(cache=True, nogil=True, parallel=True, fastmath={"reassoc", "contract"})
 def squared_error(side: Side, other: Block, own: Block, scoring: Scoring, missing_weight: float) -> float:
     """Sum of squared errors over all ratings of `side`, less `missing_weight` times their squared scores.
 
     In the unit the rows are solved in. Where blocks keep variances, the sum expected under them.
     """
+    totals = np.empty(len(side.bounds) - 1)
+    share(len(totals), _add_errors, side, other, own, scoring, missing_weight, totals)
+    return float(totals.sum())
+
+
+@njit(cache=True, nogil=True, fastmath={"reassoc", "contract"})
+def _add_errors(
+    first: int, last: int, side: Side, other: Block, own: Block, scoring: Scoring, missing_weight: float,
+    totals: NDArray[np.float64],
+) -> None:  # fmt: skip
+    """Set the totals of the chunks from `first` to `last`."""
     starts, columns, values, bounds = side
     other_factors, other_bias, other_variance = other
     own_factors, own_bias, own_variance = own
     offset, logistic = scoring
     uncertain = len(own_variance) > 0 and len(other_variance) > 0
-    totals = np.zeros(len(bounds) - 1, np.float64)
-    for chunk in prange(len(bounds) - 1):
+    for chunk in range(first, last):
         subtotal = 0.0
         for row in range(bounds[chunk], bounds[chunk + 1]):
             x = own_factors[row]
@@ -145,4 +153,3 @@ def squared_error(side: Side, other: Block, own: Block, scoring: Scoring, missin
                         variance += x[c] * x[c] * y_variance + (y[c] * y[c] + y_variance) * x_variance
                     subtotal += (slope * slope - missing_weight) * variance
         totals[chunk] = subtotal
-    return float(totals.sum())

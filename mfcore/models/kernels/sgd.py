@@ -11,6 +11,7 @@ from numba import njit, prange
 from numpy.typing import NDArray
 
 from mfcore.models.kernels.layout import Block
+from mfcore.models.kernels.parts import add_up, no_parts
 from mfcore.models.kernels.random import STRIDE, mix
 
 __all__ = ["GRID", "balanced_groups", "sgd_epoch", "sort_into_blocks"]
@@ -77,7 +78,7 @@ def sgd_epoch(
     With `missing_weight` w above 0 there are no biases, and a rating pulls by z − (1 − w) x·y: what
     is left of its gradient when the pull of all pairs, rated or not, is taken off.
     """
-    losses = np.zeros(GRID * GRID, np.float64)
+    losses = no_parts(GRID * GRID)
     user_factors, user_bias, _ = user_side
     item_factors, item_bias, _ = item_side
     size = user_factors.shape[1]
@@ -117,4 +118,4 @@ def sgd_epoch(
                     x[c] = keep_user * before + move * y[c]
                     y[c] = keep_item * y[c] + move * before
             losses[block] = loss
-    return float(losses.sum())
+    return add_up(losses)

@@ -174,7 +174,8 @@ def solve_in_double(row: int, side: Side, other: Block, pull: Pull, scoring: Sco
     system, right = np.zeros((m, m)), np.zeros(m)
     y = np.ones(m)
     for n in range(begin, end):
-        y[:size] = other.factors[side.columns[n]]
+        for r in range(size):
+            y[r] = other.factors[side.columns[n], r]
         error = np.float64(side.values[n]) - scoring.offset - other.bias[side.columns[n]]
         for r in range(m):
             right[r] += error * y[r]
@@ -209,5 +210,6 @@ def solve_in_double(row: int, side: Side, other: Block, pull: Pull, scoring: Sco
         for c in range(r + 1, m):
             right[r] -= system[c, r] * right[c]
         right[r] /= system[r, r]
-    x[:] = right[:size]
+    for r in range(size):
+        x[r] = right[r]
     return float(right[size])

@@ -1,11 +1,15 @@
-"""How many threads kernels run on."""
+"""How many threads kernels run on, and how these share the work."""
 
-from collections.abc import Iterator
+import os
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from functools import cache
+from threading import Lock
 
 import numba
 
-__all__ = ["n_threads", "threads"]
+__all__ = ["n_threads", "share", "threads"]
 
 
 def n_threads() -> int:
@@ -22,3 +26,40 @@ def threads(n: int) -> Iterator[None]:
         yield
     finally:
         numba.set_num_threads(before)
+
+
+def share(n_parts: int, kernel: Callable[..., None], *arguments: object) -> None:
+    """Have `kernel(first, last, *arguments)` do all parts of a piece of work, on `n_threads` threads.
+
+    The kernel must let go of Python's lock, and a part's result must not depend on which thread
+    does it. A thread that has done its parts takes half of its share of those left, so that one
+    that the machine holds up is not waited for long; none spins while it waits. Numba's own parallel
+    loops hand out equal shares beforehand, and compile what they hold three times over.
+    """
+    workers = n_threads()
+    if workers == 1:
+        kernel(0, n_parts, *arguments)
+        return
+    lock, begun = Lock(), 0
+
+    def take() -> None:
+        nonlocal begun
+        while True:
+            with lock:
+                first = begun
+                begun += -(-(n_parts - first) // (2 * workers))
+                last = begun
+            if first == last:
+                return
+            kernel(first, last, *arguments)
+
+    helpers = [_helpers().submit(take) for _ in range(workers - 1)]
+    take()
+    for helper in helpers:
+        if not helper.cancel():
+            helper.result()
+
+
+@cache
+def _helpers() -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(os.cpu_count(), "kernel")

@@ -38,14 +38,14 @@ def top_k(scores: Floats, starts: NDArray[np.int64], rated: Codes, k: int) -> tu
     Where fewer than k are left, −1 and −inf fill up.
     """
     n_rows, n_columns = scores.shape
-    best = np.full((n_rows, k), -1, np.int32)
-    best_scores = np.full((n_rows, k), -np.inf, np.float32)
+    best, best_scores = np.empty((n_rows, k), np.int32), np.empty((n_rows, k), np.float32)
     for row in prange(n_rows):
         line = scores[row]
         for n in range(starts[row], starts[row + 1]):
             line[rated[n]] = -np.inf
         heap, heap_items = best_scores[row], best[row]
-        heap_items[:] = n_columns  # an empty place: worse than any item
+        for place in range(k):
+            heap[place], heap_items[place] = -np.inf, n_columns  # an empty place: worse than any item
         worst = heap[0]
         for column in range(n_columns):
             # Columns come in rising order, so that an equal score is never better than one held.
