@@ -172,9 +172,11 @@ def _export(settings: Settings, dataset: str, version: int) -> Finding:
     what = f"{dataset}, export"
     try:
         manifest = latest_manifest(settings, dataset)
+        exported, age = manifest["model_version"], _when(datetime.fromisoformat(manifest["made_at"]))
+    except (KeyError, ValueError):
+        return Finding(what=what, status="fail", found="its manifest is damaged: `mfcore export` writes it anew")
     except (NothingToWorkFrom, SourceUnavailable) as error:
         return Finding(what=what, status="fail", found=str(error))
-    exported, age = manifest["model_version"], _when(datetime.fromisoformat(manifest["made_at"]))
     if exported != version:
         return Finding(
             what=what,
