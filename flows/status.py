@@ -1,6 +1,5 @@
 """Whether the nights go well: servers, runs, champion and export, and what is wrong with them."""
 
-import json
 import os
 import time
 from collections.abc import Iterator
@@ -23,8 +22,9 @@ from flows.servers.stack import Stack
 from mfcore.config import PipelineConfig
 from mfcore.data.catalog import resolve
 from mfcore.doctor import Finding
-from mfcore.errors import MfcoreError, first_line
+from mfcore.errors import MfcoreError, NothingToWorkFrom, SourceUnavailable, first_line
 from mfcore.health import silence_of
+from mfcore.serving.published import latest_manifest
 from mfcore.settings import Settings
 from mfcore.tracking.nights import last_nights
 from mfcore.tracking.registry import CHAMPION, Registry
@@ -170,12 +170,13 @@ def _dataset(settings: Settings, dataset: str, within: timedelta) -> Iterator[Fi
 
 def _export(settings: Settings, dataset: str, version: int) -> Finding:
     what = f"{dataset}, export"
-    manifest = settings.exports / dataset / "latest" / "manifest.json"
     try:
-        exported = json.loads(manifest.read_text(encoding="utf-8"))["model_version"]
-        age = _when(datetime.fromtimestamp(manifest.stat().st_mtime, UTC))
-    except (OSError, ValueError, KeyError):
-        return Finding(what=what, status="fail", found=f"no export at {manifest.parent}: `mfcore export` writes one")
+        manifest = latest_manifest(settings, dataset)
+        exported, age = manifest["model_version"], _when(datetime.fromisoformat(manifest["made_at"]))
+    except (KeyError, ValueError):
+        return Finding(what=what, status="fail", found="its manifest is damaged: `mfcore export` writes it anew")
+    except (NothingToWorkFrom, SourceUnavailable) as error:
+        return Finding(what=what, status="fail", found=str(error))
     if exported != version:
         return Finding(
             what=what,

@@ -50,9 +50,15 @@ _NIGHTS = "Every night"
 
 DatasetOption = Annotated[
     str | None,
-    typer.Option("--dataset", "-d", help="A known name, a path to ratings, or synthetic:users=…,items=…,ratings=…"),
+    typer.Option(
+        "--dataset",
+        "-d",
+        help="A known name, a path or s3:// URL, or synthetic:users=…,items=…,ratings=…",
+    ),
 ]
-SourceOption = Annotated[Path | None, typer.Option("--source", help="Files of the data set that lie on this machine")]
+SourceOption = Annotated[
+    str | None, typer.Option("--source", help="Files of the data set: a path on this machine, or an s3:// URL")
+]
 ConfigOption = Annotated[Path | None, typer.Option("--config", "-c", help="A TOML file of settings")]
 SetOption = Annotated[list[str] | None, typer.Option("--set", "-s", help="One setting, as section.key=value")]
 FromOption = Annotated[
@@ -116,7 +122,7 @@ def run(
 ) -> None:
     """The whole chain: download, validate, split, tune, evaluate, register, export."""
     given = {
-        "dataset.source": source and str(source),
+        "dataset.source": source,
         "tuning.algorithms": algorithms,
         "tuning.n_trials": trials,
         "tuning.timeout": timeout,
@@ -147,7 +153,7 @@ def run(
         print(f"{objective:<9} {head.algorithm} ({head.status}): {metrics}")
         if head.warning:
             print(f"warning   {head.warning}", file=sys.stderr)
-    print(f"export    {result.export_path}")
+    print(f"export    {result.export_url or result.export_path}")
     print("look      mfcore ui; mfcore recommend USER; mfcore similar TITLE")
 
 
@@ -160,7 +166,7 @@ def download(
     as_json: JsonOption = False,
 ) -> None:
     """Run the first stage."""
-    loaded = _config(dataset, config, settings, {"dataset.source": source and str(source)})
+    loaded = _config(dataset, config, settings, {"dataset.source": source})
     print_artifact(_run_stage(DOWNLOAD, loaded), as_json)
 
 
@@ -259,7 +265,7 @@ def export(
     if as_json:
         print_json(exported.model_dump(mode="json"))
     else:
-        print(exported.path)
+        print(exported.place)
 
 
 @app.command()
@@ -543,7 +549,7 @@ def show_config(
     """The settings of a run as TOML with what each is for; `-c FILE` reads them back."""
     if defaults and (dataset or source or config or settings):
         raise UsageError("--defaults stands alone: leave it out to see what these options give.")
-    loaded = _config(dataset, config, settings, {"dataset.source": source and str(source)})
+    loaded = _config(dataset, config, settings, {"dataset.source": source})
     if as_json:
         print_json(loaded.model_dump(mode="json"))
     else:
@@ -573,6 +579,10 @@ def up(
             "postgresql://user:${PASSWORD}@host. As before by default, at first wheel if it is installed"
         ),
     ] = None,
+    artifacts: Annotated[
+        str | None,
+        typer.Option(help="Where MLflow keeps artifacts, as in s3://bucket/mlflow; by default in the home folder"),
+    ] = None,
     as_json: JsonOption = False,
 ) -> None:
     """Start servers, deployments and a worker: what does not run yet of them. The project's root is the place."""
@@ -580,7 +590,7 @@ def up(
     from flows.servers.stack import up as start
     from mfcore.settings import Settings
 
-    options = Options(host, prefect_port, mlflow_port, database)
+    options = Options(host, prefect_port, mlflow_port, database, artifacts)
     stack: Stack = start(Settings.read(), options, lambda line: print(line, file=sys.stderr))
     if as_json:
         print_json(stack.model_dump(mode="json"))
@@ -789,14 +799,22 @@ def _verify(dataset: str, as_json: bool) -> None:
     from mfcore.serving.verify import verify_export
     from mfcore.settings import Settings
 
-    latest = Settings.read().exports / dataset / "latest"
-    if not latest.is_dir():
-        raise NothingToWorkFrom(f"there is no export {latest}: `mfcore export` makes one.")
-    rows = verify_export(latest)
-    if as_json:
-        print_json({"path": str(latest.resolve()), "rows": rows})
+    settings = Settings.read()
+    if settings.exports_url is not None:
+        from mfcore.serving.published import copied
+
+        place = f"{settings.exports_url}/{dataset}/latest"
+        with copied(place) as folder:
+            rows = verify_export(folder)
     else:
-        print_table(f"{latest.resolve()} is whole", [{"file": name, "rows": n} for name, n in rows.items()])
+        latest = settings.exports / dataset / "latest"
+        if not latest.is_dir():
+            raise NothingToWorkFrom(f"there is no export {latest}: `mfcore export` makes one.")
+        rows, place = verify_export(latest), str(latest.resolve())
+    if as_json:
+        print_json({"path": place, "rows": rows})
+    else:
+        print_table(f"{place} is whole", [{"file": name, "rows": n} for name, n in rows.items()])
 
 
 def _levers(config: "PipelineConfig", evaluation: "Artifact") -> list[dict[str, Any]]:

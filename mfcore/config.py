@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal, cast, get_args
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator, model_validator
 
 from mfcore.errors import UsageError, nearest
+from mfcore.storage.bucket import is_url
 from mfcore.storage.urls import refuse_secrets
 
 __all__ = [
@@ -73,8 +74,11 @@ class DatasetConfig(_Section):
     The URL refers to a password as `${NAME}`, a variable of the environment, and never holds it.
     """
 
-    name: str = Field("ml-100k", description="A known name, a path to ratings, or synthetic:users=…,items=…,ratings=…")
-    source: str | None = Field(None, description="Path to the files of a known data set that lie on this machine")
+    name: str = Field(
+        "ml-100k",
+        description="A known name, a path or URL of ratings, or synthetic:users=…,items=…,ratings=…",
+    )
+    source: str | None = Field(None, description="Path, or s3:// URL, of the files of a known data set")
     url: str | None = Field(None, description="SQLAlchemy URL of a database; its password as ${NAME}")
     table: str | None = Field(None, description="Table of the database, or schema.table")
     query: str | None = Field(None, description="SELECT statement, instead of a table")
@@ -123,6 +127,9 @@ class DatasetConfig(_Section):
 
     @model_validator(mode="after")
     def _database(self) -> "DatasetConfig":
+        for place in (self.name, self.source):
+            if place is not None and is_url(place):
+                refuse_secrets(place)
         if self.url is not None and self.source is not None:
             raise ValueError("source and url are two places: give one of them")
         if self.url is None:

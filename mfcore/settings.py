@@ -18,26 +18,34 @@ class Settings:
     | `tracking_uri`: MLflow's runs and registry | `MLFLOW_TRACKING_URI` | `sqlite:///…/mlruns/mlflow.db` |
     | `exports`: factors and recommendations | `MFCORE_EXPORTS` | `exports` |
 
-    Relative paths are taken from the working directory.
+    Relative paths are taken from the working directory. Exports may go to an object store: `MFCORE_EXPORTS` is
+    its URL then, which is `exports_url`, and `exports` is where they are written first, in the home folder.
 
     >>> Settings.read({"MFCORE_HOME": "/data/mf"}).home.as_posix()
     '/data/mf'
+    >>> remote = Settings.read({"MFCORE_HOME": "/data/mf", "MFCORE_EXPORTS": "s3://shop/exports/"})
+    >>> remote.exports.as_posix(), remote.exports_url
+    ('/data/mf/exports', 's3://shop/exports')
     """
 
     home: Path
     tracking_uri: str
     mlruns: Path
     exports: Path
+    exports_url: str | None = None
 
     @classmethod
     def read(cls, environ: "os._Environ[str] | dict[str, str]" = os.environ) -> "Settings":
         """Read the settings from `environ`."""
         mlruns = Path("mlruns").absolute()
+        home = Path(environ.get("MFCORE_HOME") or ".mfcore").expanduser().absolute()
+        exports = environ.get("MFCORE_EXPORTS") or "exports"
         return cls(
-            home=Path(environ.get("MFCORE_HOME") or ".mfcore").expanduser().absolute(),
+            home=home,
             tracking_uri=environ.get("MLFLOW_TRACKING_URI") or sqlite_uri(mlruns / "mlflow.db"),
             mlruns=mlruns,
-            exports=Path(environ.get("MFCORE_EXPORTS") or "exports").expanduser().absolute(),
+            exports=home / "exports" if "://" in exports else Path(exports).expanduser().absolute(),
+            exports_url=exports.rstrip("/") if "://" in exports else None,
         )
 
 

@@ -39,12 +39,15 @@ class Options:
         prefect_port: of Prefect's server.
         mlflow_port: of MLflow's server.
         database: `sqlite`, `wheel`, or the URL of a PostgreSQL server; None: as before, or the best there is.
+        artifacts: where MLflow's server keeps artifacts, as a folder or a URL such as s3://bucket/mlflow; None: as
+            before, or a folder of its own.
     """
 
     host: str = "127.0.0.1"
     prefect_port: int = 4200
     mlflow_port: int = 5000
     database: str | None = None
+    artifacts: str | None = None
 
 
 class Stack(BaseModel):
@@ -52,6 +55,7 @@ class Stack(BaseModel):
 
     Attributes:
         database: the kind of database, or its URL.
+        artifacts: where MLflow's artifacts are; None: in a folder of its own.
         prefect_url: the API of Prefect's server.
         mlflow_url: MLflow's server.
         optuna_url: Optuna's database, for `tuning.storage`; None without PostgreSQL.
@@ -60,6 +64,7 @@ class Stack(BaseModel):
     """
 
     database: str
+    artifacts: str | None = None
     prefect_url: str
     mlflow_url: str
     optuna_url: str | None = None
@@ -133,6 +138,7 @@ class _Starting:
         before = Stack.read(settings.home)
         self.stack = Stack(
             database=choose(options.database, before.database if before else None),
+            artifacts=_same(options.artifacts, before),
             prefect_url=f"http://{self._local}:{options.prefect_port}/api",
             mlflow_url=f"http://{self._local}:{options.mlflow_port}",
             processes=[one for one in before.processes if one.is_alive] if before else [],
@@ -160,7 +166,7 @@ class _Starting:
             **self.stack.environment,
             "PREFECT_HOME": str(self.folder / "prefect"),
             "MFCORE_HOME": str(self.settings.home),
-            "MFCORE_EXPORTS": str(self.settings.exports),
+            "MFCORE_EXPORTS": self.settings.exports_url or str(self.settings.exports),
         }
         self._prefect(databases, environment)
         self._mlflow(databases, environment)
@@ -195,7 +201,7 @@ class _Starting:
     def _mlflow(self, databases: Databases, environment: dict[str, str]) -> None:
         host, port = self.options.host, self.options.mlflow_port
         command = [sys.executable, "-m", "mlflow", "server", "--serve-artifacts"]
-        command += ["--artifacts-destination", str(self.folder / "artifacts")]
+        command += ["--artifacts-destination", self.stack.artifacts or str(self.folder / "artifacts")]
         command += ["--host", host, "--port", str(port), "--workers", "1"]
         if self._is_open:
             names = dict.fromkeys([*_LOOPBACK, host, socket.gethostname(), socket.getfqdn()])
@@ -272,6 +278,20 @@ class _Starting:
     def _is_open(self) -> bool:
         """Whether servers listen to other machines."""
         return self.options.host not in _LOOPBACK
+
+
+def _same(wanted: str | None, before: Stack | None) -> str | None:
+    """Where artifacts are to be kept: what is there already stays where it is.
+
+    Raises:
+        UsageError: it would be another place than before.
+    """
+    if before is not None and wanted not in (None, before.artifacts):
+        raise UsageError(
+            f"models of this folder lie in {before.artifacts or 'the folder itself'}, not {wanted}: leave --artifacts "
+            "out, or set MFCORE_HOME to another folder."
+        )
+    return before.artifacts if before is not None else wanted
 
 
 def _folder(home: Path) -> Path:

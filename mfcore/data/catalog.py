@@ -10,8 +10,9 @@ from typing import Any
 from mfcore.config import DatasetConfig
 from mfcore.data.ratings import Scale
 from mfcore.errors import SourceUnavailable, UsageError, nearest
+from mfcore.storage.bucket import is_url
 
-__all__ = ["KNOWN", "Database", "Dataset", "Local", "Source", "Synthetic", "Web", "Wheel", "resolve"]
+__all__ = ["KNOWN", "Database", "Dataset", "Local", "Objects", "Source", "Synthetic", "Web", "Wheel", "resolve"]
 
 _COMPRESSED = (".gz", ".bz2", ".xz", ".zst", ".zstd", ".zip")
 _SUFFIXES = (
@@ -56,6 +57,13 @@ class Local:
 
 
 @dataclass(frozen=True)
+class Objects:
+    """A file, or a folder of files, in an object store."""
+
+    url: str
+
+
+@dataclass(frozen=True)
 class Synthetic:
     """Ratings to synthesize."""
 
@@ -78,7 +86,7 @@ class Database:
     columns: tuple[str, ...]
 
 
-Source = Web | Wheel | Local | Synthetic | Database
+Source = Web | Wheel | Local | Objects | Synthetic | Database
 
 
 @dataclass(frozen=True)
@@ -378,18 +386,20 @@ def resolve(config: DatasetConfig) -> Dataset:
                     "and name its folder, or zip, with dataset.source (--source)."
                 )
             return KNOWN[name]
-        local = _local(name, Path(config.source).expanduser().absolute())
+        local = _own(name, config.source)
         return replace(KNOWN[name], sources=local.sources, extras=(), checksums={})
     amazon = re.fullmatch(r"amazon(-2018)?:(\w+)", name)
     if amazon:
         dataset = _amazon(amazon[2], is_older=amazon[1] is not None)
         if config.source is None:
             return dataset
-        return replace(dataset, sources=_local(dataset.name, Path(config.source).expanduser().absolute()).sources)
+        return replace(dataset, sources=_own(dataset.name, config.source).sources)
     if config.source is not None:
-        return _local(name, Path(config.source).expanduser().absolute())
+        return _own(name, config.source)
     if name.startswith("synthetic:"):
         return _synthetic(name)
+    if is_url(name):
+        return Dataset(name=_slug(Path(name)), title=name, sources=(Objects(name),))
     path = Path(os.path.normpath(Path(name).expanduser().absolute()))
     if _is_there(path):
         return Dataset(name=_slug(path), title=str(path), sources=(Local(path),))
@@ -401,13 +411,15 @@ def resolve(config: DatasetConfig) -> Dataset:
     )
 
 
-def _local(name: str, path: Path) -> Dataset:
-    """Files on this machine, under a name that stays when the files are others."""
-    if not _is_there(path):
+def _own(name: str, place: str) -> Dataset:
+    """Files on this machine or in an object store, under a name that stays when the files are others."""
+    path = Path(place).expanduser().absolute()
+    if not is_url(place) and not _is_there(path):
         raise SourceUnavailable(f"no file or folder {path}: check dataset.source.")
     if not re.fullmatch(r"[A-Za-z0-9_-]+", name):
         raise UsageError(f"files of one's own need a name of letters, digits, - and _, unlike dataset.name = {name!r}.")
-    return Dataset(name=name, title=str(path), sources=(Local(path),))
+    source = Objects(place) if is_url(place) else Local(path)
+    return Dataset(name=name, title=place if is_url(place) else str(path), sources=(source,))
 
 
 def _database(config: DatasetConfig) -> Dataset:

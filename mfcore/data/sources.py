@@ -7,18 +7,20 @@ import stat
 import subprocess
 import sys
 import tempfile
+from collections.abc import Collection
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from mfcore.data.archives import expand, is_zip, unpack
-from mfcore.data.catalog import Database, Dataset, Local, Source, Synthetic, Web, Wheel
+from mfcore.data.catalog import Database, Dataset, Local, Objects, Source, Synthetic, Web, Wheel
 from mfcore.data.database import content_of, extract
 from mfcore.data.downloads import download, published_md5, verify
 from mfcore.data.own import may_be_table
 from mfcore.data.readers import recognize
 from mfcore.data.synthetic import synthesize
 from mfcore.errors import DataInvalid, SourceUnavailable
+from mfcore.storage.bucket import Bucket
 from mfcore.storage.files import locked, sha256_of
 
 __all__ = ["fetch", "identity"]
@@ -48,7 +50,7 @@ def identity(dataset: Dataset) -> Any:
     {'n_users': 9, 'n_items': 5, 'n_ratings': 20, 'seed': 0}
 
     Raises:
-        SourceUnavailable: a local file can't be read.
+        SourceUnavailable: a local file can't be read, or an object store does not answer.
     """
     (source, *_) = dataset.sources
     if isinstance(source, Synthetic):
@@ -60,6 +62,9 @@ def identity(dataset: Dataset) -> Any:
             return {"files": {path.name: sha256_of(path) for path in _files(source.path)}}
         except OSError as error:
             raise SourceUnavailable(f"{source.path} cannot be read: {error.strerror}") from error
+    if isinstance(source, Objects):
+        found = Bucket(source.url).checksums()
+        return {"objects": {name: found[name] for name in _wanted_objects(source.url, found)}}
     archives = [one.checksum for one in dataset.sources if isinstance(one, Web)]
     return {"name": dataset.name, "checksums": dataset.checksums or archives}
 
@@ -96,7 +101,7 @@ def fetch(dataset: Dataset, folder: Path, downloads: Path, progress: bool = True
                     if (Path(scratch) / name).exists():
                         verify(Path(scratch) / name, f"sha256:{digest}", f"{name} of {origin}")
             except SourceUnavailable as error:
-                if not isinstance(source, Local | Database):  # of those, it is the error itself
+                if not isinstance(source, Local | Objects | Database):  # of those, it is the error itself
                     logger.warning("%s", error)
                 failures.append(str(error))
                 continue
@@ -114,7 +119,7 @@ def fetch(dataset: Dataset, folder: Path, downloads: Path, progress: bool = True
             "scale": asdict(dataset.scale) if dataset.scale else None,
             "not_rated": dataset.not_rated,
         }
-    if len(failures) == 1 and isinstance(dataset.sources[0], Local | Database):
+    if len(failures) == 1 and isinstance(dataset.sources[0], Local | Objects | Database):
         raise SourceUnavailable(f"{failures[0].removesuffix('.')}.")
     by_hand = next((source.file for source in dataset.sources if isinstance(source, Web)), None)
     advice = f" Get {by_hand} ({dataset.homepage}) and put it into {downloads}." if by_hand else ""
@@ -128,12 +133,14 @@ def _deliver(source: Source, folder: Path, downloads: Path, cached: bool, progre
     With `cached`, only what lies among the downloads counts, without it only the source itself.
     """
     match source:
-        case Local() | Synthetic() | Database() if cached:
+        case Local() | Objects() | Synthetic() | Database() if cached:
             return None
         case Database():
             return extract(source, folder / "ratings.parquet")
         case Local(path):
             return _copy(path, folder)
+        case Objects(url):
+            return _from_store(url, folder)
         case Synthetic(n_users, n_items, n_ratings, seed):
             synthesize(n_users, n_items, n_ratings, seed).frame.to_parquet(folder / "ratings.parquet", index=False)
             return "made here"
@@ -220,6 +227,31 @@ def _copy(path: Path, folder: Path) -> str:
     except OSError as error:
         raise SourceUnavailable(f"{path} cannot be read: {error.strerror}") from error
     return str(path)
+
+
+def _from_store(url: str, folder: Path) -> str:
+    """Copy what lies in an object store, as if it were a file or a folder of this machine."""
+    with tempfile.TemporaryDirectory(dir=folder, prefix=".") as scratch:
+        copy = Path(scratch)
+        bucket = Bucket(url)
+        if bucket.size() > _MAX_BYTES:
+            raise SourceUnavailable(f"{url} holds {bucket.size():,} bytes, more than a data set should have")
+        bucket.fetch(copy, set(_wanted_objects(url, bucket.checksums())).__contains__)
+        try:
+            _copy(copy, folder)
+        except (DataInvalid, SourceUnavailable) as error:
+            raise type(error)(str(error).replace(str(copy), url)) from error
+    return url
+
+
+def _wanted_objects(url: str, names: Collection[str]) -> list[str]:
+    """Those of the files in an object store that may matter, of which there has to be one."""
+    if len(names) > _MAX_FILES:
+        raise SourceUnavailable(f"{url} holds more than {_MAX_FILES:,} files: give the folder of the data set")
+    wanted = [name for name in names if _is_wanted(name)]
+    if not wanted:
+        raise SourceUnavailable(f"{url} holds no ratings: check the bucket and the name.")
+    return wanted
 
 
 def _files(path: Path) -> list[Path]:

@@ -16,7 +16,9 @@ from mfcore.errors import SourceUnavailable, first_line
 from mfcore.models.factors import Factors
 from mfcore.models.model import Model
 from mfcore.serving.filters import asked_of, filters_of
+from mfcore.serving.published import copied
 from mfcore.storage.artifacts import MANIFEST, damage, is_whole, write_manifest
+from mfcore.storage.bucket import is_url
 from mfcore.storage.files import new_folder
 
 __all__ = ["export_model", "load_export", "point_latest"]
@@ -90,12 +92,17 @@ def load_export(folder: str | Path, head: Literal["rating", "ranking"] = "rating
     maps it to min + (max - min) / (1 + exp(-score)). What folds in new users is not part of an export.
 
     Args:
-        folder: one written by the stage export, such as `exports/<dataset>/latest`.
+        folder: one written by the stage export, such as `exports/<dataset>/latest`, or the URL of one in an object
+            store, such as `s3://bucket/exports/<dataset>/latest`.
         head: which pair of matrices.
 
     Raises:
         SourceUnavailable: a file is missing, differs from the manifest, or holds no factors.
+        NothingToWorkFrom: there is none at the URL.
     """
+    if is_url(str(folder)):
+        with copied(str(folder)) as copy:
+            return load_export(copy, head)
     folder = Path(folder)
     problem = damage(folder)
     if problem is not None:

@@ -6,6 +6,7 @@ from pathlib import Path
 from pydantic import BaseModel
 
 from mfcore.serving.export import export_model, point_latest
+from mfcore.serving.published import publish_export
 from mfcore.serving.sink import write_tables
 from mfcore.stages.context import Context
 from mfcore.storage.artifacts import is_whole
@@ -18,12 +19,21 @@ logger = logging.getLogger("mfcore.stages")
 
 
 class Exported(BaseModel):
-    """Where an export lies, what it was made from, and the version that a database shows if it went to one."""
+    """Where an export lies, what it was made from, and the version that a database shows if it went to one.
+
+    Where exports go to an object store, `url` is its folder there, and `path` where it was written first.
+    """
 
     path: Path
+    url: str | None = None
     model: Registered
     reused: bool
     tables_version: int | None = None
+
+    @property
+    def place(self) -> str:
+        """Where readers find it."""
+        return self.url or str(self.path)
 
 
 def export_champion(context: Context, champion: Registered | None = None) -> Exported:
@@ -36,7 +46,7 @@ def export_champion(context: Context, champion: Registered | None = None) -> Exp
     """
     model = champion or context.registry.require_champion()
     exported = context.observer.step("write", lambda: _write(context, model))
-    publish_latest(context, exported)
+    exported = publish_latest(context, exported)
     to = context.config.export
     if to.to is not None:
         url = to.to
@@ -45,9 +55,9 @@ def export_champion(context: Context, champion: Registered | None = None) -> Exp
     context.observer.step("publish", lambda: _publish(context, exported))
     if not exported.reused:
         context.observer.announce(
-            "export.published", model.dataset, version=model.version, path=str(exported.path), model_uri=model.uri
+            "export.published", model.dataset, version=model.version, path=exported.place, model_uri=model.uri
         )
-    logger.info("export: %s (%s)", exported.path, "reused" if exported.reused else "made")
+    logger.info("export: %s (%s)", exported.place, "reused" if exported.reused else "made")
     return exported
 
 
@@ -61,15 +71,27 @@ def prepare_export(context: Context, version: Registered) -> Exported:
     return Exported(path=folder, model=version, reused=True) if is_whole(folder) else _write(context, version)
 
 
-def publish_latest(context: Context, exported: Exported) -> None:
+def publish_latest(context: Context, exported: Exported) -> Exported:
     """Point `latest` to the champion's export: of several at once the last one sees the last champion.
 
     `exported` is made already; where somebody promotes another version meanwhile, it is not pointed to.
+
+    Returns:
+        The same export, with its place in the object store if it went to one.
+
+    Raises:
+        SourceUnavailable: the object store does not answer or refuses; `latest` is what it was.
     """
     with locked(exported.path.parent / "latest"):
         champion = context.registry.require_champion()
         is_champion = champion.version == exported.model.version
-        point_latest((exported if is_champion else prepare_export(context, champion)).path)
+        latest = exported if is_champion else prepare_export(context, champion)
+        shelf = context.settings.exports_url
+        if shelf is not None:
+            url = publish_export(latest.path, f"{shelf}/{latest.model.dataset}")
+            latest = latest.model_copy(update={"url": url})
+        point_latest(latest.path)
+    return latest if is_champion else exported
 
 
 def _folder(context: Context, version: Registered) -> Path:
@@ -98,5 +120,5 @@ def _publish(context: Context, exported: Exported) -> None:
     files = "\n".join(
         f"| {path.name} | {path.stat().st_size:,} |" for path in sorted(exported.path.iterdir()) if path.is_file()
     )
-    text = f"`{exported.path}`, made from `{exported.model.uri}`\n\n| file | bytes |\n|---|---|\n{files}\n"
+    text = f"`{exported.place}`, made from `{exported.model.uri}`\n\n| file | bytes |\n|---|---|\n{files}\n"
     context.observer.show_text(f"export-{exported.model.dataset}", text)

@@ -10,6 +10,7 @@ from mfcore.data.times import UNKNOWN, as_seconds
 from mfcore.errors import DataInvalid, NothingToWorkFrom, SourceUnavailable, first_line
 from mfcore.evaluation.feedback import EVENTS, VersionFeedback, figures_of
 from mfcore.serving.export import load_export
+from mfcore.serving.published import fetch_version
 from mfcore.stages.context import Context
 from mfcore.tracking.registry import CHAMPION, Registry
 
@@ -45,7 +46,7 @@ def collect_feedback(context: Context, file: Path) -> list[VersionFeedback]:
     found = []
     for number in sorted({int(one) for one in version.dropna()}):
         folder = context.settings.exports / context.dataset_name / str(number)
-        if not folder.is_dir():
+        if not folder.is_dir() and not _fetched(context, number, folder):
             logger.warning("version %d: no export at %s, so nobody knows what it showed; left out", number, folder)
             continue
         factors = load_export(folder)
@@ -59,6 +60,12 @@ def collect_feedback(context: Context, file: Path) -> list[VersionFeedback]:
         context.experiment.log_table(run_id, pd.DataFrame([one.model_dump() for one in found]), "feedback.json")
         context.experiment.log_by_version(run_id, {one.version: one.metrics for one in found})
     return found
+
+
+def _fetched(context: Context, version: int, folder: Path) -> bool:
+    """Whether an object store has the export of a version, which is copied here then."""
+    shelf = context.settings.exports_url
+    return shelf is not None and fetch_version(version, f"{shelf}/{context.dataset_name}", folder)
 
 
 def _champion_at(registry: Registry, times: "pd.Series[int]") -> "pd.Series[float]":

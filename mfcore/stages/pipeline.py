@@ -73,7 +73,8 @@ class PipelineResult(BaseModel):
         heads: each objective's head: how it was made and why.
         metrics: test metrics of the two heads together, on this run's split.
         model_uri: what MLflow loads it by.
-        export_path: where factors and recommendations lie.
+        export_path: where factors and recommendations lie on this machine.
+        export_url: where they lie in an object store, if they went to one.
         run_id: the pipeline's run in MLflow.
         stages: what each stage did, in order.
     """
@@ -86,6 +87,7 @@ class PipelineResult(BaseModel):
     metrics: dict[str, float]
     model_uri: str
     export_path: Path
+    export_url: str | None = None
     run_id: str
     stages: dict[str, StageResult]
 
@@ -121,7 +123,7 @@ def run_pipeline(context: Context, run_stage: Callable[[Stage[Any], Context, Any
         algorithms = {str(objective): recipe.algorithm for objective, recipe in champion.recipes.items()}
         context.experiment.tag(run_id, {"champion": str(champion.version), **algorithms})
         context.experiment.link_model(run_id, champion.name, champion.version)
-        note = _note(context, found, ratings, splits, champion.uri, exported.path)
+        note = _note(context, found, ratings, splits, champion.uri, exported.place)
         context.experiment.note(run_id, note)
         context.observer.show_text(f"summary-{context.dataset_name}", _summary(context, note, stages))
     return PipelineResult(
@@ -133,12 +135,13 @@ def run_pipeline(context: Context, run_stage: Callable[[Stage[Any], Context, Any
         metrics=found.headline,
         model_uri=champion.uri,
         export_path=exported.path,
+        export_url=exported.url,
         run_id=run_id,
         stages=stages,
     )
 
 
-def _note(context: Context, found: Evaluation, ratings: Artifact, splits: Artifact, champion: str, export: Path) -> str:
+def _note(context: Context, found: Evaluation, ratings: Artifact, splits: Artifact, champion: str, export: str) -> str:
     """The description of the pipeline's run in MLflow."""
     return pipeline_note(
         found,

@@ -21,7 +21,9 @@ from mfcore.storage.retention import (
     old_artifacts,
     old_exports,
     old_journals,
+    old_objects,
     old_quarantine,
+    old_replays,
     remove,
 )
 from mfcore.tracking.registry import Registered
@@ -44,7 +46,7 @@ def prune(context: Context, *, for_good: bool = False) -> list[Leftover]:
         What may go; or, `for_good`, what went.
 
     Raises:
-        SourceUnavailable: MLflow does not answer.
+        SourceUnavailable: MLflow, or an object store that exports go to, does not answer.
         UsageError: a folder can't be written.
     """
     if not for_good:
@@ -83,8 +85,15 @@ def _find(context: Context) -> list[Leftover]:
 
     trained_on = {one.data for some in aliased.values() for one in some}
     artifacts = old_artifacts(store, rule, trained_on)
-    exports = old_exports(settings.exports, rule, lambda dataset: {one.version for one in aliased.get(dataset, ())})
+
+    def needed(dataset: str) -> set[int]:
+        return {one.version for one in aliased.get(dataset, ())}
+
+    exports = old_exports(settings.exports, rule, needed)
+    if settings.exports_url is not None:
+        exports += old_objects(settings.exports_url, rule, needed)
     found = [*artifacts, *old_journals(store.home, rule), *old_quarantine(store.home, rule), *exports]
+    found += old_replays(store.home, rule)
     found += abandoned(store.home, settings.exports)
 
     scored = _scored(context, {one.path for one in artifacts})

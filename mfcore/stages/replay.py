@@ -111,7 +111,7 @@ def replay(context: Context, first: datetime, last: datetime, every: timedelta) 
     key = fingerprint("replay", source.fingerprint, context.config.model_dump(mode="json"), first, every)
     place = context.store.home / "replays" / f"{source.dataset}-{key}"
     place.mkdir(parents=True, exist_ok=True)
-    with locked(place / "replay"):
+    with locked(place / "replay"), context.store.in_use():  # nobody prunes it meanwhile
         done = _done(place)
         settings = _settings(place)
         for at, until in _nights(first, last, every):

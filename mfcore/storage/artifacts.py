@@ -28,6 +28,7 @@ __all__ = [
     "Artifact",
     "ArtifactStore",
     "code_of",
+    "contents",
     "damage",
     "fingerprint",
     "is_whole",
@@ -211,6 +212,12 @@ def write_manifest(folder: Path, **head: Any) -> None:
     }
     manifest = {**head, "made_at": _now(), "files": files}
     write_file(folder / MANIFEST, json.dumps(manifest, indent=2, default=str) + "\n")
+
+
+def contents(folder: Path) -> str:
+    """Fingerprint of what a manifest says, but for when it was written."""
+    manifest = _read_manifest(folder)
+    return fingerprint({name: value for name, value in manifest.items() if name not in ("made_at", "used_at")})
 
 
 def _note_use(folder: Path) -> None:

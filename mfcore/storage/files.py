@@ -19,6 +19,7 @@ __all__ = [
     "ABANDONED_AFTER_S",
     "discard",
     "full_disk",
+    "is_full",
     "locked",
     "new_folder",
     "scratch_folder",
@@ -151,8 +152,7 @@ def full_disk() -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        # shutil's own error for a whole folder has no number, but lists those of its files.
-        number = next((one for one in _FULL if one == error.errno or f"[Errno {one}]" in str(error)), None)
+        number = _number_of(error)
         if number is None:
             raise
         where = f" to {error.filename}" if error.filename else ""
@@ -160,6 +160,20 @@ def full_disk() -> Iterator[None]:
             f"cannot write{where}: {os.strerror(number)}. Free some space, or choose another place "
             "(MFCORE_HOME, MFCORE_EXPORTS, TMPDIR)."
         ) from error
+
+
+def is_full(error: BaseException) -> bool:
+    """Whether an error says that a disk of this machine is full or can't be written.
+
+    >>> is_full(OSError(errno.ENOSPC, "No space left on device")), is_full(OSError("no answer"))
+    (True, False)
+    """
+    return isinstance(error, OSError) and _number_of(error) is not None
+
+
+def _number_of(error: OSError) -> int | None:
+    # shutil's own error for a whole folder has no number, but lists those of its files.
+    return next((one for one in _FULL if one == error.errno or f"[Errno {one}]" in str(error)), None)
 
 
 def discard(path: Path) -> None:

@@ -13,11 +13,23 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 
-from mfcore.storage.artifacts import ArtifactStore
+from mfcore.storage.artifacts import MANIFEST, ArtifactStore
+from mfcore.storage.bucket import Bucket
 from mfcore.storage.files import ABANDONED_AFTER_S, discard
 from mfcore.storage.kinds import Kind
 
-__all__ = ["Leftover", "Rule", "abandoned", "old_artifacts", "old_exports", "old_journals", "old_quarantine", "remove"]
+__all__ = [
+    "Leftover",
+    "Rule",
+    "abandoned",
+    "old_artifacts",
+    "old_exports",
+    "old_journals",
+    "old_objects",
+    "old_quarantine",
+    "old_replays",
+    "remove",
+]
 
 _SERVING = "mfcore-metrics-"
 """How the temporary folders begin that a running HTTP service holds for as long as it runs."""
@@ -32,17 +44,19 @@ class Leftover(BaseModel):
         name: of the artifact, the file or the folder; in MLflow its id, or the version's number.
         used_at: when it was used or made last, seconds since 1970.
         n_bytes: what it takes on disk, where that is known.
-        path: where it lies; None in MLflow.
+        path: where it lies; None in MLflow, and in an object store.
+        url: where it lies in an object store.
     """
 
     model_config = ConfigDict(frozen=True)
 
-    what: Literal["artifact", "journal", "quarantine", "export", "temporary", "version", "model", "trial"]
+    what: Literal["artifact", "journal", "quarantine", "export", "replay", "temporary", "version", "model", "trial"]
     dataset: str | None
     name: str
     used_at: float
     n_bytes: int = 0
     path: Path | None = None
+    url: str | None = None
 
 
 @dataclass(frozen=True)
@@ -147,6 +161,35 @@ def old_exports(exports: Path, rule: Rule, needed: Callable[[str], Collection[in
     ]
 
 
+def old_objects(exports_url: str, rule: Rule, needed: Callable[[str], Collection[int]]) -> list[Leftover]:
+    """The same in an object store, laid out as `mfcore.serving.published` says."""
+    found, latest = [], set()
+    for dataset in Bucket(exports_url).names():
+        shelf = Bucket(exports_url) / dataset
+        names = shelf.names()
+        if "latest" in names:
+            latest.add(f"{shelf.url}/{shelf.read('latest').strip()}")
+        for name in (name for name in names if name.partition("-")[0].isdigit()):
+            one = shelf / name
+            found.append(Leftover(what="export", dataset=dataset, name=name, used_at=one.touched(), url=one.url))
+    return [
+        one.model_copy(update={"n_bytes": Bucket(str(one.url)).size()})
+        for one in rule.expired(found, lambda one: one.dataset)
+        if int(one.name.partition("-")[0]) not in needed(str(one.dataset)) and one.url not in latest
+    ]
+
+
+def old_replays(home: Path, rule: Rule) -> list[Leftover]:
+    """Replays with their stores, by when the last night of each was replayed; the rule is applied to all of them."""
+    found = []
+    for path in (home / "replays").glob("[!.]*"):
+        nights = path / "nights.json"
+        with suppress(OSError):
+            used_at = (nights if nights.exists() else path).stat().st_mtime
+            found.append(Leftover(what="replay", dataset=None, name=path.name, used_at=used_at, path=path))
+    return [one.model_copy(update={"n_bytes": _size(one.path)}) for one in rule.expired(found) if one.path is not None]
+
+
 def abandoned(home: Path, exports: Path) -> list[Leftover]:
     """Temporary folders and files that killed processes left behind more than a day ago."""
     places = [
@@ -173,6 +216,8 @@ def abandoned(home: Path, exports: Path) -> list[Leftover]:
 def remove(leftover: Leftover) -> None:
     """Delete what lies in a file or a folder, with its lock."""
     path = leftover.path
+    if leftover.url is not None:
+        Bucket(leftover.url).remove(MANIFEST)
     if path is None:
         return
     if path.is_dir() and not path.is_symlink():

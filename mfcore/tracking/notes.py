@@ -61,7 +61,7 @@ def pipeline_note(
     parts: Mapping[str, Any],
     split: SplitConfig,
     champion: str,
-    export: Path,
+    export: str,
     page: Path,
 ) -> str:
     """What a run of the pipeline worked with, found, chose and left behind.

@@ -3,7 +3,7 @@
 import json
 import time
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -57,7 +57,8 @@ def night(shared: Settings, dataset: str) -> Night:
 def export(settings: Settings, dataset: str, version: int) -> None:
     folder = settings.exports / dataset / "latest"
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / "manifest.json").write_text(json.dumps({"model_version": version}))
+    manifest = {"model_version": version, "made_at": datetime.now(UTC).isoformat()}
+    (folder / "manifest.json").write_text(json.dumps(manifest))
 
 
 @pytest.fixture(autouse=True)
@@ -106,7 +107,10 @@ def test_an_export_that_is_not_the_champion(shared: Settings, dataset: str, nigh
     export(shared, dataset, 7)
     said = found(shared, dataset)["export"]
     assert (said.status, said.found) == ("fail", "version 7, not the champion's 1: `mfcore export` writes it")
-    (shared.exports / dataset / "latest" / "manifest.json").unlink()
+    manifest = shared.exports / dataset / "latest" / "manifest.json"
+    manifest.write_text("{}")
+    assert "is damaged" in found(shared, dataset)["export"].found
+    manifest.unlink()
     assert "no export at" in found(shared, dataset)["export"].found
 
 
