@@ -1,8 +1,8 @@
 """`Context`: what the stages of one run share."""
 
 import logging
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from functools import cached_property
 from typing import Any
 
@@ -17,9 +17,29 @@ from mfcore.storage.kinds import Kind
 from mfcore.tracking.registry import Registry
 from mfcore.tracking.runs import Experiment
 
-__all__ = ["Context"]
+__all__ = ["Context", "ParentRun"]
 
 logger = logging.getLogger("mfcore.stages")
+
+
+class ParentRun:
+    """A run in MLflow that the runs of stages are children of; it begins when its id is first asked for.
+
+    So a stage that is run alone, and has nothing to do, leaves none.
+    """
+
+    def __init__(self, begin: Callable[[], str]) -> None:
+        self._begin = begin
+
+    @cached_property
+    def id(self) -> str:
+        """Of the run in MLflow."""
+        return self._begin()
+
+    @property
+    def has_begun(self) -> bool:
+        """Whether there is one."""
+        return "id" in self.__dict__
 
 
 class Context:
@@ -53,7 +73,7 @@ class Context:
         self.store = ArtifactStore(self.settings.home)
         self.observer = observer or Observer()
         self._dataset_name = dataset_name
-        self._run_id: str | None = None
+        self._run: ParentRun | None = None
 
     @cached_property
     def dataset(self) -> Dataset:
@@ -100,19 +120,23 @@ class Context:
         return Registry(self.settings, self.dataset_name)
 
     @contextmanager
-    def parent_run(self, stage: str, name: str | None = None) -> Iterator[str]:
+    def parent_run(self, stage: str, name: str | None = None) -> Iterator[ParentRun]:
         """The MLflow run that a stage's runs are children of: the pipeline's, or else one of its own."""
-        if self._run_id is not None:
-            yield self._run_id
+        if self._run is not None:
+            yield self._run
             return
-        self.experiment.end_abandoned()
-        run = self.experiment.run(name or stage, tags={"stage": stage}, params=_flat(self.config))
-        with self.store.in_use(), run as run_id:
-            self._run_id = run_id
+        with self.store.in_use(), ExitStack() as stack:
+
+            def begin() -> str:
+                self.experiment.end_abandoned()
+                run = self.experiment.run(name or stage, tags={"stage": stage}, params=_flat(self.config))
+                return stack.enter_context(run)
+
+            self._run = ParentRun(begin)
             try:
-                yield run_id
+                yield self._run
             finally:
-                self._run_id = None
+                self._run = None
 
     def input(self, given: Artifact | None, kind: Kind) -> Artifact:
         """What a stage works from: what it was given, or else what the stage before makes of the configuration.

@@ -23,7 +23,7 @@ from mfcore.metrics import Estimate, Evaluator
 from mfcore.metrics.objective import Objective
 from mfcore.metrics.yardstick import Yardstick
 from mfcore.models import Recipe
-from mfcore.stages.context import Context
+from mfcore.stages.context import Context, ParentRun
 from mfcore.stages.observer import Move
 from mfcore.stages.together import n_together
 from mfcore.stages.tune import load_tuned, studies_of
@@ -59,11 +59,12 @@ def evaluate_recipes(context: Context, studies: Artifact | None = None) -> Artif
         TrainingDiverged: a recipe leaves the range of numbers.
     """
     champion = context.registry.champion()
-    with context.parent_run("evaluate") as run_id:
+    with context.parent_run("evaluate") as run:
         source = studies or studies_of(context)
-        evaluation = _score(context, source, champion.recipes if champion else {}, run_id)
+        evaluation = _score(context, source, champion.recipes if champion else {}, run)
         found = load_evaluation(evaluation)
-        context.experiment.note(run_id, evaluation_note(found, context.experiment.id))
+        if run.has_begun:
+            context.experiment.note(run.id, evaluation_note(found, context.experiment.id))
     context.observer.step("publish", lambda: _publish(context, found))
     for head in found.heads.values():
         if head.warning is not None:
@@ -76,7 +77,7 @@ def load_evaluation(evaluation: Artifact) -> Evaluation:
     return Evaluation.model_validate_json((evaluation.path / _FILE).read_text(encoding="utf-8"))
 
 
-def _score(context: Context, studies: Artifact, champion: Mapping[Objective, Recipe], run_id: str) -> Artifact:
+def _score(context: Context, studies: Artifact, champion: Mapping[Objective, Recipe], run: ParentRun) -> Artifact:
     """Score all candidates and decide, unless that has been done in this store."""
     config, experiment = context.config, context.experiment
     tuned = load_tuned(studies)
@@ -97,7 +98,7 @@ def _score(context: Context, studies: Artifact, champion: Mapping[Objective, Rec
             candidates = _candidates(config, snapshot.ratings, parts, tuned, champion)
             evaluator = Evaluator(snapshot.ratings, parts, snapshot.items, config.evaluation)
             tags = {"stage": "evaluate", "data": data.fingerprint, "split": splits.fingerprint}
-            log = FinalistLog(experiment, evaluator.known, evaluator.test, snapshot.items, tags, run_id, data.path)
+            log = FinalistLog(experiment, evaluator.known, evaluator.test, snapshot.items, tags, run.id, data.path)
             home = context.store.home / "evaluations"
             scores, estimates, facts, curves = context.observer.step(
                 "train_and_score", lambda: _train_and_score(candidates, evaluator, log, home, move)
@@ -118,7 +119,7 @@ def _score(context: Context, studies: Artifact, champion: Mapping[Objective, Rec
             folder / "comparisons.parquet", index=False
         )
         curves.to_parquet(folder / "learning_curves.parquet", index=False)
-        log_comparison(experiment, scores, run_id)
+        log_comparison(experiment, scores, run.id)
         heads = {objective.value: head.model_dump(mode="json") for objective, head in found.heads.items()}
         recipes = {str(objective): recipe.fingerprint for objective, recipe in found.recipes.items()}
         return {**heads, "asked": asked, "chosen": recipes}

@@ -112,7 +112,8 @@ def run_pipeline(context: Context, run_stage: Callable[[Stage[Any], Context, Any
         stages[stage.name] = StageResult(status="reused" if output.reused else "made", seconds=seconds)
         return output
 
-    with context.parent_run("pipeline", f"pipeline-{datetime.now(UTC):%Y%m%d-%H%M%S}") as run_id:
+    with context.parent_run("pipeline", f"pipeline-{datetime.now(UTC):%Y%m%d-%H%M%S}") as parent:
+        run_id = parent.id
         ratings = run(VALIDATE, run(DOWNLOAD))
         splits = run(SPLIT, ratings)
         evaluation = run(EVALUATE, run(TUNE, splits))

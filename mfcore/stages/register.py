@@ -19,7 +19,7 @@ from mfcore.metrics.similar import genres_of, similar_metrics
 from mfcore.metrics.slices import ALL
 from mfcore.models import Recipe
 from mfcore.models.model import Model
-from mfcore.stages.context import Context
+from mfcore.stages.context import Context, ParentRun
 from mfcore.stages.evaluate import load_evaluation
 from mfcore.storage.artifacts import Artifact, code_of, fingerprint
 from mfcore.storage.files import locked
@@ -94,16 +94,16 @@ def register_champion(context: Context, evaluation: Artifact | None = None) -> R
     """
     registry = context.registry
     # Two runs at once would register the same model twice.
-    with locked(context.store.home / registry.name), context.parent_run("register") as run_id:
+    with locked(context.store.home / registry.name), context.parent_run("register") as run:
         source = context.input(evaluation, Kind.EVALUATIONS)
         found = load_evaluation(source)
         splits = context.store.input(source, Kind.SPLITS)
         data = context.store.input(splits, Kind.RATINGS)
-        version = context.observer.step("train_on_all", lambda: _train_on_all(context, data, splits, found, run_id))
+        version = context.observer.step("train_on_all", lambda: _train_on_all(context, data, splits, found, run))
         context.observer.step("register_challenger", lambda: _register_challenger(context, source, data, splits, found))
         drift = drift_rules(json.loads((data.path / CHECKS).read_text(encoding="utf-8")), context.config.drift)
         sound = [rule for rule in version.verdict if rule.of == _VERSION]
-        _publish(context, found, [*_asked(found), *sound, *drift], run_id)
+        _publish(context, found, [*_asked(found), *sound, *drift], run)
     before, problem = registry.champion(), failed(drift)
     if before is not None and before.version != version.version and problem:
         logger.warning("registry: version %d does not pass the gate: %s", version.version, problem)
@@ -131,12 +131,13 @@ def _why(found: Evaluation) -> str:
     return f"{', '.join(heads)}, by a run"
 
 
-def _publish(context: Context, found: Evaluation, rules: Sequence[Rule], run_id: str) -> None:
+def _publish(context: Context, found: Evaluation, rules: Sequence[Rule], run: ParentRun) -> None:
     """Show the verdict as a table, and what came of it as tags of the run."""
     reasons = "; ".join(f"{head.objective}: {head.decision.reason}" for head in found.heads.values())
     context.observer.show_table(f"gate-{context.dataset_name}", [rule.row for rule in rules], reasons)
     tags = {f"verdict_{objective}": f"{head.status}: {head.chosen}" for objective, head in found.heads.items()}
-    context.experiment.tag(run_id, {**tags, "verdict": failed(rules)[:_MOST_SHOWN] or "every rule is kept to"})
+    if run.has_begun:
+        context.experiment.tag(run.id, {**tags, "verdict": failed(rules)[:_MOST_SHOWN] or "every rule is kept to"})
 
 
 def _asked(found: Evaluation) -> list[Rule]:
@@ -144,7 +145,7 @@ def _asked(found: Evaluation) -> list[Rule]:
     return [rule for head in found.heads.values() for rule in head.rules]
 
 
-def _train_on_all(context: Context, data: Artifact, splits: Artifact, found: Evaluation, run_id: str) -> Registered:
+def _train_on_all(context: Context, data: Artifact, splits: Artifact, found: Evaluation, run: ParentRun) -> Registered:
     """Train the chosen recipes on all ratings and register them as one model, unless the very same is there."""
     registry, experiment = context.registry, context.experiment
     recipes = found.recipes
@@ -176,7 +177,7 @@ def _train_on_all(context: Context, data: Artifact, splits: Artifact, found: Eva
         "trained_on": "all",
     }
     name = "-".join(algorithms)
-    with experiment.run(f"register-{name}", parent=run_id, tags=tags, params=params) as own:
+    with experiment.run(f"register-{name}", parent=run.id, tags=tags, params=params) as own:
         model_uri = log_model(model, own, name, tags, params)
         # How far neighbors depend on chance is seen by training what finds them once more.
         finds = recipes[Objective.RANKING if model.likeness is ranking else Objective.RATING].build()

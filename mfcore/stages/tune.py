@@ -16,7 +16,7 @@ from mfcore.errors import NothingRelevant
 from mfcore.metrics.objective import Objective
 from mfcore.metrics.yardstick import Yardstick
 from mfcore.models import Recipe
-from mfcore.stages.context import Context
+from mfcore.stages.context import Context, ParentRun
 from mfcore.stages.together import n_together
 from mfcore.storage.artifacts import Artifact, code_of, fingerprint
 from mfcore.storage.kinds import Kind
@@ -49,11 +49,12 @@ def tune_recipes(context: Context, splits: Artifact | None = None) -> Artifact:
     search_spaces(context.config.tuning)
     champion = context.registry.champion()
     recipes = champion.recipes if champion else {}
-    with context.parent_run("tune") as run_id:
+    with context.parent_run("tune") as run:
         source = context.input(splits, Kind.SPLITS)
-        studies = _search(context, source, recipes, run_id)
+        studies = _search(context, source, recipes, run)
         found = load_tuned(studies)
-        log_trial_figures(context.experiment, found, run_id)
+        if run.has_begun:
+            log_trial_figures(context.experiment, found, run.id)
     best = [f"{name} {tuned.metric_name} {tuned.value:.4f}" for name, tuned in found.items()]
     return context.report(studies, "best " + ", ".join(best))
 
@@ -73,7 +74,7 @@ def load_tuned(studies: Artifact) -> dict[str, Tuned]:
     return {name: Tuned.model_validate(found) for name, found in tree.items()}
 
 
-def _search(context: Context, splits: Artifact, champion: Mapping[Objective, Recipe], run_id: str) -> Artifact:
+def _search(context: Context, splits: Artifact, champion: Mapping[Objective, Recipe], run: ParentRun) -> Artifact:
     """Run the studies, unless that has been done; see to it that every trial has its run in MLflow.
 
     Ctrl-C ends them with the trials that are finished. The output is then another one than that
@@ -86,11 +87,12 @@ def _search(context: Context, splits: Artifact, champion: Mapping[Objective, Rec
     studies = store.find(Kind.STUDIES, splits.dataset, key)
     if studies is not None:
         for name, tuned in load_tuned(studies).items():
-            log = _trial_log(context, keys[name], data, splits, run_id)
+            log = _trial_log(context, keys[name], data, splits, run)
             for trial in tuned.trials:
                 log(trial)
         return studies
 
+    _ = run.id  # begins here: below, several studies would begin it at once
     ratings, parts = Ratings.load(data.path), Split.load(splits.path)
     train, validation = ratings.take(parts.train), ratings.take(parts.validation)
     with first_interrupt("Tuning ends with what has been found; Ctrl-C again stops everything.") as is_stopped:
@@ -98,7 +100,7 @@ def _search(context: Context, splits: Artifact, champion: Mapping[Objective, Rec
         def study(name: str, pool: WorkerPool | None) -> Tuned | NothingRelevant | None:
             space = spaces[name]
             journal = store.home / "studies" / "journals" / f"{splits.dataset}-{name}-{keys[name]}.log"
-            log = _trial_log(context, keys[name], data, splits, run_id)
+            log = _trial_log(context, keys[name], data, splits, run)
             best = champion.get(space.objective)
             try:
                 return _study(context, name, space, train, validation, journal, log, best, is_stopped, pool)
@@ -230,7 +232,7 @@ def _study_key(space: Space, config: PipelineConfig, splits: Artifact) -> str:
     return fingerprint("study", _CODE, splits.fingerprint, decisive, yardstick, searched)
 
 
-def _trial_log(context: Context, key: str, data: Artifact, splits: Artifact, run_id: str) -> Callable[[Trial], None]:
+def _trial_log(context: Context, key: str, data: Artifact, splits: Artifact, run: ParentRun) -> Callable[[Trial], None]:
     """A function that logs finished trials, those that have no run in MLflow yet."""
     experiment = context.experiment
     logged = experiment.logged_trials(key)
@@ -240,7 +242,7 @@ def _trial_log(context: Context, key: str, data: Artifact, splits: Artifact, run
         if context.config.tuning.storage is not None and trial.number not in logged:
             logged.update(experiment.logged_trials(key))  # by the machine that ran it
         if trial.number not in logged:
-            experiment.log_trial(trial, key, run_id, tags)
+            experiment.log_trial(trial, key, run.id, tags)
             logged.add(trial.number)
             outcome = "diverged" if trial.value is None else f"{trial.metric_name} {trial.value:.4f}"
             logger.info(

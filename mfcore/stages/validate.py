@@ -11,7 +11,7 @@ from mfcore.data import readers
 from mfcore.data.acceptance import CHECKS, PAGE, QUARANTINE, Acceptance, accept
 from mfcore.data.snapshot import Snapshot
 from mfcore.errors import DataInvalid, NothingToWorkFrom
-from mfcore.stages.context import Context
+from mfcore.stages.context import Context, ParentRun
 from mfcore.storage.artifacts import Artifact, ArtifactStore, code_of, fingerprint
 from mfcore.storage.files import write_file
 from mfcore.storage.kinds import Kind
@@ -31,9 +31,9 @@ def validate_raw(context: Context, raw: Artifact | None = None) -> Artifact:
         DataInvalid: the ratings fail the checks, or can't be read.
     """
     source = context.input(raw, Kind.RAW)
-    with context.parent_run("validate") as run_id:
-        ratings = context.observer.step("read_and_check", lambda: _read_and_check(context, source, run_id))
-        context.observer.step("publish", lambda: _publish(context, ratings, run_id))
+    with context.parent_run("validate") as run:
+        ratings = context.observer.step("read_and_check", lambda: _read_and_check(context, source, run))
+        context.observer.step("publish", lambda: _publish(context, ratings, run))
     counts = ratings.details
     return context.report(
         ratings,
@@ -42,7 +42,7 @@ def validate_raw(context: Context, raw: Artifact | None = None) -> Artifact:
     )
 
 
-def _read_and_check(context: Context, raw: Artifact, run_id: str) -> Artifact:
+def _read_and_check(context: Context, raw: Artifact, run: ParentRun) -> Artifact:
     """Read, check and intern the ratings, unless that has been done; append them to the last ones if asked to."""
     config, store = context.config, context.store
     has_previous = store.has(Kind.RATINGS, raw.dataset)
@@ -63,7 +63,7 @@ def _read_and_check(context: Context, raw: Artifact, run_id: str) -> Artifact:
         tables = readers.read(raw.path, raw.details, config.dataset)
         acceptance = accept(tables, config, Snapshot.load(previous.path) if previous else None, docs)
         if acceptance.problems:
-            _refuse(context, acceptance, f"{raw.dataset}-{key}", run_id)
+            _refuse(context, acceptance, f"{raw.dataset}-{key}", run.id)
         drift = acceptance.drift.warnings if acceptance.drift else []
         for warning in drift:
             logger.warning("%s", warning)
@@ -106,11 +106,14 @@ def _refuse(context: Context, acceptance: Acceptance, name: str, run_id: str) ->
     raise DataInvalid(f"{dataset} failed validation: {'; '.join(acceptance.problems)}. {where}")
 
 
-def _publish(context: Context, ratings: Artifact, run_id: str) -> None:
-    """Show the checks, and keep them, with the page and the quarantine, in MLflow."""
+def _publish(context: Context, ratings: Artifact, run: ParentRun) -> None:
+    """Show the checks; of ratings that are new, or in a pipeline's run, keep them, page and quarantine in MLflow."""
     experiment = context.experiment
     results = json.loads((ratings.path / CHECKS).read_text(encoding="utf-8"))
     _show(context, results)
+    if ratings.reused and not run.has_begun:
+        return
+    run_id = run.id
     experiment.log_dict(run_id, {"checks": results}, CHECKS)
     experiment.log_artifact(run_id, ratings.path / PAGE)
     if ratings.details["quarantined"]:

@@ -11,9 +11,9 @@ from numba import njit
 from numpy.typing import NDArray
 
 from mfcore.models.kernels.layout import Block, Pull, Scoring, Side
+from mfcore.models.kernels.primitives import LANES, ROWS, VECTORS, make_dots, make_pivots, make_substitution, make_tile
 from mfcore.models.kernels.random import STRIDE, normal_pair
 from mfcore.models.kernels.systems import Room
-from mfcore.models.kernels.tiles import LANES, ROWS, VECTORS, make_dots, make_pivots, make_substitution, make_tile
 
 __all__ = ["descend", "draw", "factorize", "is_sound", "solve_back", "solve_in_double"]
 

@@ -12,7 +12,7 @@ from numba import njit
 from numpy.typing import NDArray
 
 from mfcore.models.kernels.layout import Block, Pull, Scoring, Side
-from mfcore.models.kernels.tiles import LANES, ROWS, VECTORS, make_tile, prefetch
+from mfcore.models.kernels.primitives import LANES, ROWS, VECTORS, make_tile, prefetch
 
 __all__ = ["Room", "assemble", "drawn_to", "kept", "make_room", "padded"]
 

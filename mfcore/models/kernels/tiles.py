@@ -8,16 +8,38 @@ LLVM does not find a register tiling for this by itself, so the tile is spelled 
 accumulators stay in vector registers while p runs, and each step costs `vectors` loads,
 `rows` broadcasts and `rows · vectors` fused multiply-adds. What is left of a Cholesky factor
 is forward substitution within a block of rows, spelled out as well.
+
+This is the one file that writes LLVM's language, through llvmlite, whose ways may change with any
+minor version of Numba. `plain` holds the same loops without it, and `primitives` takes those by
+itself, with a warning, where these can't be built or compute something else. So after a change
+here, or with another Numba:
+
+1. `pytest tests/unit/models/kernels` compares each loop of both files with NumPy.
+2. `pytest -s -m slow tests/unit/models/kernels` trains by both, compares the scores and prints the seconds.
+3. If tiles are refused: most likely pointers lost their types (`as_pointer`, `bitcast` and the type
+   that `load` and `gep` then want), or an LLVM intrinsic was renamed ("llvm.…"). The lengths of
+   vectors and the order of operations decide the bits of a model, so leave those as they are.
 """
 
 from typing import Any, no_type_check
 
+import numpy as np
 from llvmlite import binding, ir  # type: ignore[import-untyped]
-from numba import types
+from numba import njit, types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
-__all__ = ["LANES", "ROWS", "VECTORS", "make_dots", "make_pivots", "make_substitution", "make_tile", "prefetch"]
+__all__ = [
+    "LANES",
+    "ROWS",
+    "VECTORS",
+    "make_dots",
+    "make_pivots",
+    "make_substitution",
+    "make_tile",
+    "prefetch",
+    "prove",
+]
 
 _WIDE = bool(binding.get_host_cpu_features().get("avx512f"))
 LANES = 16 if _WIDE else 8
@@ -242,3 +264,30 @@ class _Pen:
     def fused(self, a: Any, b: Any, c: Any) -> Any:
         """The sum of a · b and c."""
         return self.builder.call(self.fmuladd, [a, b, c])
+
+
+_tile, _pivots, _substitute, _dots = make_tile(2, 1), make_pivots(2), make_substitution(2), make_dots(2)
+
+
+def prove() -> None:
+    """Compile and run one of each.
+
+    Raises:
+        ArithmeticError: they don't compute what they should.
+    """
+    # Rows of 3 and of 4, to which one of 1 is added: the block [[4, 4], [·, 5]] is UᵀU with U = [[2, 2], [0, 1]].
+    system, out = np.repeat(np.array([3, 4, 1], np.float32), LANES), np.zeros(2, np.float32)
+    _run(system, np.zeros(4, np.float32), np.zeros(2, np.float32), out)
+    solved = np.repeat(np.array([2, 1], np.float32), LANES)
+    if not np.allclose(system[: 2 * LANES], solved) or not np.allclose(out, [4 * LANES, 2 * LANES]):
+        raise ArithmeticError("they compute something else than they should")
+
+
+@njit(cache=True)
+@no_type_check
+def _run(system, upper, reciprocal, out):
+    prefetch(system, 0)
+    _tile(system, 0, LANES, system, 2 * LANES, LANES, system, 2 * LANES, LANES, 1)
+    _pivots(system, 0, LANES, upper, 0, reciprocal, 0)
+    _substitute(system, 0, LANES, upper, 0, reciprocal, 0)
+    _dots(out, 0, system, 0, LANES, system, 0, LANES)

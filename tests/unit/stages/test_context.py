@@ -44,9 +44,9 @@ def test_nothing_is_made_by_opening_a_context(tmp_path: Path) -> None:
 def test_a_stage_within_the_pipeline_takes_the_pipelines_run(context: Context) -> None:
     context.experiment = runs = Runs()
     with context.parent_run("pipeline", "pipeline-1") as outer, context.parent_run("tune") as inner:
-        assert outer == inner == "run-1"
+        assert inner.id == outer.id == "run-1"
     with context.parent_run("tune") as alone:
-        assert alone == "run-2"
+        assert alone.id == "run-2"
     assert [(name, tags) for name, tags, _ in runs.started] == [
         ("pipeline-1", {"stage": "pipeline"}),
         ("tune", {"stage": "tune"}),
@@ -58,10 +58,18 @@ def test_a_stage_within_the_pipeline_takes_the_pipelines_run(context: Context) -
 
 def test_a_run_that_failed_is_no_parent_of_the_next(context: Context) -> None:
     context.experiment = Runs()
-    with pytest.raises(RuntimeError), context.parent_run("tune"):
+    with pytest.raises(RuntimeError), context.parent_run("tune") as failed:
+        assert failed.id == "run-1"
         raise RuntimeError
     with context.parent_run("tune") as again:
-        assert again == "run-2"
+        assert again.id == "run-2"
+
+
+def test_a_run_that_nobody_asks_for_does_not_begin(context: Context) -> None:
+    context.experiment = runs = Runs()
+    with context.parent_run("tune") as run:
+        assert not run.has_begun
+    assert not runs.started
 
 
 def test_the_input_is_what_was_given(context: Context) -> None:

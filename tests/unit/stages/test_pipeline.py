@@ -24,7 +24,7 @@ from mfcore.stages.export import export_champion
 from mfcore.stages.pipeline import PipelineResult, run_pipeline
 from mfcore.stages.register import register_champion
 from mfcore.stages.split import split_ratings
-from mfcore.stages.table import STAGES, TUNE, Stage
+from mfcore.stages.table import EVALUATE, REGISTER, STAGES, TUNE, VALIDATE, Stage
 from mfcore.stages.tune import load_tuned, tune_recipes
 from mfcore.stages.validate import validate_raw
 from mfcore.storage.kinds import Kind
@@ -155,6 +155,19 @@ def test_a_stage_alone_needs_no_look_up_of_the_data_set(result: PipelineResult, 
     assert [len(tuned.trials) for tuned in load_tuned(studies).values()] == [2]
     with pytest.raises(UsageError, match="did you mean"):
         TUNE.run(Context(unknown, settings=settings))
+
+
+def test_a_stage_alone_that_has_nothing_to_do_leaves_no_run(result: PipelineResult, settings: Settings) -> None:
+    client = MlflowClient(settings.tracking_uri)
+
+    def n_runs() -> int:
+        return len(client.search_runs([context.experiment.id], max_results=1000))
+
+    context = Context(configured(*SMALL), settings=settings)
+    before = n_runs()
+    for stage in (VALIDATE, TUNE, EVALUATE, REGISTER):
+        assert stage.run(context).reused, stage.name
+        assert n_runs() == before, stage.name
 
 
 def test_register_and_export_work_from_what_is_there(result: PipelineResult, settings: Settings) -> None:

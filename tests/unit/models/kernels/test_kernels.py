@@ -1,38 +1,13 @@
-import numba
 import numpy as np
-import pytest
 import scipy.sparse as sp
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from mfcore.models.kernels.primitives import LANES
 from mfcore.models.kernels.random import normal_pair
 from mfcore.models.kernels.sgd import GRID, balanced_groups, sort_into_blocks
 from mfcore.models.kernels.sparse import compress
 from mfcore.models.kernels.systems import padded
-from mfcore.models.kernels.tiles import LANES, make_tile
-
-
-@pytest.mark.parametrize("subtract", [False, True])
-@pytest.mark.parametrize(("rows", "vectors"), [(1, 1), (2, 1), (4, 2), (8, 3)])
-def test_a_tile_is_a_sum_of_outer_products(rows: int, vectors: int, subtract: bool) -> None:
-    tile = make_tile(rows, vectors, subtract)
-
-    @numba.njit
-    def run(out, a, b, n):  # type: ignore[no-untyped-def]
-        tile(out, 5, 100, a, 3, 20, b, 7, 90, n)
-
-    random = np.random.default_rng(0)
-    for n in (0, 1, 17):
-        out, a, b = (random.normal(size=size).astype(np.float32) for size in (2000, 2000, 4000))
-        before = out.copy()
-        run(out, a, b, n)
-        width = vectors * LANES
-        left = np.array([[a[3 + p * 20 + r] for r in range(rows)] for p in range(n)], float).reshape(n, rows)
-        right = np.array([b[7 + p * 90 : 7 + p * 90 + width] for p in range(n)], float).reshape(n, width)
-        expected = before.copy()
-        for r in range(rows):
-            expected[5 + r * 100 : 5 + r * 100 + width] += (-1 if subtract else 1) * (left[:, r] @ right)
-        assert out == pytest.approx(expected, abs=1e-4)
 
 
 @settings(max_examples=30, deadline=None)

@@ -1,0 +1,33 @@
+"""The row solvers' hot loops: `tiles` where they can be built and compute what they should, else `plain`.
+
+It is decided once, when this is imported.
+"""
+
+import logging
+from types import ModuleType
+
+from mfcore.models.kernels import plain
+
+__all__ = ["LANES", "ROWS", "VECTORS", "make_dots", "make_pivots", "make_substitution", "make_tile", "prefetch"]
+
+logger = logging.getLogger(__name__)
+
+
+def _choose() -> ModuleType:
+    try:
+        from mfcore.models.kernels import tiles  # which may fail already
+
+        tiles.prove()
+    except Exception as error:  # whatever a changed Numba or LLVM makes of it
+        reason = next(iter(str(error).strip().splitlines()), type(error).__name__)
+        logger.warning("the row solvers' tiles can't be used, so that ALS, PMF and BPMF train slower: %s", reason)
+        return plain
+    return tiles
+
+
+_chosen = _choose()
+LANES: int = _chosen.LANES
+ROWS: int = _chosen.ROWS
+VECTORS: int = _chosen.VECTORS
+make_tile, make_pivots, make_substitution = _chosen.make_tile, _chosen.make_pivots, _chosen.make_substitution
+make_dots, prefetch = _chosen.make_dots, _chosen.prefetch
