@@ -26,6 +26,7 @@ from prefect.client.schemas.objects import StateType
 from prefect.events.actions import ChangeFlowRunState, SendNotification
 from prefect.exceptions import ObjectNotFound
 
+from flows.environment import prepare
 from mfcore.errors import UsageError
 
 __all__ = ["NIGHT", "SILENCE", "automations", "install"]
@@ -203,6 +204,7 @@ def _block(client: SyncPrefectClient, notify: str) -> UUID:
 
 def main() -> None:
     """Install the automations, with the notifications that the environment asks for."""
+    prepare()
     for name in install(os.environ.get("MFCORE_NOTIFY") or None):
         print(f"changed  {name}")
 

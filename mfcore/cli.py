@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
 
 import typer
 
+from flows.environment import prepare
 from mfcore.errors import Ambiguous, MfcoreError, UsageError, nearest
 from mfcore.stages.table import DOWNLOAD, EVALUATE, EXPORT, REGISTER, SPLIT, TUNE, VALIDATE, Output, Stage
 from mfcore.storage.kinds import Kind
@@ -71,6 +72,7 @@ LengthOption = Annotated[int, typer.Option("-k", min=1, help="Length of the list
 
 def main() -> None:
     """Run the command; an error a user can cause is a line on stderr and its own exit code."""
+    prepare()
     # Prefect and MLflow keep their own lines for their servers and logs.
     os.environ.setdefault("PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL", "CRITICAL")
     os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "WARNING")
