@@ -8,7 +8,7 @@ BIN := .venv/bin
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test test-slow lint types build documents check lock clean
+.PHONY: help setup run test test-slow lint types build documents pictures check lock clean
 
 help:  ## This list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -43,11 +43,14 @@ lint: setup  ## Style, import contracts
 types: setup  ## mypy, strict
 	$(BIN)/mypy
 
-build: setup  ## Wheel and sdist in dist/, the wheel installed and used in a bare environment
+build: setup  ## Wheel and sdist in dist/, the wheel installed and used in bare environments
 	.ci/build
 
 documents: setup  ## Write anew what documents take from the code
 	$(BIN)/python -m tests.documents
+
+pictures: setup  ## Take the documents' pictures anew, in a headless Chromium: some minutes
+	$(BIN)/python -m tests.pictures
 
 check: lint types test  ## All that has to pass before a change lands
 

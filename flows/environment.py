@@ -1,11 +1,15 @@
-"""What Prefect reads from the environment, so that it suits these flows."""
+"""What Prefect and numba read from the environment, so that it suits these flows."""
 
 import os
 
-__all__ = ["PREFECT", "prepare"]
+__all__ = ["ENVIRONMENT", "prepare"]
 
-PREFECT = {
+ENVIRONMENT = {
     "DO_NOT_TRACK": "true",
+    # Well below the three minutes after which a silent run counts as crashed (flows/automations.py); by itself
+    # Prefect sends one every three minutes, so that each longer run would be taken for dead.
+    "PREFECT_FLOWS_HEARTBEAT_FREQUENCY": "30",
+    "OMP_WAIT_POLICY": "passive",  # see mfcore.models.kernels.threads
     "PREFECT_LOGGING_EXTRA_LOGGERS": "mfcore",
     # The library's own messages are nobody's business outside a flow.
     "PREFECT_LOGGING_TO_API_WHEN_MISSING_FLOW": "ignore",
@@ -13,16 +17,16 @@ PREFECT = {
     # Of the temporary server: a cold machine needs more than the 20 s it has by itself.
     "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "120",
 }
-"""Settings of every process that runs flows. `deployment/prefect.yaml` gives them to scheduled runs."""
+"""Of every process that runs flows. `deployment/prefect.yaml` gives them to scheduled runs."""
 
 
 def prepare() -> None:
-    """Set Prefect up for this process and those it starts; what the environment says already stays.
+    """Set them for this process and those it starts; what the environment says already stays.
 
-    Prefect reads the environment when it is imported, so this is called before, where a program
-    starts. A company's proxy must not stand between a run and the server on its own machine.
+    Prefect reads them when it is imported, numba when it first starts threads, so this is called where a
+    program starts. A company's proxy must not stand between a run and the server on its own machine.
     """
-    for name, value in PREFECT.items():
+    for name, value in ENVIRONMENT.items():
         os.environ.setdefault(name, value)
     for name in ("NO_PROXY", "no_proxy"):
         direct = [host for host in os.environ.get(name, "").split(",") if host]

@@ -140,7 +140,9 @@ class _Descent(Training):
 
         from mfcore.models.kernels.sgd import balanced_groups, sort_into_blocks
         from mfcore.models.kernels.systems import padded
+        from mfcore.models.kernels.threads import wait_passively
 
+        wait_passively()
         self.recommender, self.ratings = recommender, ratings
         missing = Missing(recommender.missing_weight, recommender.missing_rating)
         self.units = Units.of(ratings, standard_deviation(ratings), missing)

@@ -2,7 +2,6 @@
 
 import json
 import os
-import shutil
 import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -12,10 +11,9 @@ import pytest
 from mlflow import MlflowClient
 
 from mfcore.settings import Settings
+from tests.browser import BROWSER, DRIVER, browser
 from tests.flows.conftest import BIN, SMALL, Mfcore, free_port, ran, stop, wait_for
 
-BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-DRIVER = shutil.which("chromedriver")
 NAME = "synthetic-120x60-3000"
 
 pytestmark = [
@@ -58,18 +56,9 @@ def url(opened: str) -> str:
 def page(url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Page]:
     """Open a page, wait until it shows all of `wanted`, and return its text."""
     from selenium.common.exceptions import StaleElementReferenceException, TimeoutException
-    from selenium.webdriver import Chrome, ChromeOptions
-    from selenium.webdriver.chrome.service import Service
+    from selenium.webdriver import Chrome
     from selenium.webdriver.support.ui import WebDriverWait
 
-    options = ChromeOptions()
-    options.binary_location = str(BROWSER)
-    profile = tmp_path_factory.mktemp("browser")
-    for flag in ("headless", "no-sandbox", "disable-gpu", "disable-quic", "no-first-run", "disable-sync",
-                 "disable-dev-shm-usage", "disable-background-networking", "disable-component-update",
-                 "window-size=1900,2400", f"user-data-dir={profile}"):  # fmt: skip
-        options.add_argument(f"--{flag}")
-    browser = Chrome(options=options, service=Service(DRIVER))
     seen = ""
 
     def shows(wanted: tuple[str, ...]) -> Callable[[Chrome], bool]:
@@ -85,9 +74,9 @@ def page(url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Page]:
         return look
 
     def open_page(path: str, *wanted: str) -> str:
-        browser.get("about:blank")
-        browser.get(url + path)
-        waiting = WebDriverWait(browser, 60, ignored_exceptions=[StaleElementReferenceException])
+        driver.get("about:blank")
+        driver.get(url + path)
+        waiting = WebDriverWait(driver, 60, ignored_exceptions=[StaleElementReferenceException])
         try:
             waiting.until(shows(wanted))
         except TimeoutException:
@@ -95,10 +84,8 @@ def page(url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Page]:
             pytest.fail(f"{path} does not show {missing}, but:\n{seen}")
         return seen
 
-    try:
+    with browser(tmp_path_factory.mktemp("browser")) as driver:
         yield open_page
-    finally:
-        browser.quit()
 
 
 @pytest.fixture(scope="module")

@@ -9,7 +9,16 @@ from threading import Lock
 
 import numba
 
-__all__ = ["n_threads", "share", "threads"]
+__all__ = ["n_threads", "share", "threads", "wait_passively"]
+
+
+def wait_passively() -> None:
+    """Have numba's threads let go of the cores while they wait, unless the environment says otherwise.
+
+    It counts if it comes before numba's first parallel loop. An epoch is hundreds of short ones, and
+    threads that spin between them take the cores from whoever has work, the rest of this process first.
+    """
+    os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
 
 def n_threads() -> int:
