@@ -428,14 +428,16 @@ def serve(
     """Answer over HTTP from the champion, whichever version that is, until Ctrl-C."""
     registry = _registry(dataset)
     champion = registry.require_champion()
+    from mfcore.tracking.service import listen
     from mfcore.tracking.service import serve as run_server
 
     url = f"http://{host}:{port}"
-    if as_json:
-        print_json({"url": url, "model": champion.name, "version": champion.version})
-    else:
-        print(f"{champion.name} version {champion.version} at {url}, described at {url}/docs", flush=True)
-    run_server(registry.dataset, host, port, workers)
+    with listen(host, port) as listening:
+        if as_json:
+            print_json({"url": url, "model": champion.name, "version": champion.version})
+        else:
+            print(f"{champion.name} version {champion.version} at {url}, described at {url}/docs", flush=True)
+        run_server(registry.dataset, listening, workers)
 
 
 @app.command(rich_help_panel=_KEEP)

@@ -477,7 +477,6 @@ class Levers(_Section):
         max_length=20,
         description="Conditions on the table of items that all have to be met: year >= 1990, genres has Drama",
     )
-    min_ratings: int = Field(0, ge=0, description="Items rated less often are left out")
     max_genre_share: float = Field(
         1.0, gt=0, le=1, description="Share of a list, at most, that has any one genre; at least one item"
     )
@@ -508,13 +507,14 @@ class Levers(_Section):
 class ListsConfig(Levers):
     """What lists leave out and prefer, in exports and in `mfcore recommend`."""
 
+    min_ratings: int = Field(0, ge=0, description="Items rated less often are left out")
     allow: Path | None = Field(None, description="File of the ids of the items to choose from, one per line")
     deny: Path | None = Field(None, description="File of the ids of items to leave out, one per line")
 
     @property
     def levers(self) -> Levers:
         """The levers alone."""
-        return Levers(**self.model_dump(exclude={"allow", "deny"}))
+        return Levers(**self.model_dump(include=set(Levers.model_fields)))
 
 
 class ExportConfig(_Section):

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mfcore.config import Levers
+from mfcore.config import ListsConfig
 from mfcore.data.ratings import find_codes
 from mfcore.metrics import Estimate, Evaluator, compare
 from mfcore.metrics.beyond_accuracy import coverage
@@ -18,10 +18,10 @@ __all__ = ["cost_of_levers", "levers_tried"]
 _NONE = "none"
 
 
-def levers_tried(configured: Levers, has_genres: bool) -> dict[str, Levers]:
-    """Each lever alone at one or two settings, and those of the configuration if it has any.
+def levers_tried(configured: ListsConfig, has_genres: bool) -> dict[str, ListsConfig]:
+    """Each lever alone at one or two settings, and those of the configuration if it has any; no lists of ids.
 
-    >>> list(levers_tried(Levers(diversity=0.2), has_genres=False))[-2:]
+    >>> list(levers_tried(ListsConfig(diversity=0.2), has_genres=False))[-2:]
     ['max_popularity_share 0.5', 'as configured']
     """
     settings: list[tuple[str, float]] = [
@@ -33,11 +33,12 @@ def levers_tried(configured: Levers, has_genres: bool) -> dict[str, Levers]:
         *([("max_genre_share", 0.3)] if has_genres else []),
         ("max_popularity_share", 0.5),
     ]
-    tried = {f"{name} {value:g}": Levers.model_validate({name: value}) for name, value in settings}
-    return tried if configured == Levers() else {**tried, "as configured": configured}
+    tried = {f"{name} {value:g}": ListsConfig.model_validate({name: value}) for name, value in settings}
+    configured = configured.model_copy(update={"allow": None, "deny": None})
+    return tried if configured == ListsConfig() else {**tried, "as configured": configured}
 
 
-def cost_of_levers(model: Model, evaluator: Evaluator, tried: Mapping[str, Levers]) -> Iterator[dict[str, Any]]:
+def cost_of_levers(model: Model, evaluator: Evaluator, tried: Mapping[str, ListsConfig]) -> Iterator[dict[str, Any]]:
     """A row per setting: figures of its lists on test ratings, and the NDCG that they lose, paired over users.
 
     Args:
@@ -53,8 +54,8 @@ def cost_of_levers(model: Model, evaluator: Evaluator, tried: Mapping[str, Lever
         UsageError: levers that ask for what the table of items does not have, or leave no item.
     """
     plain: Estimate | None = None
-    for name, levers in {_NONE: Levers(), **tried}.items():
-        items = _lists(model, evaluator, levers)
+    for name, asked in {_NONE: ListsConfig(), **tried}.items():
+        items = _lists(model, evaluator, asked)
         found = _figures(evaluator, items)
         ndcg = found["ndcg"]
         plain = plain or ndcg
@@ -71,10 +72,10 @@ def cost_of_levers(model: Model, evaluator: Evaluator, tried: Mapping[str, Lever
         }
 
 
-def _lists(model: Model, evaluator: Evaluator, levers: Levers) -> NDArray[np.int32]:
+def _lists(model: Model, evaluator: Evaluator, asked: ListsConfig) -> NDArray[np.int32]:
     """The lists of the evaluator's users, (n_users, k)."""
     k = evaluator.ks[0]
-    frame = model.recommend(model.user_ids[evaluator.users], k, levers=levers)
+    frame = model.recommend(model.user_ids[evaluator.users], k, min_ratings=asked.min_ratings, levers=asked.levers)
     items = np.full((len(evaluator.users), k), -1, np.int32)
     rows = np.searchsorted(evaluator.users, find_codes(model.user_ids, frame["user_id"]))
     items[rows, frame["rank"].to_numpy() - 1] = find_codes(model.item_ids, frame["item_id"])

@@ -82,7 +82,7 @@ def ranked(
         k: length of a list.
         rated: what to leave out for each user.
         allowed: (n_items,); what may be listed at all.
-        levers: how the list is made; `where` and `min_ratings` are in `allowed` already.
+        levers: how the list is made; `where` is in `allowed` already.
         groups: what items have in common.
 
     Returns:
@@ -122,14 +122,10 @@ def _prominence(n_ratings: NDArray[np.int64]) -> NDArray[np.float32]:
 
 def _limits(k: int, levers: Levers, groups: ItemGroups) -> tuple[NDArray[np.bool_], NDArray[np.int64]]:
     """Groups that must not be in excess, (n_items, n_groups), and how many places each may have."""
-    limited = [
-        (member, share)
-        for member, share in (
-            (groups.genres, levers.max_genre_share),
-            (thirds(groups.n_ratings), levers.max_popularity_share),
-        )
-        if share < 1
-    ]
+    limited = [(groups.genres, levers.max_genre_share)] if levers.max_genre_share < 1 else []
+    # Buckets take longer to tell apart than a list to make.
+    if levers.max_popularity_share < 1:
+        limited.append((thirds(groups.n_ratings), levers.max_popularity_share))
     member = np.concatenate([one for one, _ in limited] or [groups.genres[:, :0]], axis=1)
     most = [max(1, int(share * k + 1e-9)) for one, share in limited for _ in range(one.shape[1])]
     return member, np.array(most, np.int64)

@@ -160,8 +160,8 @@ class Model:
             missing where no more of them speak for the item.
 
         Raises:
-            UsageError: reasons of a model registered before ratings were kept with it, or levers that ask for what
-                the table of items does not have, or leave no item.
+            UsageError: reasons of a model registered before ratings were kept with it, levers that ask for what the
+                table of items does not have, or no item that meets `min_ratings` and their conditions.
         """
         columns = self.lists_for(
             user_ids,
@@ -192,7 +192,7 @@ class Model:
         users = find_codes(self.user_ids, ids)
         k = min(k, len(self.item_ids))
         levers = levers or Levers()
-        allowed = self._allowed(levers) & (self.n_ratings >= min_ratings)
+        allowed = self._allowed(min_ratings, levers.where)
         if only_items is not None:
             allowed &= self._are_among(only_items)
         if exclude_items is not None:
@@ -222,17 +222,17 @@ class Model:
                 columns[f"because_title_{number}"] = _or_none(self.titles, codes)
         return columns
 
-    def _allowed(self, levers: Levers) -> NDArray[np.bool_]:
+    def _allowed(self, min_ratings: int, where: Sequence[str]) -> NDArray[np.bool_]:
         """Which items may be listed at all.
 
         Raises:
             UsageError: a condition on what the table of items does not have, or no item.
         """
-        allowed = self.n_ratings >= levers.min_ratings
-        if levers.where:
-            allowed &= meeting(self._table, levers.where)
+        allowed = self.n_ratings >= min_ratings
+        if where:
+            allowed &= meeting(self._table, where)
         if not allowed.any() and len(allowed):
-            asked = [*levers.where, *([f"{levers.min_ratings:,} ratings or more"] if levers.min_ratings else [])]
+            asked = [*where, *([f"{min_ratings:,} ratings or more"] if min_ratings else [])]
             raise UsageError(f"none of the {len(allowed):,} items has {' and '.join(asked)}: no list is left.")
         return allowed
 

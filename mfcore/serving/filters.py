@@ -11,18 +11,23 @@ __all__ = ["asked_of", "filters_of"]
 
 
 def filters_of(config: ListsConfig) -> dict[str, Any]:
-    """Levers, and the ids in the two files, by the names of `Model.recommend`'s arguments.
+    """`min_ratings`, levers, and the ids in the two files, by the names of `Model.recommend`'s arguments.
 
     Raises:
         SourceUnavailable: a file can't be read.
     """
-    return {"levers": config.levers, "only_items": _ids(config.allow), "exclude_items": _ids(config.deny)}
+    return {
+        "min_ratings": config.min_ratings,
+        "levers": config.levers,
+        "only_items": _ids(config.allow),
+        "exclude_items": _ids(config.deny),
+    }
 
 
 def asked_of(filters: dict[str, Any]) -> dict[str, Any]:
-    """What tells filters apart in a manifest: the levers, and digests of the ids."""
+    """What tells filters apart in a manifest: `min_ratings`, the levers, and digests of the ids."""
     ids = {name: filters[name] and fingerprint(filters[name]) for name in ("only_items", "exclude_items")}
-    return {**filters["levers"].model_dump(mode="json"), **ids}
+    return {"min_ratings": filters["min_ratings"], **filters["levers"].model_dump(mode="json"), **ids}
 
 
 def _ids(path: Path | None) -> list[str] | None:

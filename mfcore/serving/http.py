@@ -50,7 +50,8 @@ def make_app(live: Live[Any]) -> FastAPI:
     async def life(app: FastAPI) -> AsyncIterator[None]:
         # One large question at a time: a process has one core.
         anyio.to_thread.current_default_thread_limiter().total_tokens = 1
-        live.start()
+        # Before anything is accepted: of several processes one without a model would refuse what others can answer.
+        await run_in_threadpool(live.start)
         yield
         live.stop()
 

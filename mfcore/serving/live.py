@@ -59,7 +59,8 @@ class Live(Generic[V]):
         self.problem: str | None = None
 
     def start(self) -> None:
-        """Look for the champion now, and every `seconds` from then on, in a thread."""
+        """Look for the champion, then every `seconds` from then on, in a thread."""
+        self._try_to_look()
         self._thread = threading.Thread(target=self._watch, name="champion", daemon=True)
         self._thread.start()
 
@@ -85,11 +86,13 @@ class Live(Generic[V]):
             self.problem = str(error)
 
     def _watch(self) -> None:
-        while not self._stopped.is_set():
-            try:
-                self.look()
-            except Exception:
-                # Whatever goes wrong with the next champion, this one goes on answering.
-                _LOG.exception("the champion could not be looked for")
-                self.problem = "the champion could not be looked for"
-            self._stopped.wait(self._seconds)
+        while not self._stopped.wait(self._seconds):
+            self._try_to_look()
+
+    def _try_to_look(self) -> None:
+        try:
+            self.look()
+        except Exception:
+            # Whatever goes wrong with the next champion, this one goes on answering.
+            _LOG.exception("the champion could not be looked for")
+            self.problem = "the champion could not be looked for"

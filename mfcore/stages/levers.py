@@ -31,4 +31,4 @@ def measure_levers(context: Context, evaluation: Artifact) -> list[dict[str, Any
     factors = chosen.candidate.recipe.build().train(evaluator.known)
     model = Model.of(factors, evaluator.known, snapshot.items)
     has_genres = snapshot.items is not None and "genres" in snapshot.items
-    return list(cost_of_levers(model, evaluator, levers_tried(context.config.lists.levers, has_genres)))
+    return list(cost_of_levers(model, evaluator, levers_tried(context.config.lists, has_genres)))

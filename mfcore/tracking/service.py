@@ -2,19 +2,21 @@
 
 import os
 import signal
+import socket
 import sys
 import tempfile
 from typing import TYPE_CHECKING
 
 from threadpoolctl import threadpool_limits
 
+from mfcore.errors import UsageError
 from mfcore.settings import Settings
 from mfcore.tracking.registry import Registry
 
 if TYPE_CHECKING:
     from fastapi import FastAPI
 
-__all__ = ["application", "serve"]
+__all__ = ["application", "listen", "serve"]
 
 _DATASET = "MFCORE_SERVED_DATASET"
 """Tells the processes of a server, which share nothing else, whose champion to serve."""
@@ -29,13 +31,29 @@ def application() -> "FastAPI":
     return make_app(Live(Registry(Settings.read(), os.environ[_DATASET])))
 
 
-def serve(dataset: str, host: str, port: int, workers: int) -> None:
+def listen(host: str, port: int) -> socket.socket:
+    """A socket for `serve`.
+
+    Raises:
+        UsageError: nobody can listen there.
+    """
+    try:
+        found = socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET)
+    except OSError as error:
+        reason = str(error.strerror).partition(" (")[0]
+        raise UsageError(f"can't listen at {host}, port {port}: {reason}; give another --host or --port.") from error
+    # Connections take it over. Those of a socket that uvicorn itself makes for several processes lack it, so that a
+    # body would wait 40 ms until its head is known to have arrived (Kludex/uvicorn#3149).
+    found.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    return found
+
+
+def serve(dataset: str, listening: socket.socket, workers: int) -> None:
     """Serve a data set's champion until SIGTERM or Ctrl-C, then answer what is under way and stop.
 
     Args:
         dataset: as in `mfcore-<dataset>`.
-        host: address to listen at.
-        port: the same.
+        listening: what `listen` gives.
         workers: processes; each has the model in its own memory.
     """
     import uvicorn
@@ -51,8 +69,7 @@ def serve(dataset: str, host: str, port: int, workers: int) -> None:
         uvicorn.run(
             f"{__name__}:application",
             factory=True,
-            host=host,
-            port=port,
+            fd=listening.fileno(),
             workers=workers,
             log_level="warning",
             access_log=False,

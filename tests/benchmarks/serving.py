@@ -37,7 +37,7 @@ __all__ = ["main"]
 _N_USERS, _N_ITEMS, _N_RATINGS = 20_000, 10_000, 1_000_000
 _URI = "models:/mfcore-films@champion"
 _BIN = Path(sys.executable).parent
-_N_CLIENTS = 4
+_N_CLIENTS = 16
 
 _LOAD = """
 import time; t = time.perf_counter()

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from mfcore.config import Levers
+from mfcore.config import ListsConfig
 from mfcore.data.ratings import Ratings, Scale
 from mfcore.data.splitting import split
 from mfcore.data.synthetic import synthesize
@@ -18,7 +18,7 @@ def test_each_lever_is_measured_on_the_same_test_ratings() -> None:
     evaluator = Evaluator(ratings, split(ratings))
     factors = ALS(n_factors=6, missing_weight=0.2).train(evaluator.known)
     model = Model.of(factors, evaluator.known, None)
-    tried = levers_tried(Levers(popularity_penalty=3.0), has_genres=False)
+    tried = levers_tried(ListsConfig(popularity_penalty=3.0), has_genres=False)
     rows = {row["lever"]: row for row in cost_of_levers(model, evaluator, tried)}
     assert list(rows) == ["none", *tried]
     plain = {one.metric: one.value for one in evaluator.measure(factors, None).measures if one.slice == "all"}

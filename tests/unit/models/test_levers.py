@@ -174,12 +174,13 @@ def test_conditions_are_on_the_columns_of_the_items_and_are_kept_with_the_model(
         (Levers(where=("genres has",)), "'genres has' is no condition"),
         (Levers(where=("year > soon",)), "'soon' is no number"),
         (Levers(where=("year > 2100",)), "none of the 8 items has year > 2100"),
-        (Levers(min_ratings=99), "none of the 8 items has 99 ratings or more"),
     ],
 )
 def test_what_no_item_can_meet_is_said_in_a_line(model: Model, levers: Levers, said: str) -> None:
     with pytest.raises(UsageError, match=said.replace("|", r"\|")):
         model.recommend(model.user_ids[:1], 3, levers=levers)
+    with pytest.raises(UsageError, match="none of the 8 items has year > 1990 and 99 ratings or more"):
+        model.recommend(model.user_ids[:1], 3, min_ratings=99, levers=Levers(where=("year > 1990",)))
 
 
 def test_genres_that_are_not_known_have_no_share(model: Model) -> None:

@@ -43,9 +43,8 @@ def running(live: Live[Any]) -> Iterator[httpx.Client]:
 
 @pytest.fixture(scope="module")
 def client(model: Model) -> Iterator[httpx.Client]:  # noqa: F811
-    live = Live(Shelf({3: model}, champion=3), seconds=60)
-    live.look()
-    with running(live) as client:
+    with running(Live(Shelf({3: model}, champion=3), seconds=60)) as client:
+        assert client.get("/ready").status_code == 200, "nothing is accepted before there is a model"
         yield client
 
 
@@ -94,6 +93,8 @@ def test_the_server_tells_how_it_is(client: httpx.Client) -> None:
     [
         ("/recommend", '{"user_id": 5, "k": 0}', "k: Input should be greater than or equal to 1."),
         ("/recommend", '{"user_id": 5, "k": "a"}', "k: Input should be a valid integer"),
+        ("/recommend", '{"user_id": 5, "min_ratings": 99999}', "none of the 30 items has 99,999 ratings or more: "),
+        ("/recommend", '{"user_id": 5, "levers": {"min_ratings": 2}}', "levers: Extra inputs are not permitted."),
         ("/recommend", "{}", "give a user_id, or the ratings of somebody new."),
         ("/recommend", '{"user_id": NaN}', "user_id: "),
         ("/recommend", '{"user_id": "\\ud800"}', "user_id: "),

@@ -115,6 +115,8 @@ def test_an_empty_frame_has_an_empty_answer(served: Any, answer: str) -> None:
     [
         *(({"user_id": [5]}, {"k": k}) for k in (0, -1, "a", True, 2.5, None, [3])),
         ({"user_id": [5]}, {"min_ratings": -1}),
+        ({"user_id": [5]}, {"min_ratings": 10**9}),
+        ({"user_id": [5]}, {"levers": '{"min_ratings": 2}'}),
         ({"user_id": [5]}, {"levers": '{"diversity": 2}'}),
         ({"user_id": [5]}, {"levers": "diversity"}),
         ({"user_id": [5]}, {"levers": '{"where": ["studio = X"]}'}),

@@ -17,11 +17,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from mfcore.errors import UsageError
 from mfcore.models.model import Model
 from mfcore.settings import Settings
 from mfcore.tracking.models import log_model
 from mfcore.tracking.registry import Registry
 from mfcore.tracking.runs import Experiment
+from mfcore.tracking.service import listen
 from tests.unit.serving.test_http import LIKELY, PATHS, VALUES, fuzz
 from tests.unit.tracking.conftest import settings_in
 
@@ -79,6 +81,22 @@ def fuzz_at_length(client: httpx.Client) -> None:
     knock()
 
 
+def test_connections_send_at_once_what_they_have() -> None:
+    with listen("127.0.0.1", 0) as listening, socket.create_connection(listening.getsockname()):
+        connection, _ = listening.accept()
+        with connection:
+            assert connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+
+
+def test_a_port_that_is_taken_is_said_in_a_line() -> None:
+    with listen("127.0.0.1", 0) as listening:
+        port = listening.getsockname()[1]
+        with pytest.raises(UsageError, match=f"can't listen at 127.0.0.1, port {port}: Address already in use; give"):
+            listen("127.0.0.1", port)
+    with pytest.raises(UsageError, match="can't listen at no.such.host.invalid, port 1: "):
+        listen("no.such.host.invalid", 1)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("workers", [1, pytest.param(2, marks=pytest.mark.timeout(900))])
 def test_a_server_follows_the_alias_and_stops_when_told(settings: Settings, workers: int, tmp_path: Path) -> None:
@@ -98,6 +116,8 @@ def test_a_server_follows_the_alias_and_stops_when_told(settings: Settings, work
                 return answer.status_code == 200 and answer.json()["model_version"] == version
 
             until(lambda: answers_from(1))
+            ready = {httpx.get(f"{client.base_url}/ready").status_code for _ in range(30)}
+            assert ready == {200}, "each process answers from its first connection on"
             registry.promote(2)
             until(lambda: answers_from(2))
             assert client.post("/recommend", content=b"{").status_code == 400
