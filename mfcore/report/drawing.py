@@ -10,16 +10,15 @@ from mfcore.metrics.objective import Objective
 
 __all__ = ["Forest", "Poster", "Row", "forest", "poster"]
 
-_LEFT, _RIGHT = 190.0, 640.0
-"""Where on a line of 760 units the axis lies; names are left of it, figures right."""
 _MARGIN = 0.04
+"""What an axis goes beyond the intervals, as a share of what they span."""
 _WORDS = re.compile(r"\w+")
 _SMALL = {"a", "an", "and", "of", "the"}
 
 
 @dataclass(frozen=True)
 class Row:
-    """A candidate's figure with its 95 % interval, and where on the line they lie."""
+    """A candidate's figure with its 95 % interval, and where on the axis they lie, in percent of it."""
 
     name: str
     role: str
@@ -66,7 +65,7 @@ def forest(scores: Iterable[Score], objective: Objective, metric: str, chosen: s
     least, most = least - margin, most + margin
 
     def place(value: float) -> float:
-        return round(_LEFT + (value - least) / (most - least) * (_RIGHT - _LEFT), 1)
+        return round(100 * (value - least) / (most - least), 2)
 
     rows = [
         Row(one.name, one.role, one.name == chosen, value, low, high, place(value), place(low), place(high))

@@ -1,14 +1,16 @@
 """Report: static pages about the last night, gathered from the store, the registry and the newest evaluation."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from pydantic import BaseModel
 
 from mfcore.data.acceptance import CHECKS
+from mfcore.data.catalog import KNOWN
 from mfcore.data.page import charts
 from mfcore.data.ratings import Ratings
 from mfcore.data.snapshot import Snapshot
@@ -29,7 +31,11 @@ from mfcore.storage.files import locked, new_folder
 from mfcore.storage.kinds import Kind
 from mfcore.tracking.card import period
 from mfcore.tracking.nights import last_nights
-from mfcore.tracking.trial_figures import figures_of
+from mfcore.tracking.trial_figures import history, learning_curves
+from mfcore.tuning import Tuned
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 __all__ = ["Reported", "make_report"]
 
@@ -115,7 +121,7 @@ def _gather(context: Context, user_ids: Sequence[str]) -> Report:
     popular = np.argsort(-bundle.n_ratings, kind="stable")[:_MOST_FOUND]
     shown = {person.user_id for person in people}
     others = [user for user in map(str, ratings.user_ids[: _MOST_FOUND + len(shown)]) if user not in shown]
-    described = context.described
+    described = KNOWN.get(champion.dataset)
     return Report(
         dataset=champion.dataset,
         title=champion.dataset if described is None else described.title,
@@ -129,7 +135,7 @@ def _gather(context: Context, user_ids: Sequence[str]) -> Report:
         drift=[row for row in checks if "measure" in row],
         warnings=data.details["warnings"],
         tuned=tuned,
-        figures=figures_of(some.trials for some in tuned.values()),
+        figures=_figures(tuned.values()),
         people=people,
         neighborhoods=neighborhoods(bundle),
         titles=[(str(bundle.titles[code]), int(bundle.n_ratings[code])) for code in popular],
@@ -156,3 +162,15 @@ def _facts(ratings: Ratings, data: Artifact) -> dict[str, str]:
         **(dict(zip(("first day", "last day"), days, strict=True)) if days else {}),
         "in quarantine": f"{data.details['quarantined']:,}",
     }
+
+
+def _figures(tuned: Iterable[Tuned]) -> "dict[str, Figure]":
+    """How each objective's search and its trials went."""
+    scored = [[trial for trial in some.trials if trial.value is not None] for some in tuned]
+    found: dict[str, Figure] = {}
+    for objective in Objective:
+        own = {some[0].algorithm: some for some in scored if some and some[0].objective is objective}
+        if own:
+            found[f"{objective}_optimization_history"] = history(own)
+            found[f"{objective}_learning_curves"] = learning_curves(own)
+    return found
