@@ -36,6 +36,7 @@ from mfcore.tuning import Trial, Tuned
 from tests.unit.stages.conftest import configured, settings_in
 
 EVIL = "<script>alert('titles')</script> & \"Co\""
+JOKE = "Two <b>strings</b>\nwalk into a bar."
 NAME = "films"
 LOADS = {"src", "href", "srcset", "data", "action", "poster"}
 RECIPES = {
@@ -64,7 +65,9 @@ def context(tmp_path_factory: pytest.TempPathFactory) -> Context:
     ratings = Ratings.from_frame(synthesize(120, 60, 3000).frame, Scale(1, 5, 1))
     titles = [f"Film {item}" for item in ratings.item_ids]
     titles[np.bincount(ratings.items).argmax()] = EVIL
-    items = pd.DataFrame({"item_id": ratings.item_ids, "title": titles, "year": 1990, "genres": "War|Drama"})
+    items = pd.DataFrame(
+        {"item_id": ratings.item_ids, "title": titles, "year": 1990, "genres": "War|Drama", "text": JOKE}
+    )
     parts = split(ratings, SplitConfig())
 
     def accepted(folder: Path) -> dict[str, Any]:
@@ -196,6 +199,9 @@ def test_titles_are_text_and_never_markup(folder: Path) -> None:
     assert EVIL in page.text
     for path in folder.glob("*.html"):
         assert Page(path).scripts == ["catalog.js", "search.js"]
+    user = Page(folder / "user-1.html").text
+    assert user.count(JOKE) >= 20, "what an item is itself is shown as it is"
+    assert "1990 · War, Drama" in user
     catalog = (folder / "catalog.js").read_text()
     assert json.dumps(EVIL) in catalog
 
