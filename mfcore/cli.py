@@ -440,6 +440,35 @@ def serve(
         run_server(registry.dataset, listening, workers)
 
 
+@app.command(rich_help_panel=_USE)
+def report(
+    users: Annotated[
+        list[str] | None, typer.Option("--user", help="Whose page to make, once for each; six users by default")
+    ] = None,
+    output: Annotated[
+        Path | None, typer.Option(help="The folder; by default `report` beside the data set's exports")
+    ] = None,
+    show: Annotated[bool, typer.Option("--open", help="Open it in the browser")] = False,
+    dataset: DatasetOption = None,
+    config: ConfigOption = None,
+    settings: SetOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Pages about the last night, users' lists and similar items, in one folder that needs no network and no server."""
+    loaded = _config(None, config, settings)
+    name = _registry(dataset).dataset
+    from mfcore.stages.context import Context
+    from mfcore.stages.report import make_report
+
+    made = make_report(Context(loaded, name), users or (), output)
+    if as_json:
+        print_json(made.model_dump(mode="json"))
+    else:
+        print(made.index)
+    if show:
+        typer.launch(made.index.as_uri())
+
+
 @app.command(rich_help_panel=_KEEP)
 def models(dataset: DatasetOption = None, as_json: JsonOption = False) -> None:
     """The versions in the registry, newest first, and which of them were champion, when and why no longer."""

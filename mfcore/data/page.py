@@ -13,7 +13,7 @@ from mfcore.data.drift import histogram
 from mfcore.data.ratings import Ratings
 from mfcore.data.times import UNKNOWN
 
-__all__ = ["data_page"]
+__all__ = ["charts", "data_page"]
 
 _MAX_ROWS = 100
 """Quarantined rows shown; the file holds all of them."""
@@ -72,10 +72,7 @@ def data_page(
         f"<ul>{''.join(f'<li>{escape(note)}</li>' for note in notes)}</ul>" if notes else "",
     ]
     if len(ratings):
-        times = _known_times(ratings)
-        charts = [_spread(ratings), *([_months(times)] if len(times) else [])]
-        charts += [_tail(ratings.items, ratings.n_items, "item"), _tail(ratings.users, ratings.n_users, "user")]
-        sections.append(f"<div class='charts'>{''.join(charts)}</div>")
+        sections.append(f"<div class='charts'>{''.join(charts(ratings))}</div>")
     columns = ["table", "expectation", "column", "bounds", "success", "observed", "unexpected"]
     sections.append("<h2>Checks</h2>" + _table(results, columns))
     if drift:
@@ -94,6 +91,17 @@ def data_page(
         f"<title>{escape(title)}: ratings</title><style>{_STYLE}</style></head>"
         f"<body>{''.join(sections)}</body></html>\n"
     )
+
+
+def charts(ratings: Ratings) -> list[str]:
+    """Figures of at least one rating, in HTML: the spread, months where times are known, and both long tails.
+
+    They are drawn in the classes `axis`, `bar` and `curve`, which the page around them has styles for.
+    """
+    times = _known_times(ratings)
+    months = [_months(times)] if len(times) else []
+    tails = [_tail(ratings.items, ratings.n_items, "item"), _tail(ratings.users, ratings.n_users, "user")]
+    return [_spread(ratings), *months, *tails]
 
 
 def _known_times(ratings: Ratings) -> NDArray[np.int64]:
