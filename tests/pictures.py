@@ -44,7 +44,7 @@ def mfcore(place: Path, *arguments: str, **environment: str) -> dict[str, Any]:
 
 def take(profile: Path, url: str, name: str, size: tuple[int, int], wanted: str, crop: tuple[int, ...] = ()) -> None:
     """Open a page, wait until it shows `wanted` and has come to rest, and keep what is seen of it."""
-    with browser(profile, *size) as driver:
+    with browser(profile, *size, "hide-scrollbars") as driver:
         driver.get(url)
         until = time.monotonic() + 90
         while wanted not in driver.find_element("tag name", "body").text:

@@ -413,13 +413,17 @@ def resolve(config: DatasetConfig) -> Dataset:
 
 def _own(name: str, place: str) -> Dataset:
     """Files on this machine or in an object store, under a name that stays when the files are others."""
-    path = Path(place).expanduser().absolute()
-    if not is_url(place) and not _is_there(path):
-        raise SourceUnavailable(f"no file or folder {path}: check dataset.source.")
+    source: Source
+    if is_url(place):
+        source, title = Objects(place), place
+    else:
+        path = Path(place).expanduser().absolute()
+        if not _is_there(path):
+            raise SourceUnavailable(f"no file or folder {path}: check dataset.source.")
+        source, title = Local(path), str(path)
     if not re.fullmatch(r"[A-Za-z0-9_-]+", name):
         raise UsageError(f"files of one's own need a name of letters, digits, - and _, unlike dataset.name = {name!r}.")
-    source = Objects(place) if is_url(place) else Local(path)
-    return Dataset(name=name, title=place if is_url(place) else str(path), sources=(source,))
+    return Dataset(name=name, title=title, sources=(source,))
 
 
 def _database(config: DatasetConfig) -> Dataset:

@@ -7,7 +7,6 @@ import stat
 import subprocess
 import sys
 import tempfile
-from collections.abc import Collection
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -63,8 +62,8 @@ def identity(dataset: Dataset) -> Any:
         except OSError as error:
             raise SourceUnavailable(f"{source.path} cannot be read: {error.strerror}") from error
     if isinstance(source, Objects):
-        found = Bucket(source.url).checksums()
-        return {"objects": {name: found[name] for name in _wanted_objects(source.url, found)}}
+        bucket = Bucket(source.url)
+        return {"objects": bucket.checksums(_wanted_objects(bucket).__contains__)}
     archives = [one.checksum for one in dataset.sources if isinstance(one, Web)]
     return {"name": dataset.name, "checksums": dataset.checksums or archives}
 
@@ -234,9 +233,10 @@ def _from_store(url: str, folder: Path) -> str:
     with tempfile.TemporaryDirectory(dir=folder, prefix=".") as scratch:
         copy = Path(scratch)
         bucket = Bucket(url)
-        if bucket.size() > _MAX_BYTES:
-            raise SourceUnavailable(f"{url} holds {bucket.size():,} bytes, more than a data set should have")
-        bucket.fetch(copy, set(_wanted_objects(url, bucket.checksums())).__contains__)
+        size = bucket.size()
+        if size > _MAX_BYTES:
+            raise SourceUnavailable(f"{url} holds {size:,} bytes, more than a data set should have")
+        bucket.fetch(copy, _wanted_objects(bucket).__contains__)
         try:
             _copy(copy, folder)
         except (DataInvalid, SourceUnavailable) as error:
@@ -244,13 +244,14 @@ def _from_store(url: str, folder: Path) -> str:
     return url
 
 
-def _wanted_objects(url: str, names: Collection[str]) -> list[str]:
+def _wanted_objects(bucket: Bucket) -> set[str]:
     """Those of the files in an object store that may matter, of which there has to be one."""
+    names = bucket.files()
     if len(names) > _MAX_FILES:
-        raise SourceUnavailable(f"{url} holds more than {_MAX_FILES:,} files: give the folder of the data set")
-    wanted = [name for name in names if _is_wanted(name)]
+        raise SourceUnavailable(f"{bucket.url} holds more than {_MAX_FILES:,} files: give the folder of the data set")
+    wanted = {name for name in names if _is_wanted(name)}
     if not wanted:
-        raise SourceUnavailable(f"{url} holds no ratings: check the bucket and the name.")
+        raise SourceUnavailable(f"{bucket.url} holds no ratings: check the bucket and the name.")
     return wanted
 
 

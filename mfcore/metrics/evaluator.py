@@ -96,7 +96,7 @@ class Evaluator:
         self.rated, self.profiles = RatedItems.of(train), Profiles.of(train, config.seed)
         self.stratified = Stratified.of(train, config.stratified_by)
         self.cold_start = ColdStartUsers.draw(train, test, config.seed)
-        threshold = relevant_threshold(test.scale) if config.relevant_from is None else config.relevant_from
+        threshold = relevant_threshold(test.scale, config.relevant_from)
         self.relevant = RelevantItems.of(test, threshold)
         self.no_relevant = f"no user has a test rating of {threshold:g} or more here"
         self.slices = [

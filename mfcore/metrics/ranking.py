@@ -12,12 +12,14 @@ from mfcore.metrics.intervals import Statistic, mean
 __all__ = ["RelevantItems", "rank_metrics", "rank_statistics", "relevant_threshold"]
 
 
-def relevant_threshold(scale: Scale) -> float:
-    """The rating from which an item counts as liked: the upper 40 % of the scale, on its grid.
+def relevant_threshold(scale: Scale, relevant_from: float | None = None) -> float:
+    """The rating from which an item counts as liked: as asked, or else the upper 40 % of the scale, on its grid.
 
     >>> relevant_threshold(Scale(1, 5, 1)), relevant_threshold(Scale(0.5, 5, 0.5)), relevant_threshold(Scale(-10, 10))
     (4, 3.5, 2.0)
     """
+    if relevant_from is not None:
+        return relevant_from
     threshold = scale.minimum + 0.6 * scale.width
     if scale.step is None:
         return threshold
@@ -46,8 +48,7 @@ class RelevantItems:
     @classmethod
     def of(cls, test: Ratings, relevant_from: float | None = None) -> "RelevantItems":
         """The pairs rated `relevant_from` or more; None: `relevant_threshold`."""
-        threshold = relevant_threshold(test.scale) if relevant_from is None else relevant_from
-        liked = test.values >= threshold
+        liked = test.values >= relevant_threshold(test.scale, relevant_from)
         return cls(np.unique(test.users[liked].astype(np.int64) * test.n_items + test.items[liked]), test.n_items)
 
     def among(self, items: NDArray[np.bool_]) -> "RelevantItems":

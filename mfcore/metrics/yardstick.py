@@ -82,7 +82,7 @@ class Yardstick(BaseModel):
 
         relevant, users = RelevantItems.of(held_out, self.relevant_from), self.users(held_out)
         if not len(users):
-            threshold = relevant_threshold(held_out.scale) if self.relevant_from is None else self.relevant_from
+            threshold = relevant_threshold(held_out.scale, self.relevant_from)
             raise NothingRelevant(
                 f"ranking: nobody has a validation rating of {threshold:g} or more, so that lists can't be measured. "
                 "Lower evaluation.relevant_from, or tune for ratings alone with tuning.ranking = []."

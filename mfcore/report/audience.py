@@ -46,8 +46,7 @@ class Audience:
     @classmethod
     def of(cls, ratings: Ratings, parts: Split, config: PipelineConfig) -> "Audience":
         """Of the ratings of a split, by what counts as liked there."""
-        asked = config.evaluation.relevant_from
-        least = relevant_threshold(ratings.scale) if asked is None else asked
+        least = relevant_threshold(ratings.scale, config.evaluation.relevant_from)
         n_known = np.bincount(ratings.users[parts.known], minlength=ratings.n_users)
         liked = parts.test[ratings.values[parts.test] >= least]
         return cls(config.lists, ratings, n_known, ratings.take(liked))

@@ -10,7 +10,7 @@ reads `latest` and then the folder that it names finds all of one version.
 import json
 import logging
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -21,8 +21,9 @@ from mfcore.settings import Settings
 from mfcore.storage.artifacts import MANIFEST, contents
 from mfcore.storage.bucket import Bucket
 from mfcore.storage.files import ABANDONED_AFTER_S, new_folder
+from mfcore.storage.retention import Leftover, Rule
 
-__all__ = ["LATEST", "copied", "fetch_version", "latest_folder", "latest_manifest", "publish_export"]
+__all__ = ["LATEST", "copied", "fetch_version", "latest_folder", "latest_manifest", "old_objects", "publish_export"]
 
 logger = logging.getLogger(__name__)
 
@@ -119,6 +120,23 @@ def fetch_version(version: int, shelf_url: str, folder: Path) -> bool:
         with new_folder(folder) as temporary:
             max(whole, key=lambda export: export.touched()).fetch(temporary)
     return bool(whole)
+
+
+def old_objects(exports_url: str, rule: Rule, needed: Callable[[str], Collection[int]]) -> list[Leftover]:
+    """Exports of versions that may go, as `mfcore.storage.retention.old_exports` finds them in a folder."""
+    root = Bucket(exports_url)
+    found, latest = [], set()
+    for dataset in root.names():
+        shelf = root / dataset
+        latest.add(f"{shelf.url}/{latest_folder(shelf)}")
+        for name in (name for name in shelf.names() if name.partition("-")[0].isdigit()):
+            one = shelf / name
+            found.append(Leftover(what="export", dataset=dataset, name=name, used_at=one.touched(), url=one.url))
+    return [
+        one.model_copy(update={"n_bytes": (root / f"{one.dataset}/{one.name}").size()})
+        for one in rule.expired(found, lambda one: one.dataset)
+        if int(one.name.partition("-")[0]) not in needed(str(one.dataset)) and one.url not in latest
+    ]
 
 
 def _clear(shelf: Bucket) -> None:

@@ -11,6 +11,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from mfcore.errors import NothingToWorkFrom
+from mfcore.serving.published import old_objects
 from mfcore.stages.context import Context
 from mfcore.stages.evaluate import load_evaluation
 from mfcore.storage.kinds import Kind
@@ -21,7 +22,6 @@ from mfcore.storage.retention import (
     old_artifacts,
     old_exports,
     old_journals,
-    old_objects,
     old_quarantine,
     old_replays,
     remove,

@@ -31,6 +31,7 @@ from mfcore.storage.files import locked, new_folder
 from mfcore.storage.kinds import Kind
 from mfcore.tracking.card import period
 from mfcore.tracking.nights import last_nights
+from mfcore.tracking.registry import Registered
 from mfcore.tracking.trial_figures import history, learning_curves
 from mfcore.tuning import Tuned
 
@@ -69,8 +70,7 @@ def make_report(context: Context, user_ids: Sequence[str] = (), output: Path | N
     registered = context.registry.require_champion()
     target = (output or context.settings.exports / registered.dataset / "report").absolute()
     _refuse_others(target)
-    report = context.observer.step("gather", lambda: _gather(context, user_ids))
-
+    report = context.observer.step("gather", lambda: _gather(context, registered, user_ids))
     context.observer.step("write", lambda: _write(report, target))
     size = sum(path.stat().st_size for path in target.rglob("*") if path.is_file())
     reported = Reported(
@@ -100,8 +100,7 @@ def _refuse_others(target: Path) -> None:
         raise UsageError(f"{target} holds something else than a report: name a folder that is new or empty.")
 
 
-def _gather(context: Context, user_ids: Sequence[str]) -> Report:
-    champion = context.registry.require_champion()
+def _gather(context: Context, champion: Registered, user_ids: Sequence[str]) -> Report:
     evaluation = context.store.newest(Kind.EVALUATIONS, champion.dataset)
     splits = context.store.input(evaluation, Kind.SPLITS)
     data = context.store.input(splits, Kind.RATINGS)

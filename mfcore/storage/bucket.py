@@ -49,13 +49,19 @@ class Bucket:
         if "@" in urlsplit(url).netloc:
             raise UsageError("the URL of an object store holds no credentials: set them in the environment.")
         self.url = url.rstrip("/")
+        self._above: Bucket | None = None
 
     def __truediv__(self, name: str) -> "Bucket":
-        return Bucket(f"{self.url}/{name}")
+        below = Bucket(f"{self.url}/{name}")
+        below._above = self
+        return below
 
     @cached_property
     def _place(self) -> tuple[Any, str]:
-        """The client of the store, and the path in it."""
+        """The client of the store, the same for all that lies below, and the path in it."""
+        if self._above is not None:
+            store, path = self._above._place
+            return store, path + self.url.removeprefix(self._above.url)
         from fsspec.core import url_to_fs
 
         protocol = urlsplit(self.url).scheme
@@ -75,17 +81,20 @@ class Bucket:
     def _path(self) -> str:
         return self._place[1]
 
-    def _files(self) -> dict[str, str]:
+    def files(self) -> dict[str, str]:
         """Path in the store of each file below, by its name as seen from here; of this very file, by its own."""
         with self._reached() as store:
             found = sorted(path for path in store.find(self._path) if not path.endswith("/"))
         return {path.rpartition("/")[2] if path == self._path else path[len(self._path) + 1 :]: path for path in found}
 
-    def checksums(self) -> dict[str, str]:
-        """Files below by their names, each with what changes when its content does; of one file, its own."""
-        files = self._files()
+    def checksums(self, wanted: Callable[[str], bool] = lambda name: True) -> dict[str, str]:
+        """The files below whose names are wanted, each with what changes when its content does; of one file, its own.
+
+        Each is asked for by itself.
+        """
+        files = self.files()
         with self._reached() as store:
-            return {name: str(store.checksum(path)) for name, path in files.items()}
+            return {name: str(store.checksum(path)) for name, path in files.items() if wanted(name)}
 
     def names(self) -> list[str]:
         """Files and folders in this folder; none where it is not there."""
@@ -126,7 +135,7 @@ class Bucket:
 
     def fetch(self, folder: Path, wanted: Callable[[str], bool] = lambda name: True) -> None:
         """Copy the files below whose names are wanted into a folder of this machine."""
-        for name, path in self._files().items():
+        for name, path in self.files().items():
             if wanted(name):
                 target = folder / name
                 target.parent.mkdir(parents=True, exist_ok=True)
@@ -146,7 +155,7 @@ class Bucket:
         if self.has(first):
             with self._reached() as store:
                 store.rm_file(f"{self._path}/{first}")
-        if self._files():
+        if self.files():
             with self._reached() as store:
                 store.rm(self._path, recursive=True)
 

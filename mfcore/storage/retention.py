@@ -25,7 +25,6 @@ __all__ = [
     "old_artifacts",
     "old_exports",
     "old_journals",
-    "old_objects",
     "old_quarantine",
     "old_replays",
     "remove",
@@ -158,24 +157,6 @@ def old_exports(exports: Path, rule: Rule, needed: Callable[[str], Collection[in
         if one.path is not None
         and int(one.name) not in needed(str(one.dataset))
         and (one.path.parent / "latest").resolve() != one.path.resolve()
-    ]
-
-
-def old_objects(exports_url: str, rule: Rule, needed: Callable[[str], Collection[int]]) -> list[Leftover]:
-    """The same in an object store, laid out as `mfcore.serving.published` says."""
-    found, latest = [], set()
-    for dataset in Bucket(exports_url).names():
-        shelf = Bucket(exports_url) / dataset
-        names = shelf.names()
-        if "latest" in names:
-            latest.add(f"{shelf.url}/{shelf.read('latest').strip()}")
-        for name in (name for name in names if name.partition("-")[0].isdigit()):
-            one = shelf / name
-            found.append(Leftover(what="export", dataset=dataset, name=name, used_at=one.touched(), url=one.url))
-    return [
-        one.model_copy(update={"n_bytes": Bucket(str(one.url)).size()})
-        for one in rule.expired(found, lambda one: one.dataset)
-        if int(one.name.partition("-")[0]) not in needed(str(one.dataset)) and one.url not in latest
     ]
 
 

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from tests.browser import BROWSER, DRIVER
+from tests.browser import browser as opened_browser
 from tests.flows.conftest import SMALL, Mfcore, ran
-from tests.flows.test_pages import BROWSER, DRIVER
 
 if TYPE_CHECKING:
     from selenium.webdriver import Chrome
@@ -35,21 +36,8 @@ def folder(mfcore: Mfcore, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator["Chrome"]:
-    from selenium.webdriver import Chrome, ChromeOptions
-    from selenium.webdriver.chrome.service import Service
-
-    options = ChromeOptions()
-    options.binary_location = str(BROWSER)
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
-    profile = tmp_path_factory.mktemp("browser")
-    for flag in ("headless", "no-sandbox", "disable-gpu", "no-first-run", "disable-dev-shm-usage",
-                 "disable-background-networking", f"user-data-dir={profile}"):  # fmt: skip
-        options.add_argument(f"--{flag}")
-    opened = Chrome(options=options, service=Service(DRIVER))
-    try:
+    with opened_browser(tmp_path_factory.mktemp("browser"), WIDE, 900) as opened:
         yield opened
-    finally:
-        opened.quit()
 
 
 def show(browser: "Chrome", page: Path, width: int = WIDE, scheme: str = "light") -> None:

@@ -15,10 +15,10 @@ from mfcore.models import ALS
 from mfcore.models.model import Model
 from mfcore.serving import published
 from mfcore.serving.export import export_model
-from mfcore.serving.published import copied, fetch_version, latest_folder, publish_export
+from mfcore.serving.published import copied, fetch_version, latest_folder, old_objects, publish_export
 from mfcore.serving.verify import verify_export
 from mfcore.storage.bucket import Bucket
-from mfcore.storage.retention import Rule, old_objects, remove
+from mfcore.storage.retention import Rule, remove
 from tests.contract.synthetic import synthetic_ratings
 
 

@@ -175,7 +175,7 @@ def folder(context: Context) -> Path:
 
 @pytest.fixture(scope="module")
 def gathered(context: Context) -> Report:
-    return stage._gather(context, ())
+    return stage._gather(context, context.registry.require_champion(), ())
 
 
 def test_every_link_leads_to_a_file_of_the_folder(folder: Path) -> None:
