@@ -1,7 +1,4 @@
-"""`TemporaryServer`: Prefect's server for the length of one command, where no other is configured.
-
-`python -m flows.temporary_server FD` serves on the listening socket with this file descriptor.
-"""
+"""`TemporaryServer`: Prefect's server for the length of one command, where no other is configured."""
 
 import atexit
 import os
@@ -53,7 +50,7 @@ class TemporaryServer:
         with socket.create_server(("127.0.0.1", 0)) as listening:
             self.url = f"http://127.0.0.1:{listening.getsockname()[1]}/api"
             self._process = subprocess.Popen(
-                [sys.executable, "-P", "-m", "flows.temporary_server", str(listening.fileno())],
+                [sys.executable, "-P", "-m", "flows.temporary_api", str(listening.fileno())],
                 env={**os.environ, **get_current_settings().to_environment_variables(exclude_unset=True), **_QUIET},
                 pass_fds=[listening.fileno()],
                 process_group=0,  # Ctrl-C is for the flow: without its server no flow comes to an orderly end
@@ -87,10 +84,3 @@ class TemporaryServer:
             self._process.wait(timeout=_STOP_S)
         self._process.kill()
         self._process.wait()
-
-
-if __name__ == "__main__":
-    import uvicorn
-    from prefect.server.api.server import create_app
-
-    uvicorn.run(create_app(ephemeral=True, final=True), fd=int(sys.argv[1]), log_level="error")

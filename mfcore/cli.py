@@ -16,6 +16,7 @@ import typer
 
 from flows.environment import prepare
 from mfcore.errors import Ambiguous, MfcoreError, UsageError, nearest
+from mfcore.machine import collect_seldom
 from mfcore.stages.table import DOWNLOAD, EVALUATE, EXPORT, REGISTER, SPLIT, TUNE, VALIDATE, Output, Stage
 from mfcore.storage.kinds import Kind
 from mfcore.terminal import print_artifact, print_json, print_lists, print_table, print_versions, printable, start_log
@@ -72,6 +73,7 @@ LengthOption = Annotated[int, typer.Option("-k", min=1, help="Length of the list
 
 def main() -> None:
     """Run the command; an error a user can cause is a line on stderr and its own exit code."""
+    collect_seldom()
     prepare()
     # Prefect and MLflow keep their own lines for their servers and logs.
     os.environ.setdefault("PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL", "CRITICAL")

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from threadpoolctl import threadpool_limits
 
 from mfcore.errors import UsageError
+from mfcore.machine import collect_seldom
 from mfcore.settings import Settings
 from mfcore.tracking.registry import Registry
 
@@ -24,6 +25,7 @@ _DATASET = "MFCORE_SERVED_DATASET"
 
 def application() -> "FastAPI":
     """The application of one process, as uvicorn asks for it."""
+    collect_seldom()
     from mfcore.serving.http import make_app
     from mfcore.serving.live import Live
 

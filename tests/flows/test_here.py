@@ -96,7 +96,7 @@ def test_a_temporary_server_that_is_too_slow_is_one_clear_error() -> None:
     assert one.value.exit_code == 4
     assert len(str(one.value).splitlines()) == 2
     left = [child for child in psutil.Process().children() if child.pid not in before]
-    assert not [child for child in left if "flows.temporary_server" in child.cmdline()], "the server is still there"
+    assert not [child for child in left if "flows.temporary_api" in child.cmdline()], "the server is still there"
 
 
 @pytest.mark.slow
