@@ -47,8 +47,9 @@ def cost_of_levers(model: Model, evaluator: Evaluator, tried: Mapping[str, Lists
         tried: name → levers.
 
     Returns:
-        lever, ndcg, cost (NDCG without levers less that with them) with its 95 % interval in low and high, coverage,
-        diversity, novelty, popularity_lift, and length, the mean number of items in a list.
+        lever, ndcg, cost (NDCG without levers less that with them) with its 95 % interval in low and high (None
+        where fewer than five users tell the lists apart), coverage, diversity, novelty, popularity_lift, and length,
+        the mean number of items in a list.
 
     Raises:
         UsageError: levers that ask for what the table of items does not have, or leave no item.

@@ -1,8 +1,10 @@
+import math
+from collections.abc import Callable, Iterable
 from functools import lru_cache
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
@@ -65,19 +67,99 @@ def test_the_interval_holds_the_truth_about_as_often_as_it_says() -> None:
     assert 180 <= held <= 198
 
 
+def _sparse(random: np.random.Generator, n_users: int, share: float) -> np.ndarray:
+    """NDCG of lists few of which hold a hit, at a place from 1 to 10."""
+    return np.where(random.random(n_users) < share, 1 / np.log2(1 + random.integers(1, 11, n_users)), 0)
+
+
+_GAIN = float(np.mean(1 / np.log2(1 + np.arange(1, 11))))
+POPULATIONS: dict[str, tuple[Callable[[np.random.Generator, int], np.ndarray], float]] = {
+    "normal": (lambda random, n: random.normal(1, 2, n), 1),
+    "skewed": (lambda random, n: random.exponential(1, n), 1),
+    "heavy on both sides": (lambda random, n: 1 + random.standard_t(3, n), 1),
+    "lognormal": (lambda random, n: random.lognormal(0, 1, n), math.exp(0.5)),
+    "lognormal, wide": (lambda random, n: random.lognormal(0, 1.2, n), math.exp(0.72)),
+    "a hit in 40 %": (lambda random, n: _sparse(random, n, 0.4), 0.4 * _GAIN),
+    "a hit in 20 %": (lambda random, n: _sparse(random, n, 0.2), 0.2 * _GAIN),
+    "a hit in 10 %": (lambda random, n: _sparse(random, n, 0.1), 0.1 * _GAIN),
+    "a hit in 5 %": (lambda random, n: _sparse(random, n, 0.05), 0.05 * _GAIN),
+    "nobody's list misses": (lambda random, n: 1 - _sparse(random, n, 0.1), 1 - 0.1 * _GAIN),
+}
+
+
+def coverage(intervals: Iterable[tuple[float, float] | None], truth: float) -> tuple[int, float]:
+    """How many intervals are shown, and the share of those that hold the truth."""
+    held = [one[0] <= truth <= one[1] for one in intervals if one is not None]
+    return len(held), float(np.mean(held)) if held else 1.0
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("n_users", [10, 20, 50, 200])
+@pytest.mark.parametrize("name", POPULATIONS)
+def test_intervals_hold_the_truth_wherever_they_are_shown(name: str, n_users: int) -> None:
+    """Percentiles of twenty users hold it in 0.77 to 0.92 of these cases, Student's interval in 0.75 to 0.97.
+
+    Where hits are so few that less than one set of users in twenty has an interval, those that have are the lucky
+    ones, and nothing is said of them.
+    """
+    draw, truth = POPULATIONS[name]
+    found = [estimate(draw(np.random.default_rng(seed), n_users)) for seed in range(1000)]
+    n_shown, held = coverage((one.interval for one in found), truth)
+    assert all((one.interval is None) == (one.unknown is not None) for one in found)
+    assert n_shown < 50 or held >= 0.92
+    if n_users < 20:
+        assert n_shown == 0
+    elif "hit" not in name and "list" not in name:
+        assert n_shown == 1000
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("n_users", [20, 50])
-@pytest.mark.parametrize("kind", ["skewed", "unequal"])
-def test_intervals_of_few_users_hold_the_truth_as_well(n_users: int, kind: str) -> None:
-    """Percentiles hold it in 0.86 to 0.92 of these cases."""
-    held = 0
-    for seed in range(500):
+def test_intervals_of_ratios_hold_the_truth_as_well(n_users: int) -> None:
+    """Users who count for unequally much. Percentiles hold it in 0.86 to 0.92 of these cases."""
+
+    def interval(seed: int) -> tuple[float, float] | None:
         random = np.random.default_rng(seed)
-        counts = np.ones(n_users) if kind == "skewed" else random.geometric(0.1, n_users).astype(float)
-        sums = random.exponential(1, n_users) if kind == "skewed" else counts * random.gamma(4, 0.25, n_users)
-        (found,) = draws(n_users).estimate([ratio(sums, counts)])
-        assert found.interval is not None
-        held += found.interval[0] <= 1 <= found.interval[1]
-    assert held >= 0.92 * 500
+        counts = random.geometric(0.1, n_users).astype(float)
+        return draws(n_users).estimate([ratio(counts * random.gamma(4, 0.25, n_users), counts)])[0].interval
+
+    n_shown, held = coverage(map(interval, range(1000)), 1)
+    assert n_shown == 1000
+    assert held >= 0.92
+
+
+def test_few_users_get_an_interval_wide_enough_for_a_heavy_tail() -> None:
+    """As above, of one population and with fewer sets; percentiles hold the truth in 0.87 of them."""
+    draw, truth = POPULATIONS["lognormal"]
+    n_shown, held = coverage((estimate(draw(np.random.default_rng(seed), 20)).interval for seed in range(200)), truth)
+    assert n_shown == 200
+    assert held >= 0.92
+
+
+@settings(max_examples=25)
+@given(st.integers(0, 4), st.sampled_from([20, 50, 600]), st.integers(0, 1000))
+def test_users_who_are_nearly_all_alike_give_no_interval(n_hits: int, n_users: int, seed: int) -> None:
+    hits = np.random.default_rng(seed).permutation(np.arange(n_users) < n_hits).astype(float)
+    for values in (hits, 1 - hits):
+        found = estimate(values)
+        assert found.value == pytest.approx(values.mean())
+        assert found.interval is None
+        assert found.unknown == "fewer than 5 users differ from the rest: no interval"
+
+
+def test_models_that_few_users_tell_apart_are_not_compared() -> None:
+    values = np.random.default_rng(0).random(40)
+    better = values.copy()
+    better[:4] += 0.5
+    found = paired(better, values)
+    assert found.difference == pytest.approx(0.05)
+    assert (found.low, found.tie, found.reason) == (
+        None,
+        None,
+        "fewer than 5 users tell the two apart: no interval",
+    )
+    better[4] += 0.5
+    assert paired(better, values).tie is not None
 
 
 def test_pairs_tell_apart_what_intervals_alone_do_not() -> None:

@@ -5,7 +5,7 @@ from scipy.optimize import nnls
 from mfcore.data.ratings import Ratings
 from mfcore.models import ALS, PMF
 from mfcore.models.factors import Factors
-from tests.contract.synthetic import synthetic_ratings
+from tests.contract.synthetic import make, synthetic_ratings
 
 
 def objective(factors: Factors, ratings: Ratings, model: ALS) -> float:
@@ -41,6 +41,37 @@ def test_rows_are_the_least_squares_solution(n_factors: int, exponent: float) ->
         solution = np.linalg.solve(design.T @ design + ridge, design.T @ target)
         assert factors.user_factors[user] == pytest.approx(solution[:-1], abs=2e-4)
         assert factors.user_bias[user] == pytest.approx(solution[-1], abs=2e-4)
+
+
+def test_rows_that_single_precision_cannot_eliminate_are_solved_in_double() -> None:
+    """Ratings of rank 2 leave 62 of 64 factors to a ridge that rounding swallows; numpy in float32 fails, too."""
+    random = np.random.default_rng(0)
+    n_users, n_items, k = 20, 3000, 64
+    users, items = np.nonzero(random.random((n_users, n_items)) < random.uniform(0.1, 0.9, n_users)[:, None])
+    taste, kind = random.standard_normal((n_users, 2)), random.standard_normal((n_items, 2))
+    ratings = make(users, items, 3 + (taste[users] * kind[items]).sum(axis=1), (n_users, n_items))
+    model = ALS(n_factors=k, reg_user=0.001, reg_item=0.001, reg_user_bias=0.001, reg_item_bias=0.001, reg_exponent=0)
+    training = model.begin(ratings)
+    for _ in range(3):
+        training.step()
+    factors = training.factors()
+    spread = float(np.std(ratings.values, dtype=np.float64))
+    ridge = np.diag([0.001 * spread] * k + [0.001])
+    n_lost = 0
+    for user in range(n_users):
+        theirs = items[users == user]
+        design = np.column_stack([factors.item_factors[theirs].astype(float), np.ones(len(theirs))])
+        target = ratings.values[users == user] - factors.global_mean - factors.item_bias[theirs].astype(float)
+        solution = np.linalg.solve(design.T @ design + ridge, design.T @ target)
+        found = np.append(factors.user_factors[user], factors.user_bias[user]).astype(float)
+        assert design @ found == pytest.approx(design @ solution, abs=2e-3)
+        try:
+            lower = np.linalg.cholesky((design.T @ design + ridge).astype(np.float32))
+            single = np.linalg.solve(lower.T, np.linalg.solve(lower, (design.T @ target).astype(np.float32)))
+            n_lost += not np.allclose(design @ single, design @ solution, atol=2e-3)
+        except np.linalg.LinAlgError:
+            n_lost += 1
+    assert n_lost >= 10
 
 
 @pytest.mark.parametrize("exponent", [0.0, 0.6, 1.0])

@@ -9,13 +9,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from numpy.typing import NDArray
+from sklearn.metrics.pairwise import cosine_similarity
 from sklearn.neighbors import NearestNeighbors
 
 from mfcore.data.ratings import Ratings, Scale
 from mfcore.data.synthetic import synthesize
-from mfcore.models import lists
+from mfcore.models import ALS, BPMF, lists
+from mfcore.models.blend import combined
+from mfcore.models.factors import Factors
 from mfcore.models.lists import Likeness, similar_items, top_items
 from mfcore.models.model import Model
+from tests.contract.synthetic import synthetic_ratings
 from tests.unit.metrics.cases import random_factors
 
 
@@ -80,6 +84,29 @@ def test_similar_items_are_sklearns_nearest_by_the_cosine() -> None:
     model = NearestNeighbors(n_neighbors=6, metric="cosine", algorithm="brute").fit(factors.item_factors)
     expected = model.kneighbors(factors.item_factors[items], return_distance=False)[:, 1:]
     assert np.array_equal(similar_items(Likeness.of(factors), items, 5)[0], expected)
+
+
+@pytest.fixture(scope="module")
+def members() -> tuple[Factors, Factors, list[NDArray[np.float64]]]:
+    """ALS and BPMF, and the cosines of the one's factors and of each draw's of the other."""
+    ratings, _ = synthetic_ratings(n_users=60, n_items=40)
+    als, bpmf = ALS(n_factors=3).train(ratings), BPMF(n_factors=2, n_epochs=30).train(ratings)
+    # A draw's columns are its two factors and two that carry its biases.
+    draws = np.split(bpmf.item_factors.astype(np.float64), bpmf.n_draws, axis=1)
+    return als, bpmf, [cosine_similarity(als.item_factors), *(cosine_similarity(draw[:, :2]) for draw in draws)]
+
+
+@pytest.mark.parametrize("share", [0.0, 0.3, 0.8])
+def test_likeness_in_draws_and_blends_is_that_of_factors_alone_weighted(
+    members: tuple[Factors, Factors, list[NDArray[np.float64]]], share: float
+) -> None:
+    als, bpmf, (of_als, *of_draws) = members
+    assert len(of_draws) > 1
+    whole = bpmf if share == 0 else combined([als, bpmf], np.array([share, 1 - share]) * 0.9, 3.0)
+    expected = share * of_als + (1 - share) * np.mean(of_draws, axis=0)
+    others, cosines = similar_items(Likeness.of(whole), np.arange(40, dtype=np.int32), 39)
+    assert np.sort(others, axis=1).tolist() == [[other for other in range(40) if other != item] for item in range(40)]
+    assert cosines == pytest.approx(np.take_along_axis(expected, others, axis=1), abs=1e-5)
 
 
 def test_items_that_few_rated_are_no_neighbors_but_have_some() -> None:
