@@ -11,7 +11,6 @@ import pandas as pd
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
-from mfcore.data.loading import load
 from mfcore.data.ratings import Ratings, Scale
 from mfcore.errors import TrainingDiverged
 from mfcore.models.factors import Factors
@@ -194,6 +193,9 @@ class Recommender(BaseModel, ABC):
             DataInvalid: the data frame holds no ratings, or ones that fail the checks.
             TrainingDiverged: factors left the range of numbers.
         """
+        # Sources and checks, which a model that is only served does without.
+        from mfcore.data.loading import load
+
         ratings = data if isinstance(data, Ratings) else load(data)
         return Model.of(self.train(ratings), ratings, None)
 

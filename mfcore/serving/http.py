@@ -1,6 +1,5 @@
 """The champion over HTTP: ratings, lists, similar items and reasons, with an OpenAPI page at /docs."""
 
-import json
 from collections.abc import AsyncIterator, Callable, Sized
 from contextlib import asynccontextmanager
 from typing import Any
@@ -8,6 +7,7 @@ from typing import Any
 import anyio.to_thread
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
+from pydantic_core import to_json
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 
@@ -132,23 +132,23 @@ def make_app(live: Live[Any]) -> FastAPI:
 
     @app.exception_handler(_NotReady)
     async def not_ready(request: Request, error: Exception) -> Response:
-        return _json({"error": live.problem or "the model is being loaded"}, 503)
+        return _refusal(live.problem or "the model is being loaded", 503)
 
     @app.exception_handler(MfcoreError)
     async def refused(request: Request, error: Exception) -> Response:
-        return _json({"error": str(error)}, 400)
+        return _refusal(str(error), 400)
 
     @app.exception_handler(RequestValidationError)
     async def invalid(request: Request, error: Exception) -> Response:
         assert isinstance(error, RequestValidationError)
         first = error.errors()[0]
         place = str(first["loc"][1])[:100] + ": " if len(first["loc"]) > 1 else ""
-        return _json({"error": f"{place}{first['msg'].removeprefix('Value error, ')}."}, 400)
+        return _refusal(f"{place}{first['msg'].removeprefix('Value error, ')}.", 400)
 
     @app.exception_handler(HTTPException)
     async def not_served(request: Request, error: Exception) -> Response:
         assert isinstance(error, HTTPException)
-        return _json({"error": f"{error.detail}."}, error.status_code)
+        return _refusal(f"{error.detail}.", error.status_code)
 
     return app
 
@@ -173,6 +173,10 @@ def _answer(name: str, answers: Answers, columns: Columns) -> Response:
     return _json({"model": name, "model_version": answers.version, "rows": rows})
 
 
+def _refusal(sentence: str, status: int) -> Response:
+    # It may quote text that is no Unicode, which is sent as \ud800 and the like.
+    return _json({"error": sentence.encode("utf-8", "backslashreplace").decode()}, status)
+
+
 def _json(document: dict[str, Any], status: int = 200) -> Response:
-    # Text that is no Unicode is written as \ud800 and the like, so that any text can be sent.
-    return Response(json.dumps(document, allow_nan=False), status, media_type="application/json")
+    return Response(to_json(document, inf_nan_mode="null"), status, media_type="application/json")

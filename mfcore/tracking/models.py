@@ -18,7 +18,7 @@ from mfcore.tracking.bundle import BUNDLE, save_bundle
 __all__ = ["log_model"]
 
 _REQUIREMENTS = ("mlflow", "numpy", "pandas", "scipy")
-"""What a served model needs, and no more; the code of mfcore travels with it, and mlflow brings pyarrow."""
+"""What a served model needs, and no more: mfcore's code travels with it, and mlflow brings pyarrow, threadpoolctl."""
 
 
 def log_model(bundle: Model, run_id: str, name: str, tags: dict[str, str], params: dict[str, Any]) -> str:

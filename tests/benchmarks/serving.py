@@ -14,9 +14,9 @@ import statistics
 import subprocess
 import sys
 import tempfile
-import threading
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -182,12 +182,9 @@ class _Server:
             for i in range(first, n, _N_CLIENTS):
                 self._post(client, *asked(i))
 
-        threads = [threading.Thread(target=work, args=(first,)) for first in range(_N_CLIENTS)]
         started, cpu, own = time.perf_counter(), self._cpu(), time.process_time()
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
+        with ThreadPoolExecutor(_N_CLIENTS) as clients:
+            list(clients.map(work, range(_N_CLIENTS)))  # raises what a client met
         seconds = time.perf_counter() - started
         return (
             f"{n / seconds:.0f} requests/s, {1e3 * (self._cpu() - cpu) / n:.2f} CPU ms each; "

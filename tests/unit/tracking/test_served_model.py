@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from mlflow.exceptions import MlflowException
+from threadpoolctl import threadpool_info, threadpool_limits
 
 from mfcore.config import Levers
 from mfcore.data.ratings import Ratings, Scale
@@ -149,6 +150,27 @@ def test_a_hundred_thousand_rows_are_answered(served: Any, model: Model) -> None
     assert lists["user_id"].nunique() == 40 and 190_000 < len(lists) <= 200_000
     assert len(served.predict(many.assign(item_id=3))) == 100_000
     assert len(served.predict(many.assign(user_id=np.nan), params={"k": 1})) == 100_000
+
+
+def test_few_rows_are_answered_by_one_thread(served: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen = []
+
+    def threads() -> set[int]:
+        return {one["num_threads"] for one in threadpool_info() if one["user_api"] == "blas"}
+
+    class Watched(Answers):
+        def lists(self, *args: Any, **kwargs: Any) -> Any:
+            seen.append(threads())
+            return super().lists(*args, **kwargs)
+
+    inside = served.unwrap_python_model()
+    monkeypatch.setattr(inside, "answers", Watched(inside.answers.model, 2))
+    with threadpool_limits(2, user_api="blas"):
+        served.predict(frame(user_id=[5]))
+        served.predict(frame(user_id=[5] * 200))
+        with pytest.raises(MlflowException):
+            served.predict(frame(user_id=[5]), params={"k": 0})
+        assert threads() == {2} and seen == [{1}, {2}, {1}]
 
 
 def test_the_model_asks_for_four_packages(served: Any) -> None:
