@@ -122,7 +122,7 @@ def run(
     settings: SetOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """The whole chain: download, validate, split, tune, evaluate, register, export."""
+    """The whole chain: download, validate, split, tune, evaluate, register, export, report."""
     given = {
         "dataset.source": source,
         "tuning.algorithms": algorithms,
@@ -156,6 +156,8 @@ def run(
         if head.warning:
             print(f"warning   {head.warning}", file=sys.stderr)
     print(f"export    {result.export_url or result.export_path}")
+    if result.report is not None:
+        print(f"report    {result.report}")
     print("look      mfcore ui; mfcore recommend USER; mfcore similar TITLE")
 
 

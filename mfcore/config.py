@@ -28,6 +28,7 @@ __all__ = [
     "ObjectiveName",
     "PipelineConfig",
     "RegistrationConfig",
+    "ReportConfig",
     "RetentionConfig",
     "SearchRange",
     "SplitConfig",
@@ -538,6 +539,12 @@ class ExportConfig(_Section):
         return value
 
 
+class ReportConfig(_Section):
+    """The pages that a run ends with; `mfcore report` makes them at any time."""
+
+    enabled: bool = Field(True, description="Whether a run ends with pages about it")
+
+
 class RetentionConfig(_Section):
     """What `mfcore prune` leaves: what is young, what is among the newest, and what anything needs."""
 
@@ -560,6 +567,7 @@ class PipelineConfig(_Section):
     registration: RegistrationConfig = RegistrationConfig()
     lists: ListsConfig = ListsConfig()
     export: ExportConfig = ExportConfig()
+    report: ReportConfig = ReportConfig()
     retention: RetentionConfig = RetentionConfig()
 
     @model_validator(mode="before")
