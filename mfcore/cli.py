@@ -252,6 +252,9 @@ def export(
             help="A database for the tables as well: sqlite:///path.db, or postgresql://user:${PASSWORD}@host/database"
         ),
     ] = None,
+    formats: Annotated[
+        str | None, typer.Option("--format", help="What tables are written as: parquet, csv, npz, or several")
+    ] = None,
     verify: Annotated[
         bool, typer.Option("--verify", help="Make nothing; check the latest export against its manifest and factors")
     ] = False,
@@ -264,7 +267,7 @@ def export(
     if verify:
         _verify(_registry(dataset).dataset, as_json)
         return
-    loaded = _config(dataset, config, settings, {"export.to": to})
+    loaded = _config(dataset, config, settings, {"export.to": to, "export.format": formats})
     exported = _run_stage(EXPORT, loaded, _registry(dataset).require_champion())
     if as_json:
         print_json(exported.model_dump(mode="json"))

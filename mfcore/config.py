@@ -23,6 +23,7 @@ __all__ = [
     "DriftConfig",
     "EvaluationConfig",
     "ExportConfig",
+    "ExportFormat",
     "Levers",
     "ListsConfig",
     "ObjectiveName",
@@ -518,9 +519,18 @@ class ListsConfig(Levers):
         return Levers(**self.model_dump(include=set(Levers.model_fields)))
 
 
+ExportFormat = Literal["parquet", "csv", "npz"]
+"""What an export's tables are written as."""
+
+
 class ExportConfig(_Section):
     """What is written for others to use."""
 
+    format: tuple[ExportFormat, ...] = Field(
+        ("parquet",),
+        min_length=1,
+        description="What tables are written as, one or several of parquet, csv and npz: arrays of numbers and ids",
+    )
     n_recommendations: int = Field(20, ge=1, description="Unseen items for each user")
     to: str | None = Field(
         None, description="SQLAlchemy URL of a PostgreSQL or SQLite database for the tables; its password as ${NAME}"
@@ -530,6 +540,18 @@ class ExportConfig(_Section):
         2, ge=0, description="Items the user rated that bring most to each recommendation, named beside it"
     )
     n_similar: int = Field(20, ge=1, description="Most similar items for each item")
+
+    @field_validator("format", mode="before")
+    @classmethod
+    def _split(cls, value: Any) -> Any:
+        value = [part.strip() for part in value.split(",")] if isinstance(value, str) else value
+        return tuple(dict.fromkeys(value)) if isinstance(value, list | tuple) else value
+
+    @model_validator(mode="after")
+    def _loadable(self) -> "ExportConfig":
+        if self.to is not None and "parquet" not in self.format:
+            raise ValueError("a database is filled from the Parquet files: name parquet in format as well")
+        return self
 
     @field_validator("to")
     @classmethod
