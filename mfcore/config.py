@@ -18,6 +18,7 @@ __all__ = [
     "DRIFT_MEASURES",
     "OBJECTIVES",
     "TUNABLE",
+    "ColdItemsConfig",
     "DatasetConfig",
     "DateOrder",
     "DriftConfig",
@@ -471,6 +472,15 @@ class RegistrationConfig(_Section):
     )
 
 
+class ColdItemsConfig(_Section):
+    """Items that nobody rated, of which the table of items knows genres, a year, or numbers such as text embeddings."""
+
+    enabled: bool = Field(False, description="Whether such items get factors, and so a place in lists")
+    reg: float = Field(
+        10.0, gt=0, description="Ridge of the regression from what is known of items to their factors, for both heads"
+    )
+
+
 class Levers(_Section):
     """What is asked of lists beside that their items fit their users."""
 
@@ -587,6 +597,7 @@ class PipelineConfig(_Section):
     tuning: TuningConfig = TuningConfig()
     evaluation: EvaluationConfig = EvaluationConfig()
     registration: RegistrationConfig = RegistrationConfig()
+    cold_items: ColdItemsConfig = ColdItemsConfig()
     lists: ListsConfig = ListsConfig()
     export: ExportConfig = ExportConfig()
     report: ReportConfig = ReportConfig()

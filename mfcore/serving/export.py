@@ -36,15 +36,16 @@ def export_model(
     | table | columns |
     |---|---|
     | `user_factors` | user_id, bias, factors (list of float32): the rating head |
-    | `item_factors` | item_id, bias, factors, title |
+    | `item_factors` | item_id, bias, factors, title, known_item |
     | `ranking_user_factors` | user_id, bias, factors: the ranking head |
-    | `ranking_item_factors` | item_id, bias, factors, title |
-    | `recommendations` | user_id, rank, item_id, score, predicted_rating, title, reasons, model_version |
+    | `ranking_item_factors` | item_id, bias, factors, title, known_item |
+    | `recommendations` | user_id, rank, item_id, score, predicted_rating, title, known_item, reasons, model_version |
     | `similar_items` | item_id, rank, other_item_id, cosine, title, n_ratings, model_version |
 
     `manifest.json` holds `head`, how to predict, which ids are text, row counts, and each file's size and sha256. Its
     `shorter_lists` tells how many users have fewer recommendations than asked for, because items ran out.
 
+    `known_item` is whether anybody rated it; of others factors are made from the table of items.
     Reasons are because_1, because_title_1 and so on: the user's rated items that bring most to the score.
 
     Returns:
@@ -71,7 +72,7 @@ def export_model(
             users = _factor_frame("user_id", bundle.user_ids, factors.user_bias, factors.user_factors)
             items = _factor_frame("item_id", bundle.item_ids, factors.item_bias, factors.item_factors)
             tables[f"{prefix}user_factors"] = iter([users])
-            tables[f"{prefix}item_factors"] = iter([items.assign(title=bundle.titles)])
+            tables[f"{prefix}item_factors"] = iter([items.assign(title=bundle.titles, known_item=bundle.n_ratings > 0)])
         tables["recommendations"] = (
             frame.drop(columns="known_user").assign(model_version=version) for frame in recommended()
         )

@@ -19,6 +19,7 @@ from mfcore.storage.artifacts import damage
 
 TABLES = {"user_factors", "item_factors", "ranking_user_factors", "ranking_item_factors", "recommendations"}
 TABLES = TABLES | {"similar_items"}
+NUMBERS = {"user_id", "rank", "item_id", "score", "predicted_rating", "known_item", "model_version"}
 TITLES = ['He said "no", twice', "Two\nlines", "007", "ÆØÅ, the film", ""]
 
 
@@ -62,10 +63,10 @@ def test_csv_and_parquet_hold_all_columns_and_arrays_numbers_and_ids(model: Mode
     assert text["title"].tolist() == lists["title"].tolist()
     assert np.array_equal(text["score"].to_numpy(np.float32), lists["score"].to_numpy())
     with np.load(tmp_path / "all" / "recommendations.npz", allow_pickle=False) as arrays:
-        assert set(arrays) == {"user_id", "rank", "item_id", "score", "predicted_rating", "model_version"}
+        assert set(arrays) == NUMBERS
         assert np.array_equal(arrays["item_id"], lists["item_id"].to_numpy())
     items = pd.read_csv(tmp_path / "all" / "item_factors.csv")
-    assert list(items) == ["item_id", "bias", "factor_1", "factor_2", "factor_3", "title"]
+    assert list(items) == ["item_id", "bias", "factor_1", "factor_2", "factor_3", "title", "known_item"]
     assert damage(tmp_path / "all") is None
 
 

@@ -45,6 +45,7 @@ from tests.unit.stages.conftest import configured, settings_in
 EVIL = "<script>alert('titles')</script> & \"Co\""
 JOKE = "Two <b>strings</b>\nwalk into a bar."
 NAME = "films"
+UNRATED = pd.DataFrame({"item_id": [1001, 1002], "title": ["New (2001)", "Newer (2002)"], "genres": "War"})
 LOADS = {"src", "href", "srcset", "data", "action", "poster"}
 RECIPES = {
     "rating-als": Recipe(algorithm="als", params={"n_factors": 4}),
@@ -79,7 +80,7 @@ def context(tmp_path_factory: pytest.TempPathFactory) -> Context:
 
     def accepted(folder: Path) -> dict[str, Any]:
         ratings.save(folder)
-        items.to_parquet(folder / "items.parquet", index=False)
+        pd.concat([items, UNRATED]).to_parquet(folder / "items.parquet", index=False)
         (folder / "checks.json").write_text(json.dumps([DRIFT]))
         return {"mean": float(ratings.values.mean()), "quarantined": 3, "warnings": ["some ratings are odd"]}
 
