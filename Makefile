@@ -26,7 +26,7 @@ setup: .venv/installed  ## Make .venv with the exact versions of requirements.lo
 	@touch $@
 	@echo "Done: make run, or $(BIN)/mfcore --help."
 
-run: setup  ## Download, check, split, tune, evaluate, register, export
+run: setup  ## Download, check, split, tune, evaluate, register, export, report
 	$(BIN)/mfcore run
 
 test: setup  ## The default test suite

@@ -124,7 +124,7 @@ def run(
     settings: SetOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """The whole chain: download, validate, split, tune, evaluate, register, export."""
+    """The whole chain: download, validate, split, tune, evaluate, register, export, report."""
     given = {
         "dataset.source": source,
         "tuning.algorithms": algorithms,
@@ -158,6 +158,8 @@ def run(
         if head.warning:
             print(f"warning   {head.warning}", file=sys.stderr)
     print(f"export    {result.export_url or result.export_path}")
+    if result.report is not None:
+        print(f"report    {result.report}")
     print("look      mfcore ui; mfcore recommend USER; mfcore similar TITLE")
 
 
@@ -252,6 +254,9 @@ def export(
             help="A database for the tables as well: sqlite:///path.db, or postgresql://user:${PASSWORD}@host/database"
         ),
     ] = None,
+    formats: Annotated[
+        str | None, typer.Option("--format", help="What tables are written as: parquet, csv, npz, or several")
+    ] = None,
     verify: Annotated[
         bool, typer.Option("--verify", help="Make nothing; check the latest export against its manifest and factors")
     ] = False,
@@ -264,7 +269,7 @@ def export(
     if verify:
         _verify(_registry(dataset).dataset, as_json)
         return
-    loaded = _config(dataset, config, settings, {"export.to": to})
+    loaded = _config(dataset, config, settings, {"export.to": to, "export.format": formats})
     exported = _run_stage(EXPORT, loaded, _registry(dataset).require_champion())
     if as_json:
         print_json(exported.model_dump(mode="json"))

@@ -18,16 +18,19 @@ __all__ = [
     "DRIFT_MEASURES",
     "OBJECTIVES",
     "TUNABLE",
+    "ColdItemsConfig",
     "DatasetConfig",
     "DateOrder",
     "DriftConfig",
     "EvaluationConfig",
     "ExportConfig",
+    "ExportFormat",
     "Levers",
     "ListsConfig",
     "ObjectiveName",
     "PipelineConfig",
     "RegistrationConfig",
+    "ReportConfig",
     "RetentionConfig",
     "SearchRange",
     "SplitConfig",
@@ -469,6 +472,15 @@ class RegistrationConfig(_Section):
     )
 
 
+class ColdItemsConfig(_Section):
+    """Items that nobody rated, of which the table of items knows genres, a year, or numbers such as text embeddings."""
+
+    enabled: bool = Field(False, description="Whether such items get factors, and so a place in lists")
+    reg: float = Field(
+        10.0, gt=0, description="Ridge of the regression from what is known of items to their factors, for both heads"
+    )
+
+
 class Levers(_Section):
     """What is asked of lists beside that their items fit their users."""
 
@@ -517,9 +529,18 @@ class ListsConfig(Levers):
         return Levers(**self.model_dump(include=set(Levers.model_fields)))
 
 
+ExportFormat = Literal["parquet", "csv", "npz"]
+"""What an export's tables are written as."""
+
+
 class ExportConfig(_Section):
     """What is written for others to use."""
 
+    format: tuple[ExportFormat, ...] = Field(
+        ("parquet",),
+        min_length=1,
+        description="What tables are written as, one or several of parquet, csv and npz: arrays of numbers and ids",
+    )
     n_recommendations: int = Field(20, ge=1, description="Unseen items for each user")
     to: str | None = Field(
         None, description="SQLAlchemy URL of a PostgreSQL or SQLite database for the tables; its password as ${NAME}"
@@ -530,12 +551,30 @@ class ExportConfig(_Section):
     )
     n_similar: int = Field(20, ge=1, description="Most similar items for each item")
 
+    @field_validator("format", mode="before")
+    @classmethod
+    def _split(cls, value: Any) -> Any:
+        value = [part.strip() for part in value.split(",")] if isinstance(value, str) else value
+        return tuple(dict.fromkeys(value)) if isinstance(value, list | tuple) else value
+
+    @model_validator(mode="after")
+    def _loadable(self) -> "ExportConfig":
+        if self.to is not None and "parquet" not in self.format:
+            raise ValueError("a database is filled from the Parquet files: name parquet in format as well")
+        return self
+
     @field_validator("to")
     @classmethod
     def _without_password(cls, value: str | None) -> str | None:
         if value is not None:
             refuse_secrets(value)
         return value
+
+
+class ReportConfig(_Section):
+    """The pages that a run ends with; `mfcore report` makes them at any time."""
+
+    enabled: bool = Field(True, description="Whether a run ends with pages about it")
 
 
 class RetentionConfig(_Section):
@@ -558,8 +597,10 @@ class PipelineConfig(_Section):
     tuning: TuningConfig = TuningConfig()
     evaluation: EvaluationConfig = EvaluationConfig()
     registration: RegistrationConfig = RegistrationConfig()
+    cold_items: ColdItemsConfig = ColdItemsConfig()
     lists: ListsConfig = ListsConfig()
     export: ExportConfig = ExportConfig()
+    report: ReportConfig = ReportConfig()
     retention: RetentionConfig = RetentionConfig()
 
     @model_validator(mode="before")

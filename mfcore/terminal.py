@@ -61,6 +61,8 @@ def print_lists(frame: "pd.DataFrame", key: str, title: str, as_json: bool) -> N
     if as_json:
         print_json(json.loads(frame.to_json(orient="records")))
         return
+    if "known_item" in frame and frame["known_item"].all():
+        frame = frame.drop(columns="known_item")
     for one, rows in frame.groupby(key, sort=False, dropna=False):
         print_frame(title.format(one), rows.drop(columns=key))
 

@@ -90,6 +90,8 @@ def main() -> None:
             take(place / "2", f"{mlflow}/#{compared}", "mlflow.png", (1700, 1100), "test_rmse", (0, 0, 1262, 957))
             page = next((place / "home").rglob("data.html"))
             take(place / "3", page.as_uri(), "data.png", (1200, 1300), "ratings")
+            person = place / "exports" / "ml-100k" / "report" / "user-4.html"
+            take(place / "4", person.as_uri(), "report.png", (1280, 1000), "Held-out likes")
 
 
 if __name__ == "__main__":

@@ -115,7 +115,7 @@ class Model:
         return {
             "prediction": self.factors.predict(users, items),
             "known_user": (users >= 0) & (not self.is_new),
-            "known_item": items >= 0,
+            "known_item": self._is_rated(items),
         }
 
     def knows(self, user_ids: ArrayLike) -> NDArray[np.bool_]:
@@ -124,7 +124,11 @@ class Model:
 
     def knows_items(self, item_ids: ArrayLike) -> NDArray[np.bool_]:
         """Which of these items the model was trained on."""
-        return _codes(self.item_ids, item_ids) >= 0
+        return self._is_rated(_codes(self.item_ids, item_ids))
+
+    def _is_rated(self, items: NDArray[np.int32]) -> NDArray[np.bool_]:
+        """Which codes are those of items that somebody rated."""
+        return np.append(self.n_ratings > 0, False)[items]
 
     def title(self, item_id: Any) -> str:
         """The title of a known item."""
@@ -157,8 +161,9 @@ class Model:
 
         Returns:
             user_id, rank (from 1), item_id, score (of the ranking head: its order but for levers, and no rating),
-            predicted_rating (of the rating head, on the scale), title, known_user; users in the order given, fewer rows
-            where items run out. With reasons because_1, because_title_1 and so on, the ids and titles of rated items;
+            predicted_rating (of the rating head, on the scale), title, known_user, known_item (whether anybody rated
+            it: else its factors are made from the table of items); users in the order given, fewer rows where items run
+            out. With reasons because_1, because_title_1 and so on, the ids and titles of rated items;
             missing where no more of them speak for the item.
 
         Raises:
@@ -216,6 +221,7 @@ class Model:
             "predicted_rating": self.factors.predict(users[rows], found),
             "title": self.titles[found],
             "known_user": ~unknown[rows] & (not self.is_new),
+            "known_item": self.n_ratings[found] > 0,
         }
         if n_reasons:
             reasons = strongest(self.lists, self.rated, users, items, n_reasons)[rows, ranks]

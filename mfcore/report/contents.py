@@ -1,8 +1,9 @@
 """What a report shows: the night, what was compared, people with their lists, and well-known items' neighbors."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mfcore.evaluation.scoring import Evaluation
@@ -25,12 +26,14 @@ class Item:
         n_ratings: how often it was rated.
         about: year, genres, or what else is known in a few words.
         text: what it is itself, as a joke is; empty where that is not known.
+        tmdb_id: its number at The Movie Database, of a film.
     """
 
     title: str
     n_ratings: int
     about: str = ""
     text: str = ""
+    tmdb_id: int | None = None
 
 
 @dataclass(frozen=True)
@@ -86,10 +89,10 @@ class Person:
 
 @dataclass(frozen=True)
 class Neighborhood:
-    """A well-known item and, by head, the items most alike with their cosines."""
+    """A well-known item and, by model, the items most alike with their cosines."""
 
     item: Item
-    by_head: dict[str, list[tuple[Item, float]]]
+    by_model: dict[str, list[tuple[Item, float]]]
 
 
 @dataclass(frozen=True)
@@ -110,8 +113,10 @@ class Report:
         warnings: about the ratings.
         tuned: name → study.
         figures: name → figure, of the trials.
+        levers: rows of `mfcore.evaluation.levers.cost_of_levers`; none where they were not measured.
         people: the chosen users.
         neighborhoods: of the most rated items.
+        posters: files of pictures, of the items that have one.
         titles: (title, number of ratings), the most rated first, of what the search knows.
         user_ids: of whom the search knows, besides `people`.
     """
@@ -129,7 +134,20 @@ class Report:
     warnings: Sequence[str]
     tuned: Mapping[str, Tuned]
     figures: "Mapping[str, Figure]"
+    levers: Sequence[Mapping[str, Any]]
     people: Sequence[Person]
     neighborhoods: Sequence[Neighborhood]
+    posters: Mapping[Item, Path]
     titles: Sequence[tuple[str, int]] = field(default_factory=list)
     user_ids: Sequence[str] = field(default_factory=list)
+
+    @property
+    def items(self) -> Iterator[Item]:
+        """All items on the pages, those of well-known ones first; some of them more than once."""
+        for known in self.neighborhoods:
+            yield known.item
+            yield from (item for found in known.by_model.values() for item, _ in found)
+        for person in self.people:
+            yield from (entry.item for entry in person.listed)
+            yield from (one.item for one in person.liked)
+            yield from (item for item, _ in person.rated)

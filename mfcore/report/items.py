@@ -1,6 +1,6 @@
 """Items as pages name them, and the neighbors of those that everybody knows."""
 
-from dataclasses import replace
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -22,24 +22,30 @@ def item_of(model: Model, code: int) -> Item:
     year = f"{row['year']:g}" if isinstance(row.get("year"), int | float | np.number) else str(row.get("year", ""))
     genres = str(row.get("genres", "")).replace("|", ", ")
     about = " · ".join(part for part in (year, genres) if part)
-    return Item(str(model.titles[code]), int(model.n_ratings[code]), about, str(row.get("text", "")))
+    tmdb_id = str(row.get("tmdb_id", ""))
+    return Item(
+        title=str(model.titles[code]),
+        n_ratings=int(model.n_ratings[code]),
+        about=about,
+        text=str(row.get("text", "")),
+        tmdb_id=int(tmdb_id) if tmdb_id.isdecimal() else None,
+    )
 
 
-def neighborhoods(bundle: Model) -> list[Neighborhood]:
-    """Neighbors of the most rated items, by the ranking head and, where it has factors of its own, the rating head."""
-    heads = {"ranking": bundle}
-    if bundle.ranking is not None and bundle.factors.n_factors:
-        heads["rating"] = replace(bundle, ranking=None)
-    known = np.argsort(-bundle.n_ratings, kind="stable")[:_N_KNOWN]
-    ids = bundle.item_ids[known]
-    found = {name: head.similar(ids, _N_SIMILAR) for name, head in heads.items()}
+def neighborhoods(models: Mapping[str, Model]) -> list[Neighborhood]:
+    """Neighbors of the first model's most rated items, by each model that knows them."""
+    first = next(iter(models.values()))
+    known = np.argsort(-first.n_ratings, kind="stable")[:_N_KNOWN]
+    ids = first.item_ids[known]
+    found = {name: model.similar(ids, _N_SIMILAR) for name, model in models.items()}
 
     def neighbors(name: str, item_id: Any) -> list[tuple[Item, float]]:
         own = found[name][found[name]["item_id"] == item_id]
-        codes = find_codes(bundle.item_ids, own["other_item_id"]).tolist()
-        return [(item_of(bundle, code), float(cosine)) for code, cosine in zip(codes, own["cosine"], strict=True)]
+        codes = find_codes(first.item_ids, own["other_item_id"])
+        cosines = own["cosine"].to_numpy()
+        return [(item_of(first, int(codes[n])), float(cosines[n])) for n in np.flatnonzero(codes >= 0)]
 
     return [
-        Neighborhood(item_of(bundle, int(code)), {name: neighbors(name, item_id) for name in heads})
+        Neighborhood(item_of(first, int(code)), {name: neighbors(name, item_id) for name in models})
         for code, item_id in zip(known, ids, strict=True)
     ]

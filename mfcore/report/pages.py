@@ -1,6 +1,7 @@
 """`write_pages`: a report as a folder of pages; what they need lies beside them."""
 
 import json
+import shutil
 from datetime import UTC, datetime, timedelta
 from functools import cache
 from importlib.resources import files
@@ -27,9 +28,10 @@ def write_pages(report: Report, folder: Path) -> None:
     |---|---|
     | `index.html` | the night, the heads and their gate, the data, tuning |
     | `user-1.html` and so on | a user's history, held-out likes and list, in the order of `report.people` |
-    | `similar.html` | neighbors of well-known items, by both heads |
+    | `similar.html` | neighbors of well-known items, by two models |
     | `style.css`, `search.js`, `catalog.js` | what pages look like, and what they find titles and users by |
     | `figures/` | figures of tuning |
+    | `posters/` | pictures of items |
 
     Titles, ids and texts are data: they are escaped wherever they stand.
     """
@@ -51,6 +53,9 @@ def write_pages(report: Report, folder: Path) -> None:
     for name in _ASSETS:
         (folder / name).write_text((files("mfcore.report") / "templates" / name).read_text("utf-8"), "utf-8")
     (folder / "catalog.js").write_text(f"const CATALOG = {json.dumps(_catalog(report))};\n", encoding="utf-8")
+    (folder / "posters").mkdir()
+    for picture in set(report.posters.values()):
+        shutil.copyfile(picture, folder / "posters" / picture.name)
     (folder / "figures").mkdir()
     for name, figure in report.figures.items():
         save(figure, folder / "figures" / f"{name}.png")

@@ -90,7 +90,7 @@ class Answers:
         """The `k` best items for each user, filtered as by `Model.recommend`.
 
         Returns:
-            The columns of `Model.recommend`, known_item and model_version.
+            The columns of `Model.recommend` and model_version.
         """
         k = self._length(k)
         refuse_more_than(MOST_ROWS, k * len(user_ids), "rows in the answer")
@@ -108,7 +108,7 @@ class Answers:
         n = len(columns["rank"])
         if self.model.is_new:
             columns["user_id"] = np.repeat(_objects(user_ids), n // max(1, len(user_ids)))
-        return self._signed(columns | {"known_item": np.ones(n, np.bool_)}, n)
+        return self._signed(columns, n)
 
     def similar(self, item_ids: Several, k: int = 10) -> Columns:
         """The `k` items most alike each item; none for an unknown one.

@@ -1,4 +1,4 @@
-"""Exports: factor matrices and precomputed lists as Parquet files with a manifest."""
+"""Exports: factor matrices and precomputed lists as tables with a manifest."""
 
 import json
 import os
@@ -17,6 +17,7 @@ from mfcore.models.factors import Factors
 from mfcore.models.model import Model
 from mfcore.serving.filters import asked_of, filters_of
 from mfcore.serving.published import copied
+from mfcore.serving.tables import read_table, write_table
 from mfcore.storage.artifacts import MANIFEST, damage, is_whole, write_manifest
 from mfcore.storage.bucket import is_url
 from mfcore.storage.files import new_folder
@@ -24,34 +25,34 @@ from mfcore.storage.files import new_folder
 __all__ = ["export_model", "load_export", "point_latest"]
 
 _USERS_AT_A_TIME = 10_000
-"""Users (or items) whose lists are in memory at once, each a row group of the Parquet file."""
+"""Users (or items) whose lists are in memory at once, each a row group of a Parquet file."""
 
 
 def export_model(
     bundle: Model, target: Path, head: dict[str, Any], config: ExportConfig, lists: ListsConfig | None = None
 ) -> bool:
-    """Write the export of `bundle` into the new folder `target`.
+    """Write the export of `bundle` into the new folder `target`, each table in the formats of the configuration.
 
-    | file | columns |
+    | table | columns |
     |---|---|
-    | `user_factors.parquet` | user_id, bias, factors (list of float32): the rating head |
-    | `item_factors.parquet` | item_id, bias, factors, title |
-    | `ranking_user_factors.parquet` | user_id, bias, factors: the ranking head |
-    | `ranking_item_factors.parquet` | item_id, bias, factors, title |
-    | `recommendations.parquet` | user_id, rank, item_id, score, predicted_rating, title, reasons, model_version |
-    | `similar_items.parquet` | item_id, rank, other_item_id, cosine, title, n_ratings, model_version |
-    | `manifest.json` | `head`, how to predict, row counts, and each file's size and sha256 |
+    | `user_factors` | user_id, bias, factors (list of float32): the rating head |
+    | `item_factors` | item_id, bias, factors, title, known_item |
+    | `ranking_user_factors` | user_id, bias, factors: the ranking head |
+    | `ranking_item_factors` | item_id, bias, factors, title, known_item |
+    | `recommendations` | user_id, rank, item_id, score, predicted_rating, title, known_item, reasons, model_version |
+    | `similar_items` | item_id, rank, other_item_id, cosine, title, n_ratings, model_version |
 
-    The manifest's `shorter_lists` tells how many users have fewer recommendations than asked for, because items ran
-    out.
+    `manifest.json` holds `head`, how to predict, which ids are text, row counts, and each file's size and sha256. Its
+    `shorter_lists` tells how many users have fewer recommendations than asked for, because items ran out.
 
+    `known_item` is whether anybody rated it; of others factors are made from the table of items.
     Reasons are because_1, because_title_1 and so on: the user's rated items that bring most to the score.
 
     Returns:
         Whether anything was written: an export that is whole and was made from the same is left alone.
     """
     filters = filters_of(lists or ListsConfig())
-    head = {**head, "config": config.model_dump(exclude={"to", "n_versions"}), "lists": asked_of(filters)}
+    head = {**head, "config": config.model_dump(mode="json", exclude={"to", "n_versions"}), "lists": asked_of(filters)}
     if is_whole(target) and _manifest(target).items() >= head.items():
         return False
     version = head.get("model_version")
@@ -70,22 +71,25 @@ def export_model(
         for prefix, factors in (("", bundle.factors), ("ranking_", bundle.lists)):
             users = _factor_frame("user_id", bundle.user_ids, factors.user_bias, factors.user_factors)
             items = _factor_frame("item_id", bundle.item_ids, factors.item_bias, factors.item_factors)
-            tables[f"{prefix}user_factors.parquet"] = iter([users])
-            tables[f"{prefix}item_factors.parquet"] = iter([items.assign(title=bundle.titles)])
-        tables["recommendations.parquet"] = (
+            tables[f"{prefix}user_factors"] = iter([users])
+            tables[f"{prefix}item_factors"] = iter([items.assign(title=bundle.titles, known_item=bundle.n_ratings > 0)])
+        tables["recommendations"] = (
             frame.drop(columns="known_user").assign(model_version=version) for frame in recommended()
         )
-        tables["similar_items.parquet"] = (frame.assign(model_version=version) for frame in neighbors)
-        rows = {name: _write(folder / name, frames) for name, frames in tables.items()}
+        tables["similar_items"] = (frame.assign(model_version=version) for frame in neighbors)
+        n_rows = {name: write_table(folder, name, frames, config.format) for name, frames in tables.items()}
+        rows = {f"{name}.{one}": n for name, n in n_rows.items() for one in config.format}
+        ids = {"user_id": bundle.user_ids, "item_id": bundle.item_ids, "other_item_id": bundle.item_ids}
+        text_ids = [name for name, own in ids.items() if own.dtype.kind == "O"]
         formulas = {"rating": _formula(bundle.factors), "ranking": _formula(bundle.lists)}
         scale = bundle.factors.scale
         on = {"min": scale.minimum, "max": scale.maximum, "step": scale.step}
-        write_manifest(folder, **head, model=formulas, scale=on, rows=rows, shorter_lists=n_shorter)
+        write_manifest(folder, **head, model=formulas, scale=on, text_ids=text_ids, rows=rows, shorter_lists=n_shorter)
     return True
 
 
 def load_export(folder: str | Path, head: Literal["rating", "ranking"] = "rating") -> Factors:
-    """Read factors back from an export: what predicts ratings, or what orders lists.
+    """Read factors back from an export in any format: what predicts ratings, or what orders lists.
 
     The rating of user u for item i is that of `Factors`: the score is the manifest's `global_mean`, both biases
     and the product of the two rows of factors together; the link "identity" clips it to the scale, and "logistic"
@@ -112,7 +116,7 @@ def load_export(folder: str | Path, head: Literal["rating", "ranking"] = "rating
         manifest = _manifest(folder)
         formula, on = manifest["model"][head], manifest["scale"]
         sides = {
-            side: _read_factors(folder / f"{prefix}{side}_factors.parquet", f"{side}_id", int(formula["n_factors"]))
+            side: _read_factors(folder, f"{prefix}{side}_factors", f"{side}_id", int(formula["n_factors"]))
             for side in ("user", "item")
         }
         return Factors(
@@ -130,23 +134,22 @@ def load_export(folder: str | Path, head: Literal["rating", "ranking"] = "rating
         raise SourceUnavailable(f"{folder / MANIFEST} doesn't describe an export: {first_line(error)}.") from error
 
 
-def _read_factors(path: Path, key: str, k: int) -> tuple[Ids, NDArray[np.float32], NDArray[np.float32]]:
+def _read_factors(folder: Path, name: str, key: str, k: int) -> tuple[Ids, NDArray[np.float32], NDArray[np.float32]]:
     """Ids, biases and factors of one side.
 
     Raises:
         SourceUnavailable: the file holds something else, or numbers that are not finite.
     """
+    columns, path = read_table(folder, name)
     try:
-        frame = pd.read_parquet(path)
-        bias = frame["bias"].to_numpy(np.float32)
-        rows = [np.asarray(row, np.float32) for row in frame["factors"]]
-        factors = np.stack(rows) if rows else np.empty((0, k), np.float32)
-        if factors.shape != (len(frame), k):
-            raise ValueError(f"factors {list(factors.shape)}, not [{len(frame)}, {k}]")
+        ids, bias = columns[key], columns["bias"].astype(np.float32)
+        factors = columns["factors"].astype(np.float32) if len(ids) else np.empty((0, k), np.float32)
+        if factors.shape != (len(ids), k):
+            raise ValueError(f"factors {list(factors.shape)}, not [{len(ids)}, {k}]")
         if not (np.isfinite(bias).all() and np.isfinite(factors).all()):
             raise ValueError("numbers that are not finite")
-        return frame[key].to_numpy(), bias, factors
-    except (ValueError, KeyError, TypeError, OSError) as error:
+        return ids, bias, factors
+    except (ValueError, KeyError, TypeError) as error:
         raise SourceUnavailable(f"{path} holds no factors: {first_line(error)}.") from error
 
 
@@ -179,22 +182,6 @@ def _with_types(frame: pd.DataFrame, item_ids: Ids) -> pd.DataFrame:
     ids = "Int64" if item_ids.dtype.kind == "i" else "string"
     types = {name: "string" if "title" in name else ids for name in map(str, frame) if name.startswith("because_")}
     return frame.astype(types)
-
-
-def _write(path: Path, frames: Iterator[pd.DataFrame]) -> int:
-    """Write frames of the same columns as one Parquet file; returns the number of rows."""
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    first = pa.Table.from_pandas(next(frames), preserve_index=False)
-    n_rows: int = first.num_rows
-    with pq.ParquetWriter(path, first.schema) as writer:
-        writer.write_table(first)
-        for frame in frames:
-            table = pa.Table.from_pandas(frame, schema=first.schema, preserve_index=False)
-            writer.write_table(table)
-            n_rows += table.num_rows
-    return n_rows
 
 
 def _manifest(folder: Path) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from mfcore.data.ratings import find_codes
 from mfcore.errors import Ambiguous, UsageError
 from mfcore.models.model import Model
 
-__all__ = ["FoundItem", "find_item"]
+__all__ = ["FoundItem", "find_item", "is_same", "spoken"]
 
 _MOST_SHOWN = 40
 _NEAREST = 5
@@ -26,6 +26,7 @@ _WORD = re.compile(r"\w+")
 _INSIDE_WORDS = re.compile(r"[.'’*]")
 """As in L.A., Schindler's and M*A*S*H; other punctuation stands between words."""
 _ARTICLES = {"the", "a", "an"}
+_FOREIGN_ARTICLES = {*("le", "la", "les", "l'", "il", "lo", "el", "los", "las", "un", "une", "der", "die", "das")}
 _ROMAN = {"ii": "2", "iii": "3", "iv": "4", "v": "5", "vi": "6", "vii": "7", "viii": "8", "ix": "9", "x": "10"}
 
 
@@ -88,6 +89,28 @@ def find_item(model: Model, wanted: str) -> FoundItem:
             for code in found[:_MOST_SHOWN]
         ],
     )
+
+
+def spoken(title: str) -> tuple[str, int | None]:
+    """A title as one says it, without what is in brackets, and its year.
+
+    >>> spoken("Postman, The (Postino, Il) (1994)"), spoken("Girl, Interrupted (1999)"), spoken("M")
+    (('The Postman', 1994), ('Girl, Interrupted', 1999), ('M', None))
+    """
+    bare, year = _dated(title)
+    name = " ".join(_IN_BRACKETS.sub(" ", bare).split())
+    moved = _MOVED_ARTICLE.match(name)
+    is_article = moved is not None and moved[2].casefold() in _ARTICLES | _FOREIGN_ARTICLES
+    return (f"{moved[2]} {moved[1]}" if moved and is_article else name), year
+
+
+def is_same(title: str, other: str) -> bool:
+    """Whether two titles differ at most in case, articles, accents and punctuation.
+
+    >>> is_same("The Empire Strikes Back", "Empire strikes back, The"), is_same("Heat", "Heat 2")
+    (True, False)
+    """
+    return _plain(title) == _plain(other)
 
 
 class _Titles:

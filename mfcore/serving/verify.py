@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from mfcore.data.ratings import Ids, find_codes
 from mfcore.errors import SourceUnavailable
 from mfcore.serving.export import load_export
+from mfcore.serving.tables import read_table
 from mfcore.storage.artifacts import MANIFEST
 
 __all__ = ["verify_export"]
@@ -30,11 +31,7 @@ def verify_export(folder: Path) -> dict[str, int]:
     """
     factors, ranking = load_export(folder), load_export(folder, "ranking")
     manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
-    lists, near = (pd.read_parquet(folder / f"{name}.parquet") for name in ("recommendations", "similar_items"))
-    for name, table in (("recommendations", lists), ("similar_items", near)):
-        expected = manifest["rows"][f"{name}.parquet"]
-        if len(table) != expected:
-            raise SourceUnavailable(f"{folder / name}.parquet has {len(table):,} rows, its manifest {expected:,}.")
+    lists, near = (_read(folder, name, manifest) for name in ("recommendations", "similar_items"))
 
     users, items = _known(ranking.user_ids, lists["user_id"]), _known(ranking.item_ids, lists["item_id"])
     _require(folder, "recommendations", (users >= 0) & (items >= 0), "an id that the factors don't have")
@@ -56,6 +53,15 @@ def verify_export(folder: Path) -> dict[str, int]:
     return {name: int(rows) for name, rows in manifest["rows"].items()}
 
 
+def _read(folder: Path, name: str, manifest: dict[str, Any]) -> pd.DataFrame:
+    """A table with as many rows as its manifest says."""
+    columns, path = read_table(folder, name)
+    table, expected = pd.DataFrame(columns), manifest["rows"][path.name]
+    if len(table) != expected:
+        raise SourceUnavailable(f"{path} has {len(table):,} rows, its manifest {expected:,}.")
+    return table
+
+
 def _known(ids: Ids, column: "pd.Series[Any]") -> NDArray[np.int32]:
     return find_codes(ids, column.to_numpy())
 
@@ -70,6 +76,4 @@ def _ranks_are_right(table: pd.DataFrame, of: str, item: str) -> NDArray[np.bool
 def _require(folder: Path, name: str, right: NDArray[np.bool_], otherwise: str) -> None:
     if not right.all():
         row = int(np.argmin(right))
-        raise SourceUnavailable(
-            f"{folder / name}.parquet has {otherwise} in row {row:,}. Make it again with `mfcore export`."
-        )
+        raise SourceUnavailable(f"{folder / name} has {otherwise} in row {row:,}. Make it again with `mfcore export`.")

@@ -11,6 +11,7 @@ from mfcore.errors import DataInvalid, NothingToWorkFrom, SourceUnavailable, fir
 from mfcore.evaluation.feedback import EVENTS, VersionFeedback, figures_of
 from mfcore.serving.export import load_export
 from mfcore.serving.published import fetch_version
+from mfcore.serving.tables import read_table
 from mfcore.stages.context import Context
 from mfcore.tracking.registry import CHAMPION, Registry
 
@@ -50,7 +51,8 @@ def collect_feedback(context: Context, file: Path) -> list[VersionFeedback]:
             logger.warning("version %d: no export at %s, so nobody knows what it showed; left out", number, folder)
             continue
         factors = load_export(folder)
-        lists = pd.read_parquet(folder / "recommendations.parquet", columns=["user_id", "item_id"])
+        columns, _ = read_table(folder, "recommendations")
+        lists = pd.DataFrame({name: columns[name] for name in ("user_id", "item_id")})
         found.append(figures_of(number, lists, factors, events[version == number]))
     if not found:
         raise NothingToWorkFrom(

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from mfcore.config import ListsConfig
 from mfcore.data.snapshot import Snapshot
 from mfcore.data.splitting import Split
 from mfcore.evaluation.levers import cost_of_levers, levers_tried
@@ -13,11 +14,11 @@ from mfcore.stages.evaluate import load_evaluation
 from mfcore.storage.artifacts import Artifact
 from mfcore.storage.kinds import Kind
 
-__all__ = ["measure_levers"]
+__all__ = ["levers_of", "measure_levers"]
 
 
 def measure_levers(context: Context, evaluation: Artifact) -> list[dict[str, Any]]:
-    """The rows of `cost_of_levers`, with the recipe for lists trained anew on train and validation.
+    """The rows of `levers_of`, with the recipe for lists trained anew on train and validation.
 
     Raises:
         NothingToWorkFrom: what the evaluation was made from is not there any more.
@@ -29,6 +30,14 @@ def measure_levers(context: Context, evaluation: Artifact) -> list[dict[str, Any
     evaluator = Evaluator(snapshot.ratings, Split.load(splits.path), snapshot.items, context.config.evaluation)
     chosen = found.chosen(Objective.RANKING if Objective.RANKING in found.heads else Objective.RATING)
     factors = chosen.candidate.recipe.build().train(evaluator.known)
-    model = Model.of(factors, evaluator.known, snapshot.items)
-    has_genres = snapshot.items is not None and "genres" in snapshot.items
-    return list(cost_of_levers(model, evaluator, levers_tried(context.config.lists, has_genres)))
+    return levers_of(Model.of(factors, evaluator.known, snapshot.items), evaluator, context.config.lists)
+
+
+def levers_of(model: Model, evaluator: Evaluator, configured: ListsConfig) -> list[dict[str, Any]]:
+    """The rows of `cost_of_levers` for all levers that the table of items allows, and those of the configuration.
+
+    Raises:
+        UsageError: the configuration asks for what items do not have, or leaves none.
+    """
+    has_genres = model.items is not None and "genres" in model.items
+    return list(cost_of_levers(model, evaluator, levers_tried(configured, has_genres)))

@@ -1,4 +1,4 @@
-"""The pipeline: download → validate → split → tune → evaluate → register → export."""
+"""The pipeline: download → validate → split → tune → evaluate → register → export → report."""
 
 import time
 from collections.abc import Callable
@@ -13,7 +13,7 @@ from mfcore.evaluation.scoring import Evaluation
 from mfcore.metrics.objective import Objective
 from mfcore.stages.context import Context
 from mfcore.stages.evaluate import load_evaluation
-from mfcore.stages.table import DOWNLOAD, EVALUATE, EXPORT, REGISTER, SPLIT, TUNE, VALIDATE, Output, Stage
+from mfcore.stages.table import DOWNLOAD, EVALUATE, EXPORT, REGISTER, REPORT, SPLIT, TUNE, VALIDATE, Output, Stage
 from mfcore.storage.artifacts import Artifact
 from mfcore.tracking.notes import pipeline_note, standalone
 from mfcore.tuning import search_spaces
@@ -75,6 +75,7 @@ class PipelineResult(BaseModel):
         model_uri: what MLflow loads it by.
         export_path: where factors and recommendations lie on this machine.
         export_url: where they lie in an object store, if they went to one.
+        report: the first of the pages about it; None where the configuration wants none.
         run_id: the pipeline's run in MLflow.
         stages: what each stage did, in order.
     """
@@ -88,6 +89,7 @@ class PipelineResult(BaseModel):
     model_uri: str
     export_path: Path
     export_url: str | None = None
+    report: Path | None = None
     run_id: str
     stages: dict[str, StageResult]
 
@@ -119,12 +121,15 @@ def run_pipeline(context: Context, run_stage: Callable[[Stage[Any], Context, Any
         evaluation = run(EVALUATE, run(TUNE, splits))
         champion = run(REGISTER, evaluation).champion
         exported = run(EXPORT, champion)
+        report = run(REPORT, champion).index if context.config.report.enabled else None
         found = load_evaluation(evaluation)
         context.experiment.log_metrics(run_id, found.headline)
         algorithms = {str(objective): recipe.algorithm for objective, recipe in champion.recipes.items()}
         context.experiment.tag(run_id, {"champion": str(champion.version), **algorithms})
         context.experiment.link_model(run_id, champion.name, champion.version)
-        note = _note(context, found, ratings, splits, champion.uri, exported.place)
+        if report is not None:
+            context.experiment.tag(run_id, {"report": str(report)})
+        note = _note(context, found, ratings, splits, champion.uri, exported.place, report)
         context.experiment.note(run_id, note)
         context.observer.show_text(f"summary-{context.dataset_name}", _summary(context, note, stages))
     return PipelineResult(
@@ -137,12 +142,21 @@ def run_pipeline(context: Context, run_stage: Callable[[Stage[Any], Context, Any
         model_uri=champion.uri,
         export_path=exported.path,
         export_url=exported.url,
+        report=report,
         run_id=run_id,
         stages=stages,
     )
 
 
-def _note(context: Context, found: Evaluation, ratings: Artifact, splits: Artifact, champion: str, export: str) -> str:
+def _note(
+    context: Context,
+    found: Evaluation,
+    ratings: Artifact,
+    splits: Artifact,
+    champion: str,
+    export: str,
+    report: Path | None,
+) -> str:
     """The description of the pipeline's run in MLflow."""
     return pipeline_note(
         found,
@@ -153,6 +167,7 @@ def _note(context: Context, found: Evaluation, ratings: Artifact, splits: Artifa
         champion=champion,
         export=export,
         page=ratings.path / PAGE,
+        report=report,
     )
 
 

@@ -18,6 +18,7 @@ from mfcore.metrics.objective import Objective
 from mfcore.metrics.similar import genres_of, similar_metrics
 from mfcore.metrics.slices import ALL
 from mfcore.models import Recipe
+from mfcore.models.cold_items import score_on_held_out, with_unrated
 from mfcore.models.model import Model
 from mfcore.stages.context import Context, ParentRun
 from mfcore.stages.evaluate import load_evaluation
@@ -150,7 +151,8 @@ def _train_on_all(context: Context, data: Artifact, splits: Artifact, found: Eva
     registry, experiment = context.registry, context.experiment
     recipes = found.recipes
     named = {str(objective): recipe.fingerprint for objective, recipe in recipes.items()}
-    key = fingerprint("model", _CODE, named, data.fingerprint)
+    cold = context.config.cold_items
+    key = fingerprint("model", _CODE, named, data.fingerprint, *([cold.model_dump()] if cold.enabled else []))
     registered = registry.find(key)
     if registered is not None:
         return registered
@@ -178,11 +180,15 @@ def _train_on_all(context: Context, data: Artifact, splits: Artifact, found: Eva
     }
     name = "-".join(algorithms)
     with experiment.run(f"register-{name}", parent=run.id, tags=tags, params=params) as own:
-        model_uri = log_model(model, own, name, tags, params)
+        table = snapshot.items if cold.enabled else None
+        whole = model if table is None else with_unrated(model, table, cold.reg)
+        model_uri = log_model(whole, own, name, tags, params)
         # How far neighbors depend on chance is seen by training what finds them once more.
         finds = recipes[Objective.RANKING if model.likeness is ranking else Objective.RATING].build()
         again = finds.reseeded(finds.seed + 1).train(ratings)
         similar = similar_metrics(model.likeness, again, ratings, genres_of(snapshot.items, ratings.item_ids))
+        if table is not None:
+            similar |= score_on_held_out(recipes[Objective.RATING].build(), ratings, table, cold.reg)
         experiment.log_metrics(own, {**found.headline, **similar}, model_uri=model_uri)
         experiment.log_dataset(own, data.fingerprint, data.path, len(ratings), "training")
     return _add(

@@ -13,7 +13,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from pydantic import BaseModel
 
-from mfcore.config import DatasetConfig, PipelineConfig
+from mfcore.config import DatasetConfig, PipelineConfig, ReportConfig
 from mfcore.data.ids import find_codes
 from mfcore.data.ratings import Ratings, titles_of
 from mfcore.data.snapshot import Snapshot
@@ -167,7 +167,7 @@ def _as_of(
     frame.to_parquet(file, index=False)
     scale = ratings.scale
     dataset = DatasetConfig(name=str(file), scale_min=scale.minimum, scale_max=scale.maximum, scale_step=scale.step)
-    return config.model_copy(update={"dataset": dataset})
+    return config.model_copy(update={"dataset": dataset, "report": ReportConfig(enabled=False)})
 
 
 def _run(context: Context, at: datetime, n_known: int, before: list[ReplayedNight]) -> ReplayedNight:

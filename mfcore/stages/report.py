@@ -1,57 +1,52 @@
-"""Report: static pages about the last night, gathered from the store, the registry and the newest evaluation."""
+"""Report: static pages about the last night, in a folder beside the data set's exports."""
 
 import json
-from collections.abc import Iterable, Sequence
-from datetime import UTC, datetime
+import os
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Any
 
-import numpy as np
 from pydantic import BaseModel
 
-from mfcore.data.acceptance import CHECKS
-from mfcore.data.catalog import KNOWN
-from mfcore.data.page import charts
-from mfcore.data.ratings import Ratings
-from mfcore.data.snapshot import Snapshot
-from mfcore.data.splitting import Split
-from mfcore.errors import NothingToWorkFrom, UsageError
-from mfcore.metrics.objective import Objective
-from mfcore.models.model import Model
-from mfcore.report.audience import Audience
+from mfcore.errors import UsageError
 from mfcore.report.contents import Report
-from mfcore.report.items import neighborhoods
 from mfcore.report.pages import INDEX, write_pages
-from mfcore.serving.published import latest_manifest
 from mfcore.stages.context import Context
-from mfcore.stages.evaluate import load_evaluation
-from mfcore.stages.tune import load_tuned
-from mfcore.storage.artifacts import MANIFEST, Artifact, write_manifest
+from mfcore.stages.gathering import exported_at, gather
+from mfcore.storage.artifacts import MANIFEST, code_of, fingerprint, is_whole, write_manifest
 from mfcore.storage.files import locked, new_folder
 from mfcore.storage.kinds import Kind
-from mfcore.tracking.card import period
-from mfcore.tracking.nights import last_nights
 from mfcore.tracking.registry import Registered
-from mfcore.tracking.trial_figures import history, learning_curves
-from mfcore.tuning import Tuned
 
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
-
-__all__ = ["Reported", "make_report"]
+__all__ = ["Reported", "make_report", "report_night"]
 
 _KIND = "report"
-_MOST_FOUND = 20_000
-"""Titles and users that the search knows."""
+_CODE = code_of("mfcore.models", "mfcore.metrics", "mfcore.evaluation", "mfcore.report", "mfcore.stages")
 
 
 class Reported(BaseModel):
-    """Where a report lies, and what it takes."""
+    """Where a report lies, who has a page, what it takes, and whether it was there before."""
 
     path: Path
     index: Path
     users: list[str]
     n_bytes: int
+    reused: bool = False
+
+
+def report_night(context: Context, champion: Registered | None = None) -> Reported:
+    """Write the pages that a night ends with, unless they are there and would show the same champion and figures.
+
+    Raises:
+        NothingToWorkFrom: there is no champion, or no evaluation any more.
+        UsageError: where the pages belong is something else.
+        SourceUnavailable: the champion's files are not available.
+    """
+    registered = champion or context.registry.require_champion()
+    asked, folder = _asked(context, registered), _folder(context, registered)
+    if is_whole(folder) and _manifest(folder).get("asked") == asked:
+        return _reported(folder, reused=True)
+    return _make(context, registered, (), folder, asked)
 
 
 def make_report(context: Context, user_ids: Sequence[str] = (), output: Path | None = None) -> Reported:
@@ -68,24 +63,46 @@ def make_report(context: Context, user_ids: Sequence[str] = (), output: Path | N
         SourceUnavailable: the champion's files are not available.
     """
     registered = context.registry.require_champion()
-    target = (output or context.settings.exports / registered.dataset / "report").absolute()
-    _refuse_others(target)
-    report = context.observer.step("gather", lambda: _gather(context, registered, user_ids))
-    context.observer.step("write", lambda: _write(report, target))
-    size = sum(path.stat().st_size for path in target.rglob("*") if path.is_file())
-    reported = Reported(
-        path=target, index=target / INDEX, users=[person.user_id for person in report.people], n_bytes=size
-    )
-    context.experiment.tag(registered.run_id, {"report": str(reported.index)})
-    context.observer.show_text(f"report-{registered.dataset}", f"Pages about the last night: `{reported.index}`")
-    return reported
+    return _make(context, registered, user_ids, (output or _folder(context, registered)).absolute())
 
 
-def _write(report: Report, target: Path) -> None:
+def _make(
+    context: Context, champion: Registered, user_ids: Sequence[str], folder: Path, asked: str | None = None
+) -> Reported:
+    _refuse_others(folder)
+    report = context.observer.step("gather", lambda: gather(context, champion, user_ids))
+    context.observer.step("write", lambda: _write(report, folder, asked))
+    made = _reported(folder)
+    context.experiment.tag(champion.run_id, {"report": str(made.index)})
+    context.observer.show_text(f"report-{champion.dataset}", f"Pages about the last night: `{made.index}`")
+    return made
+
+
+def _folder(context: Context, champion: Registered) -> Path:
+    return context.settings.exports / champion.dataset / "report"
+
+
+def _asked(context: Context, champion: Registered) -> str:
+    """What tells one night's pages from another's; the time of day does not."""
+    evaluation = context.store.newest(Kind.EVALUATIONS, champion.dataset)
+    settings = [context.config.lists.model_dump(mode="json"), context.config.evaluation.model_dump(mode="json")]
+    has_posters = bool(os.environ.get("TMDB_API_KEY"))
+    exported = exported_at(context, champion.dataset)
+    return fingerprint(_CODE, champion.uri, evaluation.fingerprint, exported, settings, has_posters)
+
+
+def _reported(folder: Path, *, reused: bool = False) -> Reported:
+    size = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+    users = _manifest(folder)["users"]
+    return Reported(path=folder, index=folder / INDEX, users=users, n_bytes=size, reused=reused)
+
+
+def _write(report: Report, target: Path, asked: str | None = None) -> None:
     """Write the pages where those of an earlier report may be; who comes at the same time waits."""
     with locked(target), new_folder(target, replace=True) as folder:
         write_pages(report, folder)
-        write_manifest(folder, kind=_KIND, dataset=report.dataset, model_version=report.champion.version)
+        version, users = report.champion.version, [person.user_id for person in report.people]
+        write_manifest(folder, kind=_KIND, dataset=report.dataset, model_version=version, users=users, asked=asked)
 
 
 def _refuse_others(target: Path) -> None:
@@ -93,83 +110,13 @@ def _refuse_others(target: Path) -> None:
     if not target.exists() or (target.is_dir() and not any(target.iterdir())):
         return
     try:
-        is_report = json.loads((target / MANIFEST).read_text(encoding="utf-8")).get("kind") == _KIND
+        is_report = _manifest(target).get("kind") == _KIND
     except (OSError, ValueError, AttributeError):
         is_report = False
     if not is_report:
         raise UsageError(f"{target} holds something else than a report: name a folder that is new or empty.")
 
 
-def _gather(context: Context, champion: Registered, user_ids: Sequence[str]) -> Report:
-    evaluation = context.store.newest(Kind.EVALUATIONS, champion.dataset)
-    splits = context.store.input(evaluation, Kind.SPLITS)
-    data = context.store.input(splits, Kind.RATINGS)
-    snapshot, parts, found = Snapshot.load(data.path), Split.load(splits.path), load_evaluation(evaluation)
-    ratings = snapshot.ratings
-    audience = Audience.of(ratings, parts, context.config)
-    users = audience.chosen(user_ids, context.config.split.seed)
-    known = ratings.take(parts.known)
-    fits = {recipe.fingerprint: recipe for recipe in found.recipes.values()}
-    trained = {name: recipe.build().train(known) for name, recipe in fits.items()}
-    heads = {objective: trained[recipe.fingerprint] for objective, recipe in found.recipes.items()}
-    model = Model.of(heads[Objective.RATING], known, snapshot.items, heads.get(Objective.RANKING))
-    people = audience.people(model, users)
-    bundle = context.registry.pull(champion)
-    tuned = load_tuned(context.store.input(evaluation, Kind.STUDIES))
-    checks = json.loads((data.path / CHECKS).read_text(encoding="utf-8"))
-    popular = np.argsort(-bundle.n_ratings, kind="stable")[:_MOST_FOUND]
-    shown = {person.user_id for person in people}
-    others = [user for user in map(str, ratings.user_ids[: _MOST_FOUND + len(shown)]) if user not in shown]
-    described = KNOWN.get(champion.dataset)
-    return Report(
-        dataset=champion.dataset,
-        title=champion.dataset if described is None else described.title,
-        made_at=datetime.now(UTC),
-        champion=champion,
-        evaluation=found,
-        night=last_nights(context.settings, champion.dataset)[0],
-        exported_at=_exported_at(context, champion.dataset),
-        facts=_facts(ratings, data),
-        charts=charts(ratings),
-        drift=[row for row in checks if "measure" in row],
-        warnings=data.details["warnings"],
-        tuned=tuned,
-        figures=_figures(tuned.values()),
-        people=people,
-        neighborhoods=neighborhoods(bundle),
-        titles=[(str(bundle.titles[code]), int(bundle.n_ratings[code])) for code in popular],
-        user_ids=others[: max(_MOST_FOUND - len(popular), 0)],
-    )
-
-
-def _exported_at(context: Context, dataset: str) -> datetime | None:
-    try:
-        return datetime.fromisoformat(latest_manifest(context.settings, dataset)["made_at"])
-    except NothingToWorkFrom:
-        return None
-
-
-def _facts(ratings: Ratings, data: Artifact) -> dict[str, str]:
-    days = period(ratings)
-    return {
-        "ratings": f"{len(ratings):,}",
-        "users": f"{ratings.n_users:,}",
-        "items": f"{ratings.n_items:,}",
-        "of all pairs rated": f"{len(ratings) / (ratings.n_users * ratings.n_items):.2%}",
-        "mean rating": f"{data.details['mean']:.3f}",
-        "scale": f"{ratings.scale.minimum:g} to {ratings.scale.maximum:g}",
-        **(dict(zip(("first day", "last day"), days, strict=True)) if days else {}),
-        "in quarantine": f"{data.details['quarantined']:,}",
-    }
-
-
-def _figures(tuned: Iterable[Tuned]) -> "dict[str, Figure]":
-    """How each objective's search and its trials went."""
-    scored = [[trial for trial in some.trials if trial.value is not None] for some in tuned]
-    found: dict[str, Figure] = {}
-    for objective in Objective:
-        own = {some[0].algorithm: some for some in scored if some and some[0].objective is objective}
-        if own:
-            found[f"{objective}_optimization_history"] = history(own)
-            found[f"{objective}_learning_curves"] = learning_curves(own)
-    return found
+def _manifest(folder: Path) -> dict[str, Any]:
+    manifest: dict[str, Any] = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
+    return manifest

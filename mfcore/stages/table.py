@@ -16,9 +16,22 @@ if TYPE_CHECKING:
     from mfcore.stages.context import Context
     from mfcore.stages.export import Exported
     from mfcore.stages.register import Registration
+    from mfcore.stages.report import Reported
     from mfcore.storage.artifacts import Artifact
 
-__all__ = ["DOWNLOAD", "EVALUATE", "EXPORT", "REGISTER", "SPLIT", "STAGES", "TUNE", "VALIDATE", "Output", "Stage"]
+__all__ = [
+    "DOWNLOAD",
+    "EVALUATE",
+    "EXPORT",
+    "REGISTER",
+    "REPORT",
+    "SPLIT",
+    "STAGES",
+    "TUNE",
+    "VALIDATE",
+    "Output",
+    "Stage",
+]
 
 
 class Output(Protocol):
@@ -39,8 +52,8 @@ class Stage(Generic[R]):
     Attributes:
         name: of the stage, its command and its flow.
         entry: where its function is, as `module:name`.
-        takes: the kind of artifact it works from; None for the first, and for the last, which takes the champion.
-        makes: the kind of artifact it makes; None where it makes a version in the registry, or an export.
+        takes: the kind of artifact it works from; None for the first, and for the last two, which take the champion.
+        makes: the kind of artifact it makes; None where it makes a version in the registry, an export, or pages.
         description: what it does, in a line.
     """
 
@@ -110,5 +123,12 @@ EXPORT: "Stage[Exported]" = Stage(
     None,
     "Write the champion's factors and everybody's recommendations.",
 )
+REPORT: "Stage[Reported]" = Stage(
+    "report",
+    "mfcore.stages.report:report_night",
+    None,
+    None,
+    "Write pages about the night, users' lists and similar items.",
+)
 
-STAGES: tuple[Stage[Any], ...] = (DOWNLOAD, VALIDATE, SPLIT, TUNE, EVALUATE, REGISTER, EXPORT)
+STAGES: tuple[Stage[Any], ...] = (DOWNLOAD, VALIDATE, SPLIT, TUNE, EVALUATE, REGISTER, EXPORT, REPORT)

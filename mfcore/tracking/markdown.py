@@ -1,12 +1,13 @@
 """Tables, numbers and names of metrics as Markdown that MLflow's and Prefect's pages show well."""
 
 import math
+import re
 from collections.abc import Sequence
 from typing import Any
 
 __all__ = ["number", "table", "title_of", "with_interval"]
 
-_CAPITALS = {"rmse", "mae", "ndcg", "map", "mrr"}
+_CAPITALS = re.compile(r"\b(rmse|mae|ndcg|map|mrr)\b")
 
 
 def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
@@ -18,11 +19,10 @@ def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 def title_of(name: str) -> str:
     """A metric's name as people write it.
 
-    >>> title_of("test_ndcg_at_10"), title_of("validation_rmse"), title_of("role")
-    ('test NDCG@10', 'validation RMSE', 'role')
+    >>> title_of("test_ndcg_at_10"), title_of("rmse, limit bias"), title_of("role")
+    ('test NDCG@10', 'RMSE, limit bias', 'role')
     """
-    words = name.replace("_at_", "@").split("_")
-    return " ".join(word.upper() if word.partition("@")[0] in _CAPITALS else word for word in words)
+    return _CAPITALS.sub(lambda word: word[0].upper(), name.replace("_at_", "@").replace("_", " "))
 
 
 def number(value: Any) -> str:

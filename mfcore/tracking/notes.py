@@ -63,6 +63,7 @@ def pipeline_note(
     champion: str,
     export: str,
     page: Path,
+    report: Path | None,
 ) -> str:
     """What a run of the pipeline worked with, found, chose and left behind.
 
@@ -75,8 +76,10 @@ def pipeline_note(
         champion: the champion's URI, as in `models:/mfcore-ml-100k/3`.
         export: folder of the files written.
         page: the page on the data.
+        report: the first of the pages about the night; None: there are none.
     """
     name, _, version = champion.removeprefix("models:/").partition("/")
+    pages = "" if report is None else f"\n- Pages about it, lists and similar items: `{report}`"
     refused = f", {ratings['quarantined']:,} rows refused" if ratings.get("quarantined") else ""
     return f"""{evaluation_note(found, experiment_id)}
 ### Data
@@ -88,7 +91,7 @@ def pipeline_note(
 ### What came of it
 
 - Champion, trained on all ratings: [{name} version {version}](#/models/{name}/versions/{version})
-- Factors and recommendations: `{export}`
+- Factors and recommendations: `{export}`{pages}
 - The data, looked at: Artifacts → data.html, which lies at `{page}`
 - Pictures of the search and the comparison: Artifacts → figures, of this run or the parent of the models' runs
 """

@@ -15,9 +15,12 @@ from mfcore.storage.artifacts import is_whole
 from mfcore.storage.files import sha256_of
 from tests.flows.conftest import SMALL, Mfcore, ran
 
-BUDGET = ("--trials", 2, "--set", "tuning.validation=single", "--set", "tuning.ranking=als,ease")
+BUDGET = (
+    *("--trials", 2, "--set", "tuning.validation=single", "--set", "tuning.ranking=als,ease"),
+    *("--set", "report.enabled=true"),
+)
 STUDIES = ("rating-als", "rating-sgd", "rating-pmf", "ranking-als", "ranking-ease")
-STAGES = ["download", "validate", "split", "tune", "evaluate", "register", "export"]
+STAGES = ["download", "validate", "split", "tune", "evaluate", "register", "export", "report"]
 NAME = "synthetic-120x60-3000"
 
 
@@ -52,6 +55,7 @@ def test_the_result_names_champion_metrics_and_export(first: dict[str, Any]) -> 
     assert 0.1 < first["metrics"]["test_rmse"] < 1.5
     assert {"test_mae", "test_ndcg_at_10", "test_recall_at_10"} <= set(first["metrics"])
     assert Path(first["export_path"]).is_dir()
+    assert Path(first["report"]) == Path("exports", NAME, "report", "index.html").absolute()
     assert list(first["stages"]) == STAGES
     assert {stage["status"] for stage in first["stages"].values()} == {"made"}
 
@@ -264,7 +268,7 @@ def test_a_second_run_reuses_everything(first: dict[str, Any], mfcore: Mfcore) -
 
 def test_a_change_is_followed_from_where_it_matters(first: dict[str, Any], mfcore: Mfcore) -> None:
     changed = mfcore("run", "--dataset", SMALL, *BUDGET, "--set", "export.n_similar=7", "--json").document
-    assert [name for name, stage in changed["stages"].items() if stage["status"] == "made"] == ["export"]
+    assert [name for name, stage in changed["stages"].items() if stage["status"] == "made"] == ["export", "report"]
     similar = pd.read_parquet(Path(changed["export_path"]) / "similar_items.parquet")
     assert similar["rank"].max() == 7
 

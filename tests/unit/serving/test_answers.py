@@ -41,9 +41,7 @@ def answers(model: Model) -> Frames:
 def test_lists_are_by_the_ranking_head_and_ratings_by_the_rating_head(model: Model, answers: Frames) -> None:
     users = model.user_ids[:3]
     listed = answers.lists(users, 4, min_ratings=5)
-    pd.testing.assert_frame_equal(
-        listed.drop(columns=["known_item", "model_version"]), model.recommend(users, 4, min_ratings=5)
-    )
+    pd.testing.assert_frame_equal(listed.drop(columns="model_version"), model.recommend(users, 4, min_ratings=5))
     rated = answers.ratings(listed["user_id"], listed["item_id"])
     assert rated["prediction"].to_numpy() == pytest.approx(listed["predicted_rating"].to_numpy())
     signs = pd.concat([listed, rated])[["known_user", "known_item", "model_version"]]

@@ -71,6 +71,8 @@ def test_the_chain_ends_with_a_champion_and_its_export(result: PipelineResult) -
     assert list(result.heads) == [Objective.RATING]
     assert 0.1 < result.metrics["test_rmse"] < 1.5
     assert json.loads((result.export_path / "manifest.json").read_text())["model_uri"] == result.model_uri
+    assert result.report == result.export_path.parent / "report" / "index.html"
+    assert result.report.is_file()
 
 
 def test_algorithms_are_compared_by_their_tuned_recipes_or_else_by_their_defaults(
@@ -90,12 +92,13 @@ def test_algorithms_are_compared_by_their_tuned_recipes_or_else_by_their_default
 def test_who_watches_is_told_of_steps_tables_and_progress(result: PipelineResult, watched: Recorder) -> None:
     assert watched.steps == [
         *("fetch", "read_and_check", "publish", "split", "tune-rating-als", "train_and_score", "publish"),
-        *("train_on_all", "register_challenger", "write", "publish"),
+        *("train_on_all", "register_challenger", "write", "publish", "gather", "write"),
     ]
     assert list(watched.tables) == [f"checks-{NAME}", f"comparison-{NAME}", f"gate-{NAME}"]
     assert all(check["success"] for check in watched.tables[f"checks-{NAME}"])
     assert {"rating-als", "bias"} <= {row["model"] for row in watched.tables[f"comparison-{NAME}"]}
     assert str(result.export_path) in watched.texts[f"export-{NAME}"]
+    assert str(result.report) in watched.texts[f"report-{NAME}"]
     done, of, remark = watched.moves[f"tuning-rating-als-{NAME}"]
     assert (done, of) == (2, 2)
     assert remark.startswith("best 0.")
@@ -133,6 +136,8 @@ def test_every_run_is_a_child_of_the_pipelines(result: PipelineResult, settings:
     (pipeline,) = [run for run in runs if run.info.run_id == result.run_id]
     children = [run for run in runs if run is not pipeline]
     assert pipeline.data.tags["stage"] == "pipeline"
+    assert pipeline.data.tags["report"] == str(result.report)
+    assert f"`{result.report}`" in pipeline.data.tags["mlflow.note.content"]
     assert {run.data.tags["mlflow.parentRunId"] for run in children} == {result.run_id}
     stages = [run.data.tags["stage"] for run in children]
     assert {name: stages.count(name) for name in ("tune", "register")} == {"tune": 2, "register": 1}

@@ -4,6 +4,7 @@ import json
 import re
 import threading
 from dataclasses import replace
+from functools import partial
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -27,17 +28,24 @@ from mfcore.models import Recipe
 from mfcore.models.model import Model
 from mfcore.report import pages
 from mfcore.report.contents import Report
+from mfcore.report.posters import Posters
+from mfcore.stages import gathering
 from mfcore.stages import report as stage
+from mfcore.stages.compare import fitted
 from mfcore.stages.context import Context
-from mfcore.stages.report import make_report
+from mfcore.stages.gathering import gather
+from mfcore.stages.report import make_report, report_night
 from mfcore.storage.kinds import Kind
+from mfcore.tracking.markdown import with_interval
 from mfcore.tracking.models import log_model
 from mfcore.tuning import Trial, Tuned
+from tests.tmdb import KEY, MOVIES, PICTURE, database
 from tests.unit.stages.conftest import configured, settings_in
 
 EVIL = "<script>alert('titles')</script> & \"Co\""
 JOKE = "Two <b>strings</b>\nwalk into a bar."
 NAME = "films"
+UNRATED = pd.DataFrame({"item_id": [1001, 1002], "title": ["New (2001)", "Newer (2002)"], "genres": "War"})
 LOADS = {"src", "href", "srcset", "data", "action", "poster"}
 RECIPES = {
     "rating-als": Recipe(algorithm="als", params={"n_factors": 4}),
@@ -67,12 +75,12 @@ def context(tmp_path_factory: pytest.TempPathFactory) -> Context:
     titles[np.bincount(ratings.items).argmax()] = EVIL
     items = pd.DataFrame(
         {"item_id": ratings.item_ids, "title": titles, "year": 1990, "genres": "War|Drama", "text": JOKE}
-    )
+    ).assign(tmdb_id=[str(n) for n in range(ratings.n_items)])
     parts = split(ratings, SplitConfig())
 
     def accepted(folder: Path) -> dict[str, Any]:
         ratings.save(folder)
-        items.to_parquet(folder / "items.parquet", index=False)
+        pd.concat([items, UNRATED]).to_parquet(folder / "items.parquet", index=False)
         (folder / "checks.json").write_text(json.dumps([DRIFT]))
         return {"mean": float(ratings.values.mean()), "quarantined": 3, "warnings": ["some ratings are odd"]}
 
@@ -175,7 +183,7 @@ def folder(context: Context) -> Path:
 
 @pytest.fixture(scope="module")
 def gathered(context: Context) -> Report:
-    return stage._gather(context, context.registry.require_champion(), ())
+    return gather(context, context.registry.require_champion())
 
 
 def test_every_link_leads_to_a_file_of_the_folder(folder: Path) -> None:
@@ -243,6 +251,60 @@ def test_the_index_tells_heads_gate_and_data(gathered: Report, folder: Path) -> 
     assert "There is no export yet." in text
     assert "size0.25000.5000within" in text.replace(" ", "")
     assert "some ratings are odd" in text
+
+
+def test_levers_are_tabled_with_what_they_cost(gathered: Report, folder: Path) -> None:
+    names = [row["lever"] for row in gathered.levers]
+    assert names[0] == "none" and {"diversity 0.3", "max_genre_share 0.3"} <= set(names)
+    text = re.sub(r"\s+", " ", Page(folder / "index.html").text)
+    for row in gathered.levers[1:]:
+        assert with_interval(row["cost"], row["low"], row["high"]) in text, row["lever"]
+
+
+def test_similar_items_are_shown_by_the_ranking_head_and_by_item_knn(gathered: Report, context: Context) -> None:
+    models = {"ranking head": context.registry.pull(context.registry.require_champion())}
+    models["item kNN"] = fitted(context, ["knn"])["knn"]
+    assert len(gathered.neighborhoods) == 10
+    for one in gathered.neighborhoods:
+        assert list(one.by_model) == list(models)
+        for name, model in models.items():
+            code = list(model.titles).index(one.item.title)
+            titles = model.similar(model.item_ids[code])["title"].tolist()
+            assert [item.title for item, _ in one.by_model[name]] == titles
+    assert any(one.by_model["ranking head"] != one.by_model["item kNN"] for one in gathered.neighborhoods)
+
+
+def test_posters_lie_beside_the_pages(
+    context: Context, gathered: Report, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert not gathered.posters, "without a key nobody is asked"
+    monkeypatch.setenv("TMDB_API_KEY", KEY)
+    shown = list(dict.fromkeys(gathered.items))
+    with database() as tmdb:
+        monkeypatch.setattr(gathering, "Posters", partial(Posters, api=tmdb.api, pictures=tmdb.pictures))
+        monkeypatch.setitem(MOVIES, shown[3].tmdb_id, MOVIES[862])
+        posters = gathering._posters(context, shown[:5])
+    assert list(posters) == [shown[3]]
+    pages.write_pages(replace(gathered, posters=posters), tmp_path)
+    (picture,) = (tmp_path / "posters").iterdir()
+    assert picture.read_bytes() == PICTURE
+    links = [link for path in tmp_path.glob("*.html") for link in Page(path).links if "poster" in link]
+    assert set(links) == {f"posters/{picture.name}"}
+    assert "not endorsed or certified by TMDB" in Page(tmp_path / "index.html").text
+
+
+@pytest.mark.slow
+def test_a_night_that_would_show_the_same_reuses_the_pages(context: Context) -> None:
+    first = report_night(context)
+    again = report_night(context)
+    assert (first.reused, again.reused) == (False, True)
+    assert again.model_copy(update={"reused": False}) == first
+    (first.path / "user-1.html").unlink()
+    assert not report_night(context).reused, "a damaged report is made again"
+    make_report(context, ["7"])
+    assert not report_night(context).reused, "one of other users is not the night's"
+    others = Context(configured("lists.min_ratings=3"), NAME, settings=context.settings)
+    assert not report_night(others).reused
 
 
 def test_users_are_those_that_are_named_once_each(context: Context, tmp_path: Path) -> None:

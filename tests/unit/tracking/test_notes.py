@@ -63,6 +63,7 @@ def test_the_pipelines_note_says_what_was_run_chosen_and_left_where(found: Evalu
         champion="models:/mfcore-films/12",
         export=Path("/exports/films/12"),
         page=Path("/home/data.html"),
+        report=Path("/exports/films/report/index.html"),
     )
     assert "- rating: **als**, test RMSE 0.9234, promoted. A better recipe.\n" in note
     rows = [line for line in note.splitlines() if line.startswith("|")]
@@ -75,6 +76,7 @@ def test_the_pipelines_note_says_what_was_run_chosen_and_left_where(found: Evalu
     assert "(random, seed 3) into 80,000 train, 10,000 validation and 9,999 test" in note
     assert "[mfcore-films version 12](#/models/mfcore-films/versions/12)" in note
     assert "`/exports/films/12`" in note and "`/home/data.html`" in note
+    assert "`/exports/films/report/index.html`" in note
 
 
 def test_a_champion_that_stays_is_named_with_its_algorithm(found: Evaluation) -> None:

@@ -1,0 +1,185 @@
+"""The tables of an export as files: Parquet, CSV, or arrays of NumPy."""
+
+import json
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+from zipfile import BadZipFile
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from mfcore.config import ExportFormat
+from mfcore.errors import SourceUnavailable, first_line
+from mfcore.storage.artifacts import MANIFEST
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+__all__ = ["read_table", "write_table"]
+
+_LIST = "factors"
+"""The one column of lists of numbers; in CSV factor_1, factor_2 and so on."""
+_IDS = ("user_id", "item_id", "other_item_id")
+"""What may be text and is held by arrays all the same; titles are left out of them."""
+_MISSING = "because_"
+"""How columns begin that have gaps, which arrays have none of."""
+
+
+class _Writer(Protocol):
+    def write(self, table: "pa.Table") -> None: ...
+
+    def close(self) -> None: ...
+
+
+def write_table(folder: Path, name: str, frames: Iterator[pd.DataFrame], formats: Sequence[ExportFormat]) -> int:
+    """Write frames of the same columns as one table, in each of the formats.
+
+    Parquet and CSV hold all columns. Arrays hold numbers and ids, under the names of the columns, and are kept in
+    memory until the last frame.
+
+    Args:
+        folder: where files go.
+        name: of the files, without suffix.
+        frames: parts of the table, at least one.
+        formats: of the files, one for each.
+
+    Returns:
+        The number of rows.
+    """
+    import pyarrow as pa
+
+    first = next(frames)
+    table = pa.Table.from_pandas(first, preserve_index=False)
+    n_rows: int = table.num_rows
+    with ExitStack() as stack:
+        writers: list[_Writer] = [_WRITERS[one](folder / f"{name}.{one}", table) for one in formats]
+        for writer in writers:
+            stack.callback(writer.close)
+            writer.write(table)
+        for frame in frames:
+            part = pa.Table.from_pandas(frame, schema=table.schema, preserve_index=False)
+            for writer in writers:
+                writer.write(part)
+            n_rows += part.num_rows
+    return n_rows
+
+
+def read_table(folder: Path, name: str) -> tuple[dict[str, NDArray[Any]], Path]:
+    """The columns of a table, from whichever of its files there is; the factors as a matrix.
+
+    Args:
+        folder: of the export.
+        name: of the table.
+
+    Returns:
+        Column -> values, and the file.
+
+    Raises:
+        SourceUnavailable: there is no such file, or it holds something else.
+    """
+    path = next((one for suffix in _READERS if (one := folder / f"{name}.{suffix}").is_file()), None)
+    if path is None:
+        raise SourceUnavailable(f"{folder} has no table {name}. Make it again with `mfcore export`.")
+    try:
+        return _READERS[path.suffix[1:]](path), path
+    except (ValueError, KeyError, TypeError, OSError, BadZipFile) as error:
+        raise SourceUnavailable(f"{path} holds no table: {first_line(error)}.") from error
+
+
+class _Parquet:
+    def __init__(self, path: Path, first: "pa.Table") -> None:
+        import pyarrow.parquet as pq
+
+        self._file = pq.ParquetWriter(path, first.schema)
+        self.close = self._file.close
+
+    def write(self, table: "pa.Table") -> None:
+        self._file.write_table(table)
+
+
+class _Csv:
+    def __init__(self, path: Path, first: "pa.Table") -> None:
+        import pyarrow.csv as csv
+
+        self._file = csv.CSVWriter(path, _flat(first).schema)
+        self.close = self._file.close
+
+    def write(self, table: "pa.Table") -> None:
+        self._file.write(_flat(table))
+
+
+class _Arrays:
+    def __init__(self, path: Path, _: "pa.Table") -> None:
+        self._path = path
+        self._parts: dict[str, list[NDArray[Any]]] = {}
+
+    def write(self, table: "pa.Table") -> None:
+        for name, column in zip(table.column_names, table.columns, strict=True):
+            if name.startswith(_MISSING):
+                continue
+            values = column.to_numpy()
+            if name == _LIST:
+                values = _matrix(values)
+            elif name in _IDS and values.dtype == object:
+                values = values.astype(str)
+            elif values.dtype == object:
+                continue
+            self._parts.setdefault(name, []).append(values)
+
+    def close(self) -> None:
+        np.savez(self._path, allow_pickle=False, **{name: np.concatenate(parts) for name, parts in self._parts.items()})
+
+
+_WRITERS: dict[ExportFormat, Any] = {"parquet": _Parquet, "csv": _Csv, "npz": _Arrays}
+
+
+def _flat(table: "pa.Table") -> "pa.Table":
+    """The table with a column for each factor, and text where all values are missing."""
+    import pyarrow as pa
+
+    columns: dict[str, pa.Array] = {}
+    for name, column in zip(table.column_names, table.columns, strict=True):
+        if name == _LIST:
+            columns |= {f"factor_{n}": pa.array(one) for n, one in enumerate(_matrix(column.to_numpy()).T, start=1)}
+        else:
+            columns[name] = column.cast(pa.string()) if pa.types.is_null(column.type) else column
+    return pa.table(columns)
+
+
+def _matrix(rows: NDArray[np.object_]) -> NDArray[np.float32]:
+    """Rows of the same length as a matrix."""
+    return np.stack([np.asarray(row, np.float32) for row in rows]) if len(rows) else np.empty((0, 0), np.float32)
+
+
+def _read_parquet(path: Path) -> dict[str, NDArray[Any]]:
+    frame = pd.read_parquet(path)
+    columns = {name: frame[name].to_numpy() for name in map(str, frame) if name != _LIST}
+    return columns | ({_LIST: _matrix(frame[_LIST].to_numpy())} if _LIST in frame else {})
+
+
+def _read_csv(path: Path) -> dict[str, NDArray[Any]]:
+    import pyarrow as pa
+    import pyarrow.csv as csv
+
+    # CSV doesn't tell text from numbers.
+    manifest = json.loads((path.parent / MANIFEST).read_text(encoding="utf-8"))
+    types = {name: pa.string() for name in (*manifest["text_ids"], "title")}
+    table = csv.read_csv(path, parse_options=csv.ParseOptions(newlines_in_values=True),
+                         convert_options=csv.ConvertOptions(column_types=types))  # fmt: skip
+    columns = {name: table[name].to_numpy() for name in table.column_names}
+    factors = [columns.pop(name).astype(np.float32) for name in table.column_names if name.startswith("factor_")]
+    if "bias" in columns:
+        columns[_LIST] = np.stack(factors, axis=1) if factors else np.empty((len(table), 0), np.float32)
+    return columns
+
+
+def _read_arrays(path: Path) -> dict[str, NDArray[Any]]:
+    with np.load(path, allow_pickle=False) as found:
+        return {name: found[name].astype(object) if found[name].dtype.kind == "U" else found[name] for name in found}
+
+
+_READERS = {"parquet": _read_parquet, "npz": _read_arrays, "csv": _read_csv}
+"""The nearest to what was written first."""
