@@ -1,7 +1,6 @@
 """Exports: factor matrices and precomputed lists as Parquet files with a manifest."""
 
 import json
-import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Literal
@@ -151,9 +150,12 @@ def _read_factors(path: Path, key: str, k: int) -> tuple[Ids, NDArray[np.float32
 
 
 def point_latest(target: Path) -> Path:
-    """Move the pointer `latest`, beside `target`, to it in one step."""
+    """Move the pointer `latest`, beside `target`, to it in one step.
+
+    Others who may do so at the same time have to wait: who calls this holds the lock of `latest`.
+    """
     latest = target.parent / "latest"
-    temporary = target.parent / f".latest.{os.getpid()}.tmp"
+    temporary = target.parent / ".latest.tmp"
     temporary.unlink(missing_ok=True)
     temporary.symlink_to(target.name, target_is_directory=True)
     temporary.replace(latest)

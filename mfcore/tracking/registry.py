@@ -1,7 +1,6 @@
 """The model registry: versions of `mfcore-<dataset>`, which of them is the champion, and its files."""
 
 import json
-import tempfile
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -18,6 +17,7 @@ from mfcore.metrics.objective import Objective
 from mfcore.models import Recipe
 from mfcore.models.model import Model
 from mfcore.settings import Settings, is_server
+from mfcore.storage.files import scratch_folder
 from mfcore.tracking.bundle import BUNDLE, load_bundle
 from mfcore.tracking.database import alone
 from mfcore.tracking.history import (
@@ -265,8 +265,8 @@ class Registry:
         Raises:
             SourceUnavailable: it can't be fetched, or is not what was registered.
         """
-        with tempfile.TemporaryDirectory(prefix="mfcore-") as scratch:
-            return load_bundle(self.fetch(registered, Path(scratch)), registered.uri)
+        with scratch_folder() as scratch:
+            return load_bundle(self.fetch(registered, scratch), registered.uri)
 
     def fetch(self, registered: Registered, scratch: Path) -> Path:
         """The folder of a version's bundle: where the store keeps it, or in `scratch`, fetched from a server.
