@@ -15,6 +15,7 @@ from mfcore.errors import SourceUnavailable, first_line
 from mfcore.models.factors import Factors
 from mfcore.models.model import Model
 from mfcore.serving.filters import asked_of, filters_of
+from mfcore.serving.interleaving import Contender, interleaved
 from mfcore.serving.published import copied
 from mfcore.storage.artifacts import MANIFEST, damage, is_whole, write_manifest
 from mfcore.storage.bucket import is_url
@@ -27,7 +28,12 @@ _USERS_AT_A_TIME = 10_000
 
 
 def export_model(
-    bundle: Model, target: Path, head: dict[str, Any], config: ExportConfig, lists: ListsConfig | None = None
+    bundle: Model,
+    target: Path,
+    head: dict[str, Any],
+    config: ExportConfig,
+    lists: ListsConfig | None = None,
+    contender: Contender | None = None,
 ) -> bool:
     """Write the export of `bundle` into the new folder `target`.
 
@@ -44,13 +50,17 @@ def export_model(
     The manifest's `shorter_lists` tells how many users have fewer recommendations than asked for, because items ran
     out.
 
-    Reasons are because_1, because_title_1 and so on: the user's rated items that bring most to the score.
+    Reasons are because_1, because_title_1 and so on: the user's rated items that bring most to the score. With a
+    `contender` lists are interleaved with its own, and have two columns more: team, champion or the contender's alias,
+    and team_version.
 
     Returns:
         Whether anything was written: an export that is whole and was made from the same is left alone.
     """
     filters = filters_of(lists or ListsConfig())
     head = {**head, "config": config.model_dump(exclude={"to", "n_versions"}), "lists": asked_of(filters)}
+    if contender is not None:
+        head["interleaved"] = {"role": contender.role, "version": contender.version}
     if is_whole(target) and _manifest(target).items() >= head.items():
         return False
     version = head.get("model_version")
@@ -60,7 +70,11 @@ def export_model(
         def recommended() -> Iterator[pd.DataFrame]:
             nonlocal n_shorter
             for ids in _parts(bundle.user_ids):
-                found = bundle.recommend(ids, length, n_reasons=config.n_reasons, **filters)
+                if contender is None:
+                    found = bundle.recommend(ids, length, n_reasons=config.n_reasons, **filters)
+                else:
+                    options = {"version": int(head["model_version"]), "n_reasons": config.n_reasons, **filters}
+                    found = interleaved(bundle, contender, ids, length, **options)
                 n_shorter += len(ids) - int((found["rank"] == length).sum())
                 yield _with_types(found, bundle.item_ids)
 

@@ -50,7 +50,7 @@ def collect_feedback(context: Context, file: Path) -> list[VersionFeedback]:
             logger.warning("version %d: no export at %s, so nobody knows what it showed; left out", number, folder)
             continue
         factors = load_export(folder)
-        lists = pd.read_parquet(folder / "recommendations.parquet", columns=["user_id", "item_id"])
+        lists = pd.read_parquet(folder / "recommendations.parquet")
         found.append(figures_of(number, lists, factors, events[version == number]))
     if not found:
         raise NothingToWorkFrom(

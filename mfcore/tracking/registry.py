@@ -178,7 +178,16 @@ class Registry:
 
     def champion(self) -> Registered | None:
         """The version whose alias is champion."""
-        return self._aliased(CHAMPION)
+        return self.under(CHAMPION)
+
+    def under(self, alias: str) -> Registered | None:
+        """The version that has this alias: champion, challenger or previous."""
+        try:
+            return self._registered(self._client.get_model_version_by_alias(self.name, alias))
+        except MlflowException as error:
+            if error.error_code in _NOT_THERE:
+                return None
+            raise
 
     def require_champion(self) -> Registered:
         """The champion.
@@ -213,7 +222,7 @@ class Registry:
         Raises:
             NothingToWorkFrom: there was none before.
         """
-        previous = self._aliased(PREVIOUS)
+        previous = self.under(PREVIOUS)
         if previous is None:
             raise NothingToWorkFrom(f"{self.name} has had no champion before this one: there is nothing to go back to.")
         return previous
@@ -357,14 +366,6 @@ class Registry:
     def _model(self) -> RegisteredModel | None:
         try:
             return self._client.get_registered_model(self.name)
-        except MlflowException as error:
-            if error.error_code in _NOT_THERE:
-                return None
-            raise
-
-    def _aliased(self, alias: str) -> Registered | None:
-        try:
-            return self._registered(self._client.get_model_version_by_alias(self.name, alias))
         except MlflowException as error:
             if error.error_code in _NOT_THERE:
                 return None
