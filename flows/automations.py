@@ -5,7 +5,7 @@
 | crashed | a run's heartbeats stop: its process or machine is gone | the run is marked Crashed |
 | never began | a worker took a run and was gone before it began | the run is marked Crashed |
 | again | a deployment's run crashed, for the first time in six hours | the run is scheduled anew |
-| tell: … | a run failed or crashed, no worker took it, or a night is missing | a notification |
+| tell: … | a run failed or crashed, no worker took it, a night is missing, or data have drifted | a notification |
 
 `python -m flows.automations` brings the server's automations up to date; a second time changes nothing.
 The notifications go where the variable `MFCORE_NOTIFY` says: the URL of a webhook that takes JSON with
@@ -101,7 +101,7 @@ def _notifications(block: UUID, ours: dict[str, str | list[str]]) -> Iterator[Au
     run = "{{ flow.name }}/{{ deployment.name }}, run {{ flow_run.name }}"
     body = f"{run}: {{{{ flow_run.state.message }}}}\n{{{{ flow_run|ui_url }}}}"
 
-    def tell(name: str, subject: str, trigger: EventTrigger) -> AutomationCore:
+    def tell(name: str, subject: str, trigger: EventTrigger, body: str = body) -> AutomationCore:
         return _automation(
             f"tell: {name}", trigger, SendNotification(block_document_id=block, subject=subject, body=body)
         )
@@ -142,6 +142,18 @@ def _notifications(block: UUID, ours: dict[str, str | list[str]]) -> Iterator[Au
             posture=Posture.Proactive,
             within=NIGHT,
         ),
+    )
+    yield tell(
+        "data drifted",
+        "mfcore: the ratings of {{ event.resource.name }} have drifted",
+        EventTrigger(
+            expect={"mfcore.data.drifted"},
+            match={_RUN: "mfcore.dataset.*"},
+            for_each={_RUN},
+            posture=Posture.Reactive,
+            threshold=1,
+        ),
+        "{% for warning in event.payload.warnings %}{{ warning }}\n{% endfor %}The run goes on with them.",
     )
 
 

@@ -550,6 +550,9 @@ class ExportConfig(_Section):
         2, ge=0, description="Items the user rated that bring most to each recommendation, named beside it"
     )
     n_similar: int = Field(20, ge=1, description="Most similar items for each item")
+    interleave: Literal["champion,challenger", "champion,previous"] | None = Field(
+        None, description="Two versions that take turns in each list, so that `mfcore feedback` tells which is better"
+    )
 
     @field_validator("format", mode="before")
     @classmethod

@@ -1,8 +1,6 @@
 """What the stages tune and evaluate with, for ratings in memory: `tune` and `evaluate`."""
 
-import tempfile
 from collections.abc import Mapping
-from pathlib import Path
 
 import pandas as pd
 
@@ -15,6 +13,7 @@ from mfcore.evaluation.scoring import evaluate as score
 from mfcore.metrics import Evaluator
 from mfcore.metrics.objective import Objective
 from mfcore.models import Recipe, Recommender
+from mfcore.storage.files import scratch_folder
 from mfcore.tuning import Tuned
 from mfcore.tuning import tune as study
 
@@ -52,8 +51,8 @@ def tune(
     2
     """
     train, validation = ratings.take(parts.train), ratings.take(parts.validation)
-    with tempfile.TemporaryDirectory(prefix="mfcore-") as scratch:
-        journal = Path(scratch) / "study.log"
+    with scratch_folder() as scratch:
+        journal = scratch / "study.log"
         return study(algorithm, train, validation, config or TuningConfig(), journal, objective=Objective(objective))
 
 

@@ -9,16 +9,15 @@ In a test of your own:
 """
 
 import copy
-import tempfile
 from collections.abc import Callable
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from mfcore.data import Ratings, Scale, synthesize
 from mfcore.models import MODELS, Factors, Model, Recipe, Recommender
+from mfcore.storage.files import scratch_folder
 
 __all__ = ["check_recommender", "check_sound", "same_bits"]
 
@@ -183,9 +182,9 @@ def _users_without_ratings_are_unknown(model: Recommender) -> None:
 def _saved_and_loaded(model: Recommender) -> None:
     ratings = _synthetic()
     factors = model.train(ratings)
-    with tempfile.TemporaryDirectory(prefix="mfcore-") as folder:
-        Model.of(factors, ratings, None).save(Path(folder))
-        again = Model.load(Path(folder))
+    with scratch_folder() as folder:
+        Model.of(factors, ratings, None).save(folder)
+        again = Model.load(folder)
     _require(same_bits(again.factors, factors), "what is saved and loaded has the same bits")
 
 

@@ -7,14 +7,13 @@ beside the same processes is what is fair to ask for.
 
 import subprocess
 import sys
-import tempfile
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 from mfcore.bench.speed import CONTESTS, SHAPES, in_a_process, save_ratings, seconds_per_sweep, synthetic_ratings
 from mfcore.machine import n_cores
+from mfcore.storage.files import scratch_folder
 
 __all__ = ["busy", "spinning"]
 
@@ -42,8 +41,8 @@ def busy(
     results = []
     for shape in shapes:
         n_ratings = SHAPES[shape][2]
-        with tempfile.TemporaryDirectory(prefix="mfcore-bench-") as folder:
-            save_ratings(synthetic_ratings(shape), Path(folder))
+        with scratch_folder() as folder:
+            save_ratings(synthetic_ratings(shape), folder)
             for algorithm in _ALGORITHMS:
                 k = CONTESTS[algorithm].n_factors
                 for n in dict.fromkeys((0, n_spinning)):
@@ -51,7 +50,7 @@ def busy(
                     with spinning(n):
                         for _ in range(rounds):
                             for n_threads, taken in fits.items():
-                                arguments = [algorithm, str(k), folder]
+                                arguments = [algorithm, str(k), str(folder)]
                                 taken.append(in_a_process(arguments, NUMBA_NUM_THREADS=str(n_threads)))
                                 tell(f"{shape} {algorithm} beside {n}, {n_threads} threads: {taken[-1]}")
                     one, every = (seconds_per_sweep(fits[threads], n_ratings) for threads in (1, n_cores()))

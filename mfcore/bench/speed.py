@@ -10,7 +10,6 @@ import json
 import os
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
@@ -22,6 +21,7 @@ from mfcore.bench.peers import LIBRARIES, installed, prepare
 from mfcore.data.ratings import Ratings, Scale
 from mfcore.machine import n_cores
 from mfcore.models import Recipe
+from mfcore.storage.files import scratch_folder
 
 __all__ = [
     "CONTESTS",
@@ -99,16 +99,16 @@ def speed(
     missing = [peer for peer in LIBRARIES if not installed(peer)]
     for shape in shapes:
         n = SHAPES[shape][2]
-        with tempfile.TemporaryDirectory(prefix="mfcore-bench-") as folder:
+        with scratch_folder() as folder:
             ratings = synthetic_ratings(shape)
-            save_ratings(ratings, Path(folder))
+            save_ratings(ratings, folder)
             for contest in contests:
                 k, named = CONTESTS[contest]
                 entrants = [one for one in named if one not in missing and n <= _MOST.get(one, n)]
                 taken: dict[str, list[dict[str, float]]] = {entrant: [] for entrant in entrants}
                 for _ in range(rounds):
                     for entrant in entrants:
-                        taken[entrant].append(in_a_process([entrant, str(k), folder]))
+                        taken[entrant].append(in_a_process([entrant, str(k), str(folder)]))
                         tell(f"{shape} {contest} {entrant}: {taken[entrant][-1]}")
                 derived = {one: _derived(one, SHAPES[shape], k, fits) for one, fits in taken.items()}
                 first = derived[entrants[0]]["seconds"]
@@ -125,8 +125,8 @@ def speed(
                 ]
     machine = {"cores": n_cores(), "sgemm_gflops": _sgemm_gflops()}
     if with_compiling:
-        with tempfile.TemporaryDirectory(prefix="mfcore-bench-") as folder:
-            machine |= in_a_process([], NUMBA_CACHE_DIR=folder)
+        with scratch_folder() as folder:
+            machine |= in_a_process([], NUMBA_CACHE_DIR=str(folder))
     return {"machine": machine, "missing": missing, "results": results}
 
 

@@ -1,6 +1,5 @@
 """`load` and `load_snapshot`: a data set by name, a path or a data frame, read and checked as the stages do it."""
 
-import tempfile
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,6 +13,7 @@ from mfcore.data.ratings import Ratings, titles_of
 from mfcore.data.snapshot import Snapshot
 from mfcore.errors import DataInvalid, first_line
 from mfcore.settings import Settings
+from mfcore.storage.files import scratch_folder
 
 __all__ = ["load", "load_snapshot"]
 
@@ -53,8 +53,7 @@ def load_snapshot(data: str | Path | pd.DataFrame, config: PipelineConfig | None
     True
     """
     config = config or (_OF_A_FRAME if isinstance(data, pd.DataFrame) else PipelineConfig())
-    with tempfile.TemporaryDirectory(prefix="mfcore-") as scratch:
-        folder = Path(scratch)
+    with scratch_folder() as folder:
         if isinstance(data, pd.DataFrame):
             _write(data, folder / "ratings.parquet")
             details = {"origin": "the data frame", "format": readers.recognize(folder)}

@@ -1,7 +1,6 @@
 """A table of one's own: which files of a folder it is in, and what kind of file each is."""
 
 import re
-import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -10,6 +9,7 @@ from mfcore.data.layout import sniff, survey
 from mfcore.data.rewriting import rewrite_json, rewrite_sheet
 from mfcore.data.tables import RawRatings, concatenated, read_parquet, read_text
 from mfcore.errors import DataInvalid
+from mfcore.storage.files import scratch_folder
 
 __all__ = ["TABLE_SUFFIXES", "may_be_table", "read_table"]
 
@@ -37,15 +37,15 @@ def read_table(paths: Sequence[Path], origin: str, config: DatasetConfig) -> Raw
         DataInvalid: no file holds ratings, or several do that are no parts of one table.
     """
     if len(paths) == 1:
-        with tempfile.TemporaryDirectory(prefix="mfcore-") as scratch:
-            return _opened(paths[0], origin, config, Path(scratch))[1]()
+        with scratch_folder() as scratch:
+            return _opened(paths[0], origin, config, scratch)[1]()
     paths, left_out = _first_split(sorted(path for path in paths if may_be_table(path.name) and path.stat().st_size))
     found: dict[str, list[tuple[Path, Callable[[], RawRatings]]]] = {}
     why_not: list[str] = []
-    with tempfile.TemporaryDirectory(prefix="mfcore-") as scratch:
+    with scratch_folder() as scratch:
         for path in paths:
             try:
-                columns, read = _opened(path, f"{origin}: {path.name}", config, Path(scratch))
+                columns, read = _opened(path, f"{origin}: {path.name}", config, scratch)
             except DataInvalid as error:
                 why_not.append(str(error))
             else:

@@ -2,7 +2,6 @@
 
 import csv
 import re
-import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -14,6 +13,7 @@ from mfcore.data.ratings import Scale
 from mfcore.data.rewriting import rewrite_json
 from mfcore.data.tables import RawRatings, read_text
 from mfcore.errors import DataInvalid
+from mfcore.storage.files import scratch_folder
 
 __all__ = ["PUBLISHED", "is_netflix", "read_netflix"]
 
@@ -62,8 +62,8 @@ class Published:
         (path,) = (path for path in folder.glob(self.file) if path.is_file())
         origin = f"{origin}: {path.name}"
         if self.is_json:
-            with tempfile.TemporaryDirectory(prefix="mfcore-") as scratch:
-                text = Path(scratch) / "ratings.csv"
+            with scratch_folder() as scratch:
+                text = scratch / "ratings.csv"
                 rewrite_json(path, text, origin)
                 with text.open(encoding="utf-8", newline="") as rows:
                     names = tuple(next(csv.reader(rows)))
@@ -174,8 +174,8 @@ def read_netflix(folder: Path, origin: str) -> tuple[RawRatings, pd.DataFrame | 
         DataInvalid: ratings come before any movie.
     """
     names = ("user_id", "item_id", "rating", "timestamp")
-    with tempfile.TemporaryDirectory(prefix="mfcore-") as scratch:
-        text = Path(scratch) / "ratings.csv"
+    with scratch_folder() as scratch:
+        text = scratch / "ratings.csv"
         with text.open("w", encoding="utf-8") as target:
             for path in _netflix_files(folder):
                 movie = ""

@@ -1,7 +1,6 @@
 """Ratings in delimited text or Parquet, streamed batch by batch into the canonical frame."""
 
 import csv
-import tempfile
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -18,6 +17,7 @@ from mfcore.data.ids import id_text
 from mfcore.data.layout import SEPARATORS, Layout, Survey, survey
 from mfcore.data.ratings import Scale
 from mfcore.errors import DataInvalid, first_line
+from mfcore.storage.files import scratch_folder
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -65,8 +65,8 @@ def read_text(path: Path, origin: str, layout: Layout, found: Survey | None = No
     """
     found = found or survey(path, origin)
     if layout.separator == " ":
-        with tempfile.TemporaryDirectory(prefix="mfcore-") as scratch:
-            tabbed = Path(scratch) / path.name
+        with scratch_folder() as scratch:
+            tabbed = scratch / path.name
             _write_tabbed(path, tabbed, found.encoding)
             plain = replace(layout, separator="\t", quoted=False)
             return read_text(tabbed, origin, plain, replace(found, encoding="utf-8"))

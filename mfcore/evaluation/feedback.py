@@ -29,6 +29,12 @@ class VersionFeedback(BaseModel):
         rmse: of its predictions of those.
         rmse_low: lower end of its interval.
         rmse_high: upper end.
+        contender: whose items are interleaved with its own, as in "challenger, version 4"; None: nobody's.
+        choosers: who picked more from one of the two teams, or as much from both.
+        preferred: share of them who picked more from the contender's items, a tie counting half: above 0.5 the
+            contender is the better one.
+        preferred_low: lower end of its interval.
+        preferred_high: upper end.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -42,11 +48,17 @@ class VersionFeedback(BaseModel):
     rmse: float | None
     rmse_low: float | None
     rmse_high: float | None
+    contender: str | None = None
+    choosers: int | None = None
+    preferred: float | None = None
+    preferred_low: float | None = None
+    preferred_high: float | None = None
 
     @property
     def metrics(self) -> dict[str, float]:
         """The figures there are, by name."""
-        return {name: value for name, value in self.model_dump(exclude={"version"}).items() if value is not None}
+        figures = self.model_dump(exclude={"version", "contender"})
+        return {name: value for name, value in figures.items() if value is not None}
 
 
 def figures_of(
@@ -59,7 +71,7 @@ def figures_of(
 
     Args:
         version: of the registered model.
-        lists: user_id and item_id of the version's export.
+        lists: user_id and item_id of the version's export, and the teams of interleaved lists.
         factors: its rating head.
         events: user_id, item_id, event (one of `EVENTS`) and rating, of the time of this version.
         seed: of the bootstrap.
@@ -81,10 +93,40 @@ def figures_of(
     predicted, no = factors.predict(users[rated], items[rated]), np.zeros(rated.sum(), np.bool_)
     rmse = rating_statistics(who.astype(np.int64), len(raters), predicted, rating[rated], no, no)["rmse"]
     errors = Bootstrap(len(raters), seed).estimate([rmse])[0]
-    figures = {**_named("hit_rate", hits), **_named("rmse", errors)}
+    figures: dict[str, object] = {**_named("hit_rate", hits), **_named("rmse", errors)}
+    if "team" in lists:
+        picks = np.unique(_pairs(users, items, n_items)[in_list & ~shown])
+        figures |= _preference(lists, _pairs(owners, listed, n_items), picks, n_items, seed)
     return VersionFeedback.model_validate(
         {"version": version, "users": len(audience), "ratings": int(rated.sum()), **figures}
     )
+
+
+def _preference(
+    lists: pd.DataFrame, places: NDArray[np.int64], picks: NDArray[np.int64], n_items: int, seed: int
+) -> dict[str, object]:
+    """Which team's items each user picked more of.
+
+    Args:
+        lists: team and team_version of each place of a list.
+        places: number of the pair of user and item of each.
+        picks: numbers of the pairs that were picked, each once.
+        n_items: items that pairs are numbered by.
+        seed: of the bootstrap.
+    """
+    theirs = lists["team"].to_numpy() != "champion"
+    contender = lists.loc[theirs, ["team", "team_version"]].head(1).to_numpy().tolist()
+    order = np.argsort(places)
+    is_theirs = theirs[order][np.searchsorted(places[order], picks)]
+    choosers, who = np.unique(picks // n_items, return_inverse=True)
+    lead = np.bincount(who, np.where(is_theirs, 1, -1), minlength=len(choosers))
+    chose = (np.sign(lead) + 1) / 2
+    preferred = Bootstrap(len(chose), seed).estimate([mean(chose, np.ones(len(chose), np.bool_))])[0]
+    return {
+        "contender": "{}, version {}".format(*contender[0]) if contender else None,
+        "choosers": len(chose),
+        **_named("preferred", preferred),
+    }
 
 
 def _pairs(users: NDArray[np.int32], items: NDArray[np.int32], n_items: int) -> NDArray[np.int64]:

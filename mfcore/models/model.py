@@ -211,6 +211,24 @@ class Model:
         if unknown.any():
             popular = ranked(self._most_popular(), users[unknown], k, None, allowed, levers, groups)
             items[unknown], scores[unknown] = popular
+        return self._columns(ids, users, items, scores, n_reasons)
+
+    def columns_of(self, user_ids: ArrayLike, items: NDArray[np.int32], n_reasons: int = 0) -> Columns:
+        """What `lists_for` says of lists that are given, as item codes (n, length) in which −1 is an empty place."""
+        ids = _several(user_ids)
+        users = find_codes(self.user_ids, ids)
+        owners = np.broadcast_to(users[:, None], items.shape)
+        scores = self.lists.pair_scores(owners.ravel(), items.ravel()).reshape(items.shape)
+        return self._columns(ids, users, items, scores, n_reasons)
+
+    def _columns(
+        self,
+        ids: Sequence[Any],
+        users: NDArray[np.int32],
+        items: NDArray[np.int32],
+        scores: NDArray[np.float32],
+        n_reasons: int,
+    ) -> Columns:
         rows, ranks = np.nonzero(items >= 0)
         found = items[rows, ranks]
         columns = {
@@ -220,7 +238,7 @@ class Model:
             "score": scores[rows, ranks],
             "predicted_rating": self.factors.predict(users[rows], found),
             "title": self.titles[found],
-            "known_user": ~unknown[rows] & (not self.is_new),
+            "known_user": (users >= 0)[rows] & (not self.is_new),
             "known_item": self.n_ratings[found] > 0,
         }
         if n_reasons:

@@ -1,7 +1,6 @@
 """Exports: factor matrices and precomputed lists as tables with a manifest."""
 
 import json
-import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Literal
@@ -16,6 +15,7 @@ from mfcore.errors import SourceUnavailable, first_line
 from mfcore.models.factors import Factors
 from mfcore.models.model import Model
 from mfcore.serving.filters import asked_of, filters_of
+from mfcore.serving.interleaving import Contender, interleaved
 from mfcore.serving.published import copied
 from mfcore.serving.tables import read_table, write_table
 from mfcore.storage.artifacts import MANIFEST, damage, is_whole, write_manifest
@@ -29,7 +29,12 @@ _USERS_AT_A_TIME = 10_000
 
 
 def export_model(
-    bundle: Model, target: Path, head: dict[str, Any], config: ExportConfig, lists: ListsConfig | None = None
+    bundle: Model,
+    target: Path,
+    head: dict[str, Any],
+    config: ExportConfig,
+    lists: ListsConfig | None = None,
+    contender: Contender | None = None,
 ) -> bool:
     """Write the export of `bundle` into the new folder `target`, each table in the formats of the configuration.
 
@@ -46,13 +51,17 @@ def export_model(
     `shorter_lists` tells how many users have fewer recommendations than asked for, because items ran out.
 
     `known_item` is whether anybody rated it; of others factors are made from the table of items.
-    Reasons are because_1, because_title_1 and so on: the user's rated items that bring most to the score.
+    Reasons are because_1, because_title_1 and so on: the user's rated items that bring most to the score. With a
+    `contender` lists are interleaved with its own, and have two columns more: team, champion or the contender's alias,
+    and team_version.
 
     Returns:
         Whether anything was written: an export that is whole and was made from the same is left alone.
     """
     filters = filters_of(lists or ListsConfig())
     head = {**head, "config": config.model_dump(mode="json", exclude={"to", "n_versions"}), "lists": asked_of(filters)}
+    if contender is not None:
+        head["interleaved"] = {"role": contender.role, "version": contender.version}
     if is_whole(target) and _manifest(target).items() >= head.items():
         return False
     version = head.get("model_version")
@@ -62,7 +71,11 @@ def export_model(
         def recommended() -> Iterator[pd.DataFrame]:
             nonlocal n_shorter
             for ids in _parts(bundle.user_ids):
-                found = bundle.recommend(ids, length, n_reasons=config.n_reasons, **filters)
+                if contender is None:
+                    found = bundle.recommend(ids, length, n_reasons=config.n_reasons, **filters)
+                else:
+                    options = {"version": int(head["model_version"]), "n_reasons": config.n_reasons, **filters}
+                    found = interleaved(bundle, contender, ids, length, **options)
                 n_shorter += len(ids) - int((found["rank"] == length).sum())
                 yield _with_types(found, bundle.item_ids)
 
@@ -154,9 +167,12 @@ def _read_factors(folder: Path, name: str, key: str, k: int) -> tuple[Ids, NDArr
 
 
 def point_latest(target: Path) -> Path:
-    """Move the pointer `latest`, beside `target`, to it in one step."""
+    """Move the pointer `latest`, beside `target`, to it in one step.
+
+    Others who may do so at the same time have to wait: who calls this holds the lock of `latest`.
+    """
     latest = target.parent / "latest"
-    temporary = target.parent / f".latest.{os.getpid()}.tmp"
+    temporary = target.parent / ".latest.tmp"
     temporary.unlink(missing_ok=True)
     temporary.symlink_to(target.name, target_is_directory=True)
     temporary.replace(latest)

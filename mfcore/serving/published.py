@@ -13,14 +13,13 @@ import time
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 from mfcore.errors import NothingToWorkFrom, SourceUnavailable
 from mfcore.settings import Settings
 from mfcore.storage.artifacts import MANIFEST, contents
 from mfcore.storage.bucket import Bucket
-from mfcore.storage.files import ABANDONED_AFTER_S, new_folder
+from mfcore.storage.files import ABANDONED_AFTER_S, new_folder, scratch_folder
 from mfcore.storage.retention import Leftover, Rule
 
 __all__ = ["LATEST", "copied", "fetch_version", "latest_folder", "latest_manifest", "old_objects", "publish_export"]
@@ -102,8 +101,8 @@ def copied(url: str) -> Iterator[Path]:
     export = Bucket(shelf_url) / name
     if not export.has(MANIFEST):
         raise NothingToWorkFrom(f"there is no export {url}: `mfcore export` makes one.")
-    with TemporaryDirectory(prefix="mfcore-") as scratch:
-        folder = Path(scratch) / name
+    with scratch_folder() as scratch:
+        folder = scratch / name
         export.fetch(folder)
         try:
             yield folder

@@ -22,7 +22,7 @@ __all__ = ["read_table", "write_table"]
 
 _LIST = "factors"
 """The one column of lists of numbers; in CSV factor_1, factor_2 and so on."""
-_IDS = ("user_id", "item_id", "other_item_id")
+_TEXT = ("user_id", "item_id", "other_item_id", "team")
 """What may be text and is held by arrays all the same; titles are left out of them."""
 _MISSING = "because_"
 """How columns begin that have gaps, which arrays have none of."""
@@ -123,7 +123,7 @@ class _Arrays:
             values = column.to_numpy()
             if name == _LIST:
                 values = _matrix(values)
-            elif name in _IDS and values.dtype == object:
+            elif name in _TEXT and values.dtype == object:
                 values = values.astype(str)
             elif values.dtype == object:
                 continue

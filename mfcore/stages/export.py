@@ -6,6 +6,7 @@ from pathlib import Path
 from pydantic import BaseModel
 
 from mfcore.serving.export import export_model, point_latest
+from mfcore.serving.interleaving import Contender
 from mfcore.serving.published import publish_export
 from mfcore.serving.sink import write_tables
 from mfcore.stages.context import Context
@@ -111,8 +112,22 @@ def _write(context: Context, champion: Registered) -> Exported:
         "recipes": {str(objective): recipe.model_dump() for objective, recipe in champion.recipes.items()},
         "metrics": champion.metrics,
     }
-    written = export_model(bundle, target, head, context.config.export, context.config.lists)
+    contender = _contender(context, champion)
+    written = export_model(bundle, target, head, context.config.export, context.config.lists, contender)
     return Exported(path=target, model=champion, reused=not written)
+
+
+def _contender(context: Context, champion: Registered) -> Contender | None:
+    """The version that the lists are interleaved with, if that is asked for and there is another one."""
+    asked = context.config.export.interleave
+    if asked is None:
+        return None
+    role = asked.partition(",")[2]
+    other = context.registry.under(role)
+    if other is None or other.version == champion.version:
+        logger.info("export: there is no %s, so that lists are the champion's alone", role)
+        return None
+    return Contender(role, other.version, context.registry.pull(other))
 
 
 def _publish(context: Context, exported: Exported) -> None:

@@ -20,6 +20,8 @@ __all__ = ["collect_feedback"]
 logger = logging.getLogger("mfcore.stages")
 
 _COLUMNS = ("user_id", "item_id", "event", "time")
+_OF_LISTS = ("user_id", "item_id", "team", "team_version")
+"""Columns of exported lists, the last two of interleaved ones."""
 
 
 def collect_feedback(context: Context, file: Path) -> list[VersionFeedback]:
@@ -52,7 +54,7 @@ def collect_feedback(context: Context, file: Path) -> list[VersionFeedback]:
             continue
         factors = load_export(folder)
         columns, _ = read_table(folder, "recommendations")
-        lists = pd.DataFrame({name: columns[name] for name in ("user_id", "item_id")})
+        lists = pd.DataFrame({name: columns[name] for name in _OF_LISTS if name in columns})
         found.append(figures_of(number, lists, factors, events[version == number]))
     if not found:
         raise NothingToWorkFrom(

@@ -3,7 +3,6 @@
 import json
 import logging
 import shutil
-import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +12,7 @@ from mfcore.data.snapshot import Snapshot
 from mfcore.errors import DataInvalid, NothingToWorkFrom
 from mfcore.stages.context import Context, ParentRun
 from mfcore.storage.artifacts import Artifact, ArtifactStore, code_of, fingerprint
-from mfcore.storage.files import write_file
+from mfcore.storage.files import scratch_folder, write_file
 from mfcore.storage.kinds import Kind
 
 __all__ = ["validate_raw"]
@@ -57,8 +56,8 @@ def _read_and_check(context: Context, raw: Artifact, run: ParentRun) -> Artifact
     if found is not None:
         return found
     previous = base or (_last_accepted(store, raw.dataset) if has_previous else None)
-    with tempfile.TemporaryDirectory(prefix="mfcore-") as scratch:
-        docs = Path(scratch) / "data_docs"
+    with scratch_folder() as scratch:
+        docs = scratch / "data_docs"
         docs.mkdir()
         tables = readers.read(raw.path, raw.details, config.dataset)
         acceptance = accept(tables, config, Snapshot.load(previous.path) if previous else None, docs)

@@ -1,5 +1,6 @@
 """Files and folders that appear whole or not at all, and locks that go with the process that holds them."""
 
+import ctypes
 import errno
 import fcntl
 import hashlib
@@ -8,6 +9,7 @@ import os
 import shutil
 import tempfile
 import time
+import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -17,6 +19,7 @@ from mfcore.errors import UsageError
 
 __all__ = [
     "ABANDONED_AFTER_S",
+    "TEMPORARY",
     "discard",
     "full_disk",
     "is_full",
@@ -32,6 +35,10 @@ logger = logging.getLogger(__name__)
 
 ABANDONED_AFTER_S = 24 * 3600
 """Age of a temporary file or folder from which nobody works in it any more."""
+TEMPORARY = ".mfcore.tmp"
+"""How the names of temporary files and folders end; they begin with a dot."""
+_HERE, _EXCHANGE = -100, 2
+"""Linux's AT_FDCWD and RENAME_EXCHANGE."""
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
 
 
@@ -43,13 +50,22 @@ def sha256_of(path: Path) -> str:
 
 def write_file(path: Path, content: str | bytes) -> None:
     """Write `content`, text as UTF-8, to `path` so that it appears whole or not at all."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    with temporary.open("wb") as file:
-        file.write(content.encode() if isinstance(content, str) else content)
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(path)
-    sync(path.parent)
+    _sweep(path.parent)
+    while True:
+        temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}{TEMPORARY}")
+        try:
+            with temporary.open("xb") as file:
+                if not _hold(temporary, file.fileno()):
+                    continue
+                file.write(content.encode() if isinstance(content, str) else content)
+                file.flush()
+                os.fsync(file.fileno())
+                temporary.replace(path)
+        except BaseException:
+            temporary.unlink(missing_ok=True)
+            raise
+        sync(path.parent)
+        return
 
 
 def sync(path: Path) -> None:
@@ -71,47 +87,30 @@ def new_folder(target: Path, *, replace: bool = False) -> Iterator[Path]:
     Raises:
         UsageError: the folder above `target` can't be written.
     """
-    try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        _sweep(target.parent)
-        temporary = Path(tempfile.mkdtemp(prefix=f".{target.name}.", suffix=".tmp", dir=target.parent))
-    except OSError as error:
-        raise _cannot_write(target.parent, error) from error
-    try:
+    with _temporary_folder(target.parent, f".{target.name}.") as temporary:
         yield temporary
         for path in sorted(temporary.rglob("*")):
             if path.is_file():
                 sync(path)
         temporary.chmod(0o755)
-        if replace and target.exists():
-            discard(target)
-        try:
-            temporary.rename(target)
-        except OSError:
-            if not target.is_dir():
-                raise
+        if not (replace and target.exists() and _exchange(temporary, target)):
+            try:
+                temporary.rename(target)
+            except OSError:
+                if not target.is_dir():
+                    raise
         sync(target.parent)
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
 
 
 @contextmanager
-def scratch_folder(parent: Path) -> Iterator[Path]:
-    """Yield a new folder that is deleted when the block ends; what a killed process left, after a day.
+def scratch_folder(parent: Path | None = None) -> Iterator[Path]:
+    """Yield a new folder that is deleted when the block ends, in `parent` or among the machine's temporary files.
 
     Raises:
-        UsageError: `parent` can't be written.
+        UsageError: the place can't be written.
     """
-    try:
-        parent.mkdir(parents=True, exist_ok=True)
-        _sweep(parent)
-        folder = Path(tempfile.mkdtemp(prefix=".scratch.", suffix=".tmp", dir=parent))
-    except OSError as error:
-        raise _cannot_write(parent, error) from error
-    try:
+    with _temporary_folder(parent or Path(tempfile.gettempdir()), ".scratch.") as folder:
         yield folder
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
 
 
 @contextmanager
@@ -178,18 +177,78 @@ def _number_of(error: OSError) -> int | None:
 
 def discard(path: Path) -> None:
     """Move a folder out of the way in one step, then delete it."""
-    grave = Path(tempfile.mkdtemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent))
-    with suppress(FileNotFoundError):  # another process may have been faster
-        path.rename(grave / "damaged")
-    shutil.rmtree(grave, ignore_errors=True)
+    with _temporary_folder(path.parent, f".{path.name}.") as grave, suppress(FileNotFoundError):
+        path.rename(grave / "old")  # another process may have been faster
+
+
+def _exchange(new: Path, old: Path) -> bool:
+    """Let two folders change places, so that at no time there is none; False where one of them is no more.
+
+    Python has no such call. Where the system has none either, the old folder goes first.
+    """
+    renameat2 = getattr(ctypes.CDLL(None, use_errno=True), "renameat2", None)
+    if renameat2 is not None and renameat2(_HERE, os.fsencode(new), _HERE, os.fsencode(old), _EXCHANGE) == 0:
+        return True
+    discard(old)
+    return False
+
+
+@contextmanager
+def _temporary_folder(parent: Path, prefix: str) -> Iterator[Path]:
+    """Yield a new folder, and delete it, if it is still there, when the block ends.
+
+    Those like it that killed processes left are deleted first: a folder is locked by whoever works in
+    it, and a lock goes with the process.
+
+    Raises:
+        UsageError: `parent` can't be written.
+    """
+    try:
+        parent.mkdir(parents=True, exist_ok=True)
+        _sweep(parent)
+        while True:
+            folder = Path(tempfile.mkdtemp(prefix=prefix, suffix=TEMPORARY, dir=parent))
+            with suppress(FileNotFoundError):
+                descriptor = os.open(folder, os.O_RDONLY)
+                if _hold(folder, descriptor):
+                    break
+                os.close(descriptor)
+    except OSError as error:
+        raise _cannot_write(parent, error) from error
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+        os.close(descriptor)
+
+
+def _hold(path: Path, descriptor: int) -> bool:
+    """Lock what was just made; False where it was taken for abandoned before that, and is gone."""
+    with suppress(OSError):  # some network file systems lock no folders: there age alone tells
+        fcntl.flock(descriptor, fcntl.LOCK_SH)
+    return path.exists()
 
 
 def _sweep(folder: Path) -> None:
-    """Delete what killed processes left behind: temporary folders more than a day old."""
-    for path in folder.glob(".*.tmp"):
-        with suppress(FileNotFoundError):
-            if time.time() - path.stat().st_mtime > ABANDONED_AFTER_S:
-                shutil.rmtree(path, ignore_errors=True)
+    """Delete what killed processes left in a folder."""
+    for path in folder.glob(f".*{TEMPORARY}"):
+        with suppress(OSError):  # it is gone meanwhile, or somebody else's
+            descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW)
+            try:
+                if _is_abandoned(descriptor):
+                    shutil.rmtree(path) if path.is_dir() else path.unlink()
+            finally:
+                os.close(descriptor)
+
+
+def _is_abandoned(descriptor: int) -> bool:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        return True
+    except BlockingIOError:
+        return False
+    except OSError:  # no locks there
+        return time.time() - os.fstat(descriptor).st_mtime > ABANDONED_AFTER_S
 
 
 def _cannot_write(folder: Path, error: OSError) -> UsageError:

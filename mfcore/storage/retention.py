@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict
 
 from mfcore.storage.artifacts import MANIFEST, ArtifactStore
 from mfcore.storage.bucket import Bucket
-from mfcore.storage.files import ABANDONED_AFTER_S, discard
+from mfcore.storage.files import ABANDONED_AFTER_S, TEMPORARY, discard
 from mfcore.storage.kinds import Kind
 
 __all__ = [
@@ -29,9 +29,6 @@ __all__ = [
     "old_replays",
     "remove",
 ]
-
-_SERVING = "mfcore-metrics-"
-"""How the temporary folders begin that a running HTTP service holds for as long as it runs."""
 
 
 class Leftover(BaseModel):
@@ -179,7 +176,7 @@ def abandoned(home: Path, exports: Path) -> list[Leftover]:
         home.glob("studies/journals/.*.tmp"),
         exports.glob("*/.*.tmp"),
     ]
-    ours = (path for path in Path(tempfile.gettempdir()).glob("mfcore-*") if not path.name.startswith(_SERVING))
+    ours = Path(tempfile.gettempdir()).glob(f".*{TEMPORARY}")
     found = []
     for path in [*(path for some in places for path in some), *ours]:
         with suppress(OSError):  # whoever made it may delete it meanwhile

@@ -3,7 +3,6 @@
 from collections.abc import Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 import pandas as pd
@@ -12,6 +11,7 @@ from mfcore.data.ratings import Ratings
 from mfcore.evaluation.scoring import Score, Scored, comparison
 from mfcore.metrics.objective import Objective
 from mfcore.models.model import Model
+from mfcore.storage.files import scratch_folder
 from mfcore.tracking import figures
 from mfcore.tracking.canvas import save
 from mfcore.tracking.models import log_model
@@ -155,7 +155,7 @@ def log_trial_figures(experiment: Experiment, tuned: Mapping[str, Tuned], run_id
 
 
 def _log_figures(experiment: Experiment, run_id: str, pictures: "Mapping[str, Figure]") -> None:
-    with TemporaryDirectory(prefix="mfcore-") as folder:
+    with scratch_folder() as folder:
         for name, figure in pictures.items():
-            save(figure, Path(folder) / f"{name}.png")
-        experiment.log_artifact(run_id, Path(folder), "figures")
+            save(figure, folder / f"{name}.png")
+        experiment.log_artifact(run_id, folder, "figures")

@@ -4,7 +4,6 @@ import hashlib
 import json
 import os
 import shutil
-import tempfile
 import time
 from contextlib import suppress
 from http.client import HTTPException
@@ -18,7 +17,7 @@ from pydantic import BaseModel, ValidationError
 from mfcore.errors import MfcoreError
 from mfcore.models.model import Model
 from mfcore.settings import Settings, database_of, is_server
-from mfcore.storage.files import new_folder, write_file
+from mfcore.storage.files import new_folder, scratch_folder, write_file
 from mfcore.tracking.bundle import load_bundle
 from mfcore.tracking.names import model_name
 
@@ -75,8 +74,8 @@ class KnownChampion:
             SourceUnavailable: its files are not available, or not what was registered.
         """
         champion = registry.require_champion()
-        with tempfile.TemporaryDirectory(prefix="mfcore-") as scratch:
-            folder = registry.fetch(champion, Path(scratch))
+        with scratch_folder() as scratch:
+            folder = registry.fetch(champion, scratch)
             model = load_bundle(folder, champion.uri)
             if self._state is not None and self._state == _state_of(self._tracking_uri):
                 # A home that can't be written costs the next look-up its time, and this one nothing.

@@ -1,6 +1,5 @@
 """Logging a bundle as a model that MLflow can load and serve anywhere."""
 
-import tempfile
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,7 @@ from mlflow.types.schema import AnyType
 
 import mfcore
 from mfcore.models.model import Model
+from mfcore.storage.files import scratch_folder
 from mfcore.tracking.bundle import BUNDLE, save_bundle
 
 __all__ = ["log_model"]
@@ -28,13 +28,13 @@ def log_model(bundle: Model, run_id: str, name: str, tags: dict[str, str], param
     is pickled.
     """
     package = Path(mfcore.__file__).parent
-    with tempfile.TemporaryDirectory(prefix="mfcore-") as folder:
-        save_bundle(bundle, Path(folder) / BUNDLE)
+    with scratch_folder() as folder:
+        save_bundle(bundle, folder / BUNDLE)
         with mlflow.start_run(run_id=run_id):
             info = mlflow.pyfunc.log_model(
                 name=name,
                 python_model=str(package / "tracking" / "served_model.py"),
-                artifacts={BUNDLE: str(Path(folder) / BUNDLE)},
+                artifacts={BUNDLE: str(folder / BUNDLE)},
                 code_paths=[str(package)],
                 pip_requirements=[f"{package_name}=={version(package_name)}" for package_name in _REQUIREMENTS],
                 signature=_signature(),

@@ -1,7 +1,6 @@
 """The model registry: versions of `mfcore-<dataset>`, which of them is the champion, and its files."""
 
 import json
-import tempfile
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -18,6 +17,7 @@ from mfcore.metrics.objective import Objective
 from mfcore.models import Recipe
 from mfcore.models.model import Model
 from mfcore.settings import Settings, is_server
+from mfcore.storage.files import scratch_folder
 from mfcore.tracking.bundle import BUNDLE, load_bundle
 from mfcore.tracking.database import alone
 from mfcore.tracking.history import (
@@ -178,7 +178,16 @@ class Registry:
 
     def champion(self) -> Registered | None:
         """The version whose alias is champion."""
-        return self._aliased(CHAMPION)
+        return self.under(CHAMPION)
+
+    def under(self, alias: str) -> Registered | None:
+        """The version that has this alias: champion, challenger or previous."""
+        try:
+            return self._registered(self._client.get_model_version_by_alias(self.name, alias))
+        except MlflowException as error:
+            if error.error_code in _NOT_THERE:
+                return None
+            raise
 
     def require_champion(self) -> Registered:
         """The champion.
@@ -213,7 +222,7 @@ class Registry:
         Raises:
             NothingToWorkFrom: there was none before.
         """
-        previous = self._aliased(PREVIOUS)
+        previous = self.under(PREVIOUS)
         if previous is None:
             raise NothingToWorkFrom(f"{self.name} has had no champion before this one: there is nothing to go back to.")
         return previous
@@ -265,8 +274,8 @@ class Registry:
         Raises:
             SourceUnavailable: it can't be fetched, or is not what was registered.
         """
-        with tempfile.TemporaryDirectory(prefix="mfcore-") as scratch:
-            return load_bundle(self.fetch(registered, Path(scratch)), registered.uri)
+        with scratch_folder() as scratch:
+            return load_bundle(self.fetch(registered, scratch), registered.uri)
 
     def fetch(self, registered: Registered, scratch: Path) -> Path:
         """The folder of a version's bundle: where the store keeps it, or in `scratch`, fetched from a server.
@@ -357,14 +366,6 @@ class Registry:
     def _model(self) -> RegisteredModel | None:
         try:
             return self._client.get_registered_model(self.name)
-        except MlflowException as error:
-            if error.error_code in _NOT_THERE:
-                return None
-            raise
-
-    def _aliased(self, alias: str) -> Registered | None:
-        try:
-            return self._registered(self._client.get_model_version_by_alias(self.name, alias))
         except MlflowException as error:
             if error.error_code in _NOT_THERE:
                 return None

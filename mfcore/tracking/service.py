@@ -4,7 +4,6 @@ import os
 import signal
 import socket
 import sys
-import tempfile
 from typing import TYPE_CHECKING
 
 from threadpoolctl import threadpool_limits
@@ -12,6 +11,7 @@ from threadpoolctl import threadpool_limits
 from mfcore.errors import UsageError
 from mfcore.machine import collect_seldom
 from mfcore.settings import Settings
+from mfcore.storage.files import scratch_folder
 from mfcore.tracking.registry import Registry
 
 if TYPE_CHECKING:
@@ -65,9 +65,9 @@ def serve(dataset: str, listening: socket.socket, workers: int) -> None:
     os.environ[_DATASET] = dataset
     # After it has stopped the server raises the signal again, which would end this process as if it had been killed.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
-    with tempfile.TemporaryDirectory(prefix="mfcore-metrics-") as folder:
+    with scratch_folder() as folder:
         if workers > 1:
-            os.environ["PROMETHEUS_MULTIPROC_DIR"] = folder
+            os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(folder)
         uvicorn.run(
             f"{__name__}:application",
             factory=True,

@@ -3,6 +3,7 @@
 import json
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
 from tests.flows.conftest import Mfcore, ran
@@ -69,3 +70,26 @@ def test_back_and_forth_by_hand(mfcore: Mfcore, place: Path, poor_then_good: tup
     told = {one["version"]: one["history"] for one in mfcore("models", "--dataset", NAME, "--json").document}
     rolled = [one for one in told[good] if one["ended_by"] == f"version {poor}: rolled back"]
     assert len(rolled) == 1 and rolled[0]["since"] < rolled[0]["until"]
+
+
+def test_lists_of_champion_and_challenger_in_turns(
+    mfcore: Mfcore,
+    place: Path,
+    poor_then_good: tuple[dict, dict],  # type: ignore[type-arg]
+) -> None:
+    both = ("--dataset", NAME, "--set", "export.interleave=champion,previous", "--json")
+    exported = mfcore("export", *both).document
+    lists = pd.read_parquet(Path(exported["path"]) / "recommendations.parquet")
+    after = {alias: number for number, one in versions(mfcore).items() for alias in one["aliases"]}
+    assert dict(zip(lists["team"], lists["team_version"], strict=True)) == {
+        "champion": after["champion"],
+        "previous": after["previous"],
+    }
+    assert mfcore("export", "--verify", "--dataset", NAME).code == 0
+    assert mfcore("export", *both).document["reused"]
+    events = lists[lists["team"] == "previous"][["user_id", "item_id"]].assign(event="clicked", time=4_000_000_000)
+    events.to_csv(place / "events.csv", index=False)
+    (told,) = mfcore("feedback", place / "events.csv", "--dataset", NAME, "--json").document
+    assert (told["contender"], told["preferred"]) == (f"previous, version {after['previous']}", 1.0)
+    alone = mfcore("export", "--dataset", NAME, "--json").document
+    assert "team" not in pd.read_parquet(Path(alone["path"]) / "recommendations.parquet")

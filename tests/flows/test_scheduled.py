@@ -24,6 +24,11 @@ def test_the_deployments_are_a_nightly_pipeline_and_an_export() -> None:
     assert deployments["nightly"]["entrypoint"] == "flows/pipeline.py:pipeline"
     assert deployments["nightly"]["schedules"][0]["cron"] == "0 3 * * *"
     assert deployments["export"]["entrypoint"] == "flows/export.py:export"
+    (trigger,) = deployments["export"]["triggers"]
+    assert (
+        trigger["match"]["prefect.resource.id"]
+        == f"mfcore.dataset.{deployments['export']['parameters']['config']['dataset']['name']}"
+    )
     assert deployments["morning"]["entrypoint"] == "flows/watch.py:watch"
     assert deployments["weekly"]["entrypoint"] == "flows/prune.py:prune"
     # A limit of the deployment's own would end the run when Prefect's server restarts (flows/turns.py).

@@ -80,7 +80,7 @@ def until(found: Callable[[], Any], timeout: float, log: Path | None = None) -> 
 def test_installing_automations_again_changes_nothing(prefect_server: dict[str, str]) -> None:
     with connected(prefect_server) as client, receiver() as (url, _):
         made = install(url)
-        assert len(made) == len(set(made)) == 6
+        assert len(made) == len(set(made)) == 7
         assert install(url) == []
         assert install(url, timedelta(seconds=90)) == ["mfcore: crashed"]
         gone = install(None, timedelta(seconds=90))
@@ -141,6 +141,70 @@ def test_what_others_may_wait_for_is_an_event_of_the_run(prefect_server: dict[st
     assert event["payload"] == {"version": 7, "before": None}
     assert event["resource"]["prefect.resource.id"] == "mfcore.dataset.shop"
     assert "flow-run" in {one["prefect.resource.role"] for one in event["related"]}
+
+
+@pytest.mark.slow
+def test_data_that_have_drifted_are_told(prefect_server: dict[str, str]) -> None:
+    @flow(name="drifting")
+    def drifting() -> None:
+        PrefectObserver().announce("data.drifted", "shop", warnings=["mean: 3.1, before 3.6", "size: 9, before 4"])
+
+    with connected(prefect_server) as client, receiver() as (url, told):
+        install(url)
+        try:
+            time.sleep(5)  # triggers are loaded by then
+            drifting()
+            until(lambda: told, 60)
+        finally:
+            for one in client.read_automations():
+                client.delete_automation(one.id)
+    (text,) = told
+    assert text.startswith("mfcore: the ratings of shop have drifted\n")
+    assert "mean: 3.1, before 3.6\nsize: 9, before 4\n" in text
+
+
+@pytest.mark.slow
+def test_a_promotion_by_a_deployment_is_exported_and_one_within_the_pipeline_is_not(
+    prefect_server: dict[str, str], tmp_path: Path
+) -> None:
+    """The trigger of `deployment/prefect.yaml`, deployed as it is; no worker runs, so that runs stay scheduled."""
+    tree = yaml.safe_load((ROOT / "deployment" / "prefect.yaml").read_text())
+    tree["deployments"] = [one for one in tree["deployments"] if one["name"] == "export"]
+    (tmp_path / "prefect.yaml").write_text(yaml.safe_dump(tree))
+    environment = {**os.environ, **prefect_server}
+    for command in (
+        ("work-pool", "create", "mfcore", "--type", "process", "--overwrite"),
+        ("--no-prompt", "deploy", "--all", "--prefect-file", str(tmp_path / "prefect.yaml")),
+    ):
+        subprocess.run([str(BIN / "prefect"), *command], cwd=ROOT, env=environment, check=True, capture_output=True)
+
+    @flow(name="register")
+    def promoting(version: int) -> None:
+        PrefectObserver().announce("champion.promoted", "ml-100k", version=version)
+
+    @flow(name="pipeline")
+    def chain() -> None:
+        promoting(1)
+
+    with connected(prefect_server) as client:
+
+        def exports() -> list[FlowRun]:
+            return client.read_flow_runs(deployment_filter=DeploymentFilter(name={"any_": ["export"]}))
+
+        time.sleep(5)
+        from prefect.flow_engine import run_flow
+
+        for one in (chain, promoting):
+            flow_id = client.create_flow(one)
+            deployment = client.create_deployment(flow_id, "promoting")
+            run = client.create_flow_run_from_deployment(deployment)
+            run_flow(one, flow_run=run, parameters={} if one is chain else {"version": 2}, return_type="state")
+        (found,) = until(exports, 60)
+        time.sleep(5)
+        assert exports() == [found]
+        assert found.parameters["config"]["dataset"]["name"] == "ml-100k"
+        event = found.created_by
+        assert event is not None and event.type == "AUTOMATION"
 
 
 @pytest.mark.parametrize(

@@ -74,3 +74,23 @@ def test_few_users_have_no_interval(model: Model) -> None:
         *(4, 0.0, None),
         {"users": 4, "hit_rate": 0.0, "ratings": 0},
     )
+
+
+def test_teams_are_credited_with_what_people_picked(model: Model, events: pd.DataFrame) -> None:
+    lists = model.recommend(model.user_ids, 10)
+    is_second = lists["rank"] % 2 == 0
+    lists = lists.assign(team=np.where(is_second, "challenger", "champion"), team_version=np.where(is_second, 7, 3))
+    teams = {(one.user_id, one.item_id): one.team for one in lists.itertuples()}
+    picked: dict[int, list[str]] = {}
+    for user, item in set(events[["user_id", "item_id"]].itertuples(index=False, name=None)):
+        if team := teams.get((int(user), item)):
+            picked.setdefault(int(user), []).append(team)
+    leads = [some.count("challenger") - some.count("champion") for some in picked.values()]
+    one = figures_of(3, lists, model.factors, events)
+    assert (one.contender, one.choosers) == ("challenger, version 7", len(leads))
+    assert one.preferred == pytest.approx(np.mean([(np.sign(lead) + 1) / 2 for lead in leads]))
+    assert one.preferred_low is not None and one.preferred_low < one.preferred < (one.preferred_high or 0)
+    assert one.metrics["preferred"] == one.preferred and "contender" not in one.metrics
+    alone = figures_of(3, lists.assign(team="champion", team_version=3), model.factors, events)
+    assert (alone.contender, alone.preferred) == (None, 0)
+    assert found(model, events).choosers is None

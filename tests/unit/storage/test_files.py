@@ -1,3 +1,4 @@
+import json
 import shutil
 import subprocess
 import sys
@@ -7,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from mfcore.errors import UsageError
-from mfcore.storage.files import full_disk, locked, new_folder, write_file
+from mfcore.storage.files import TEMPORARY, full_disk, locked, new_folder, scratch_folder, write_file
 
 
 def test_a_folder_that_cannot_be_written(tmp_path: Path) -> None:
@@ -79,3 +80,97 @@ def test_a_full_disk_is_one_line_whoever_meets_it(error: OSError) -> None:
 def test_other_errors_of_files_stay_what_they_are() -> None:
     with pytest.raises(FileNotFoundError), full_disk():
         raise FileNotFoundError(2, "No such file or directory", "28")
+
+
+SCRATCH = """
+import sys, time
+from pathlib import Path
+from mfcore.storage.files import scratch_folder
+with scratch_folder(Path(sys.argv[1])):
+    print("held", flush=True)
+    time.sleep(60)
+"""
+
+
+def test_what_a_killed_process_left_goes_with_the_next_one(tmp_path: Path) -> None:
+    command = [sys.executable, "-c", SCRATCH, str(tmp_path)]
+    with (
+        subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as at_work,
+        subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as killed,
+    ):
+        try:
+            for process in (at_work, killed):
+                assert process.stdout is not None and process.stdout.readline() == "held\n"
+            killed.kill()
+            killed.wait()
+            (tmp_path / f".half.json{TEMPORARY}").write_text("{")
+            (tmp_path / ".somebodys.tmp").write_text("")
+            assert len(list(tmp_path.glob(f".*{TEMPORARY}"))) == 3
+            with new_folder(tmp_path / "x"):
+                pass
+            (left,) = tmp_path.glob(f".*{TEMPORARY}")
+            with scratch_folder(tmp_path):
+                pass
+            assert left.is_dir()
+        finally:
+            at_work.kill()
+    write_file(tmp_path / "a.json", "{}")
+    assert sorted(path.name for path in tmp_path.iterdir()) == [".somebodys.tmp", "a.json", "x"]
+
+
+KILLS = """
+import json, os, random, signal, sys, time
+from pathlib import Path
+from mfcore.serving.export import point_latest
+from mfcore.storage.artifacts import ArtifactStore, damage, write_manifest
+from mfcore.storage.files import locked, new_folder
+from mfcore.storage.kinds import Kind
+
+home, draw = Path(sys.argv[1]), random.Random(0)
+store = ArtifactStore(home)
+
+def fill(folder):
+    for name in "abc":
+        (folder / name).write_bytes(os.urandom(20_000))
+    return {}
+
+def work(rounds):
+    for number in range(rounds):
+        store.make(Kind.RAW, "shop", str(number % 3), fill)
+        target = home / "exports" / str(number % 2)
+        with new_folder(target, replace=True) as folder:
+            fill(folder)
+            write_manifest(folder)
+        with locked(target.parent / "latest"):
+            point_latest(target)
+
+wrong = []
+work(2)
+for _ in range(int(sys.argv[2])):
+    child = os.fork()
+    if child == 0:
+        work(1000)
+        os._exit(1)
+    time.sleep(draw.uniform(0.002, 0.06))
+    os.kill(child, signal.SIGKILL)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == -signal.SIGKILL
+    for path in [*(home / "raw").glob("[!.]*"), *(home / "exports").glob("[0-9]*")]:
+        if problem := damage(path):
+            wrong.append(problem)
+    latest = home / "exports" / "latest"
+    if not latest.is_dir():
+        wrong.append("latest points to nothing")
+store.make(Kind.RAW, "shop", "last", fill)
+with new_folder(home / "exports" / "2") as folder:
+    pass
+print(json.dumps([wrong, [str(path) for path in home.rglob("*.mfcore.tmp")]]))
+"""
+
+
+def test_whatever_the_moment_of_a_kill_what_is_there_is_whole(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", KILLS, str(tmp_path), "15"], capture_output=True, text=True, check=True
+    )
+    wrong, left = json.loads(done.stdout)
+    assert wrong == []
+    assert left == []

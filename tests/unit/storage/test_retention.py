@@ -132,8 +132,8 @@ def test_journals_go_with_their_locks_and_per_study(tmp_path: Path) -> None:
 def test_what_a_killed_run_left_goes_after_a_day(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "tmp"))
     home, exports = tmp_path / "home", tmp_path / "exports"
-    old = [home / "raw" / ".shop-1.x.tmp", exports / "shop" / ".3.y.tmp", tmp_path / "tmp" / "mfcore-z"]
-    others = [home / "raw" / ".shop-2.x.tmp", tmp_path / "tmp" / "mfcore-metrics-1", home / "raw" / "shop-1"]
+    old = [home / "raw" / ".shop-1.x.tmp", exports / "shop" / ".3.y.tmp", tmp_path / "tmp" / ".z.mfcore.tmp"]
+    others = [home / "raw" / ".shop-2.x.tmp", tmp_path / "tmp" / ".somebodys.tmp", home / "raw" / "shop-1"]
     for folder in [*old, *others]:
         folder.mkdir(parents=True)
         (folder / "file").write_text("half")
