@@ -315,6 +315,9 @@ class TuningConfig(_Section):
     patience: int | None = Field(
         None, ge=1, description="Epochs without a better figure that end a trial; none: 3, or what the algorithm needs"
     )
+    sample: Annotated[float, Field(gt=0, lt=1)] | Annotated[int, Field(ge=2)] | None = Field(
+        None, description="Share, or number, of users on whose ratings trials are trained and scored; none: all"
+    )
     max_ranking_users: int = Field(5000, ge=1, description="Users whose lists are measured after each epoch, at most")
     validation: Literal["auto", "single", "k-fold"] = Field(
         "auto",

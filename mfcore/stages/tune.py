@@ -22,7 +22,7 @@ from mfcore.storage.artifacts import Artifact, code_of, fingerprint
 from mfcore.storage.kinds import Kind
 from mfcore.tracking.finalists import log_trial_figures
 from mfcore.tuning import SearchInterrupted, Trial, Tuned, search_spaces, tune
-from mfcore.tuning.folds import folds_of
+from mfcore.tuning.folds import folds_of, sampled
 from mfcore.tuning.interrupt import first_interrupt
 from mfcore.tuning.space import Space, n_planned
 from mfcore.tuning.workers import training_pool
@@ -141,7 +141,8 @@ def _all(
     """Run all studies, some of them side by side, a worker each; the trials of each follow one another."""
     n_trials = sum(n_planned(space, config.tuning, None) for space in spaces.values())
     is_own = config.tuning.n_workers == 1 and config.tuning.storage is None
-    side_by_side = n_together(len(spaces), n_trials, len(train)) if is_own else 1
+    n_ratings = len(sampled(train, validation, config.tuning)[0])
+    side_by_side = n_together(len(spaces), n_trials, n_ratings) if is_own else 1
     if side_by_side == 1:
         return {name: study(name, None) for name in spaces}
     sticks = [Yardstick.of(objective, config.tuning, config.evaluation) for objective in Objective]
@@ -226,7 +227,7 @@ def _study_key(space: Space, config: PipelineConfig, splits: Artifact) -> str:
 
     So more can be added. Nor is the champion: a study keeps to the one it began with.
     """
-    decisive = config.tuning.model_dump(include={"sampler", "pruner", "validation", "n_folds"})
+    decisive = config.tuning.model_dump(include={"sampler", "pruner", "validation", "n_folds", "sample"})
     yardstick = Yardstick.of(space.objective, config.tuning, config.evaluation).model_dump(mode="json")
     searched = [space.model().model_dump(), asdict(space)]
     return fingerprint("study", _CODE, splits.fingerprint, decisive, yardstick, searched)

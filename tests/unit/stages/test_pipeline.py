@@ -293,3 +293,19 @@ def test_a_stage_alone_makes_what_it_lacks(settings: Settings, recorder: Recorde
     assert context.store.input(splits, Kind.RAW).dataset == splits.dataset == "synthetic-50x30-800"
     assert split_ratings(context).reused
     assert recorder.steps == steps * 2, "each stage is asked for what belongs to the configuration"
+
+
+@pytest.mark.slow
+def test_studies_are_of_a_sample_of_users_and_their_winner_is_trained_on_all(
+    result: PipelineResult, settings: Settings, tmp_path: Path
+) -> None:
+    own = settings_in(tmp_path)
+    sampled = run_pipeline(Context(configured(*SMALL, "tuning.sample=0.5"), settings=own))
+    few, all_ = (
+        load_tuned(Context(configured(), settings=one).store.newest(Kind.STUDIES, NAME))["rating-als"].trials[0]
+        for one in (own, settings)
+    )
+    assert few.params == all_.params
+    assert few.curve != all_.curve
+    users = [pd.read_parquet(one.export_path / "user_factors.parquet")["user_id"] for one in (sampled, result)]
+    assert users[0].equals(users[1])
