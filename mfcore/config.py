@@ -578,9 +578,9 @@ class ExportConfig(_Section):
 
 
 class ReportConfig(_Section):
-    """The pages that a run ends with; `mfcore report` makes them at any time."""
+    """The pages that a run can end with; `mfcore report` makes them at any time."""
 
-    enabled: bool = Field(True, description="Whether a run ends with pages about it")
+    enabled: bool = Field(False, description="Whether a run ends with pages about it, as scheduled nights do")
 
 
 class RetentionConfig(_Section):

@@ -41,7 +41,7 @@ Mfcore = Callable[..., Outcome]
 
 def ran(mfcore: Mfcore, *options: object) -> dict[str, Any]:
     """What a run of the whole chain, which has to come to its end, says in JSON; pages are made if they are wanted."""
-    outcome = mfcore("run", "--json", "--set", "report.enabled=false", *options)
+    outcome = mfcore("run", "--json", *options)
     assert outcome.code == 0, outcome.err
     document: dict[str, Any] = outcome.document
     return document

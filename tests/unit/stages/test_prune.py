@@ -30,7 +30,6 @@ SMALL = (
     "tuning.max_epochs=2",
     "tuning.validation=single",
     "evaluation.max_baseline_items=0",
-    "report.enabled=false",
     "retention.days=0",
     "retention.keep=1",
 )
