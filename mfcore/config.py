@@ -512,6 +512,13 @@ class Levers(_Section):
         description="Taken off the score of the most rated item, in standard deviations of the user's scores; "
         "off others by the logarithm of their ratings",
     )
+    caution: float = Field(
+        0.0,
+        ge=0,
+        le=10,
+        description="Taken off each score, in standard deviations of that score over draws from the posterior: a lower "
+        "bound instead of the mean, of a ranking head that keeps draws, as BPMF does",
+    )
 
     @field_validator("where", mode="before")
     @classmethod

@@ -18,7 +18,7 @@ __all__ = ["cost_of_levers", "levers_tried"]
 _NONE = "none"
 
 
-def levers_tried(configured: ListsConfig, has_genres: bool) -> dict[str, ListsConfig]:
+def levers_tried(configured: ListsConfig, has_genres: bool, has_draws: bool = False) -> dict[str, ListsConfig]:
     """Each lever alone at one or two settings, and those of the configuration if it has any; no lists of ids.
 
     >>> list(levers_tried(ListsConfig(diversity=0.2), has_genres=False))[-2:]
@@ -32,6 +32,7 @@ def levers_tried(configured: ListsConfig, has_genres: bool) -> dict[str, ListsCo
         ("popularity_penalty", 1.0),
         *([("max_genre_share", 0.3)] if has_genres else []),
         ("max_popularity_share", 0.5),
+        *([("caution", 0.5), ("caution", 1.0)] if has_draws else []),
     ]
     tried = {f"{name} {value:g}": ListsConfig.model_validate({name: value}) for name, value in settings}
     configured = configured.model_copy(update={"allow": None, "deny": None})

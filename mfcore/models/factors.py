@@ -148,6 +148,21 @@ class Factors:
             deviations[part] = self.n_draws * draws.std(axis=1)
         return deviations
 
+    def deviations(self, users: NDArray[np.int32]) -> NDArray[np.float32]:
+        """`deviation` of each of `users` with every item, (len(users), n_items)."""
+        if self.n_draws == 1:
+            return np.zeros((len(users), len(self.item_ids)), np.float32)
+        width = self.n_factors // self.n_draws
+        x = self.n_draws * _rows(self.user_factors, users)
+        total = np.zeros((len(users), len(self.item_ids)))
+        squares = np.zeros_like(total)
+        for first in range(0, self.n_factors, width):
+            draw = x[:, first : first + width] @ self.item_factors[:, first : first + width].T
+            total += draw
+            squares += np.square(draw, dtype=np.float64)
+        variance = squares / self.n_draws - np.square(total / self.n_draws)
+        return np.sqrt(np.maximum(variance, 0)).astype(np.float32)
+
     def fold_in(self, items: NDArray[np.int32], values: NDArray[np.float32], user_id: str = "new") -> "Factors":
         """The same model over one new user, code 0, who gave `values` to `items`.
 

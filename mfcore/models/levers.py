@@ -60,12 +60,13 @@ def ranked(
 ) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
     r"""Lists of `k` items for each user, as `top_n` makes them where no lever is set.
 
-    The popularity penalty p makes of the score s_ui
+    The popularity penalty p and the caution c make of the score s_ui
 
-        r_ui = s_ui − p σ_u ln(1 + n_i) / ln(1 + max n),
+        r_ui = s_ui − p σ_u ln(1 + n_i) / ln(1 + max n) − c δ_ui,
 
-    σ_u being the standard deviation of the user's scores. Of the 200 best by r (10 k if that is more) a list then
-    takes, place by place, the item that no full group holds and that is greatest in
+    σ_u being the standard deviation of the user's scores, and δ_ui that of this one over the model's draws. Of the 200
+    best by r (10 k if that is more) a list then takes, place by place, the item that no full group holds and that is
+    greatest in
 
         (1 − d) ρ_ui − d max_j cos(y_i, y_j),
 
@@ -93,7 +94,7 @@ def ranked(
     member, most = _limits(k, levers, groups)
     items = np.full((len(users), k), -1, np.int32)
     if not levers.diversity and member.shape[1] == 0:
-        items, _ = top_items(factors, users, k, rated, allowed, penalty)
+        items, _ = top_items(factors, users, k, rated, allowed, penalty, levers.caution)
     else:
         n_allowed = int(np.count_nonzero(allowed))
         size, open_rows = max(_POOL, 10 * k), np.arange(len(users))
@@ -102,7 +103,7 @@ def ranked(
             step = max(1, _CHUNK_BYTES // (size * (4 * groups.unit.shape[1] + member.shape[1] + 64)))
             for first in range(0, len(open_rows), step):
                 rows = open_rows[first : first + step]
-                pool, scores = top_items(factors, users[rows], size, rated, allowed, penalty)
+                pool, scores = top_items(factors, users[rows], size, rated, allowed, penalty, levers.caution)
                 items[rows] = _chosen(pool, scores, k, levers.diversity, groups.unit, member, most)
             if size >= n_allowed:
                 break

@@ -37,6 +37,7 @@ def top_items(
     rated: RatedItems | None = None,
     allowed: NDArray[np.bool_] | None = None,
     penalty: NDArray[np.float32] | None = None,
+    caution: float = 0.0,
 ) -> Lists:
     """The `k` items with the highest scores for each of `users`, without those they rated in `rated`.
 
@@ -50,6 +51,7 @@ def top_items(
         rated: over the same codes; these items are left out of their users' lists.
         allowed: (n_items,); whether an item may be listed at all; None: every one may.
         penalty: (n_items,); taken off the scores, in standard deviations of each user's scores.
+        caution: taken off each score, in standard deviations of it over the model's draws (`Factors.deviations`).
 
     Returns:
         Items int32 (len(users), k), best first, and their scores float32 of the same shape;
@@ -67,6 +69,8 @@ def top_items(
         all_scores = factors.scores(own)
         if penalty is not None:
             all_scores -= all_scores.std(axis=1, keepdims=True) * penalty
+        if caution and factors.n_draws > 1:
+            all_scores -= np.float32(caution) * factors.deviations(own)
         if allowed is not None:
             all_scores[:, ~allowed] = -np.inf
         items[part], scores[part] = top_k(all_scores, *rated.rows(own), k)

@@ -270,8 +270,12 @@ class Model:
         """What these levers need to know of items.
 
         Raises:
-            UsageError: there are no genres to have a share.
+            UsageError: there are no genres to have a share, or no draws to be cautious by.
         """
+        if levers.caution and self.lists.n_draws == 1:
+            raise UsageError(
+                "caution needs draws from a posterior, which the model that makes lists keeps if it is BPMF."
+            )
         nothing = np.zeros((len(self.item_ids), 0), np.float32)
         genres = nothing.astype(np.bool_)
         if levers.max_genre_share < 1:

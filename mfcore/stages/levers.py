@@ -34,10 +34,10 @@ def measure_levers(context: Context, evaluation: Artifact) -> list[dict[str, Any
 
 
 def levers_of(model: Model, evaluator: Evaluator, configured: ListsConfig) -> list[dict[str, Any]]:
-    """The rows of `cost_of_levers` for all levers that the table of items allows, and those of the configuration.
+    """The rows of `cost_of_levers` for all levers that items and model allow, and those of the configuration.
 
     Raises:
         UsageError: the configuration asks for what items do not have, or leaves none.
     """
     has_genres = model.items is not None and "genres" in model.items
-    return list(cost_of_levers(model, evaluator, levers_tried(configured, has_genres)))
+    return list(cost_of_levers(model, evaluator, levers_tried(configured, has_genres, model.lists.n_draws > 1)))

@@ -34,3 +34,9 @@ def test_each_lever_is_measured_on_the_same_test_ratings() -> None:
     weak, none = rows["popularity_penalty 0.3"], rows["none"]
     assert strong["popularity_lift"] < weak["popularity_lift"] < none["popularity_lift"]
     assert strong["novelty"] > weak["novelty"] > none["novelty"]
+
+
+def test_caution_is_tried_where_there_are_draws() -> None:
+    plain, drawn = levers_tried(ListsConfig(), has_genres=True), levers_tried(ListsConfig(), True, has_draws=True)
+    assert list(drawn)[-2:] == ["caution 0.5", "caution 1"]
+    assert list(drawn)[:-2] == list(plain)

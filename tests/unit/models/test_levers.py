@@ -14,12 +14,13 @@ from pydantic import ValidationError
 from mfcore.config import Levers
 from mfcore.data.items import meeting
 from mfcore.errors import UsageError
+from mfcore.models import ALS, BPMF
 from mfcore.models.factors import Factors
 from mfcore.models.levers import ItemGroups, ranked, thirds
 from mfcore.models.lists import directions, top_n
 from mfcore.models.model import Model
 from mfcore.models.rated import RatedItems
-from tests.contract.synthetic import make
+from tests.contract.synthetic import make, synthetic_ratings
 from tests.unit.metrics.cases import SCALE, random_factors
 
 N_USERS, N_ITEMS = 12, 30
@@ -199,3 +200,30 @@ def test_a_missing_value_meets_lacks_alone() -> None:
 def test_levers_beyond_their_ends_are_refused(wrong: dict[str, float]) -> None:
     with pytest.raises(ValidationError):
         Levers(**wrong)
+
+
+def test_caution_orders_by_a_lower_bound_over_the_draws(tmp_path: Path) -> None:
+    ratings, _ = synthetic_ratings(n_users=30, n_items=20)
+    factors = BPMF(n_factors=3, n_epochs=14, burn_in=4).train(ratings)
+    Model.of(factors, ratings, None).save(tmp_path)
+    model, users = Model.load(tmp_path), np.arange(-1, 30, dtype=np.int32)
+    everything = np.tile(np.arange(20, dtype=np.int32), (31, 1))
+    one_by_one = factors.deviation(np.repeat(users, 20), everything.ravel()).reshape(31, 20)
+    assert factors.deviations(users) == pytest.approx(one_by_one, rel=1e-3, abs=1e-4)
+    assert (one_by_one[1:] > 0).all()
+    for caution in (0.5, 3.0):
+        found = model.recommend(model.user_ids, 20, exclude_rated=False, levers=Levers(caution=caution))
+        bounds = factors.scores(users[1:]).astype(np.float64) - caution * one_by_one[1:]
+        codes = np.searchsorted(model.item_ids, found["item_id"]).reshape(30, 20)
+        listed = np.take_along_axis(bounds, codes, axis=1)
+        assert (np.diff(listed, axis=1) <= 1e-3).all()
+    plain = model.recommend(model.user_ids, 20, exclude_rated=False)
+    assert plain["item_id"].tolist() != found["item_id"].tolist()
+    assert len(model.recommend(["nobody"], 5, levers=Levers(caution=1.0))) == 5
+
+
+def test_caution_is_refused_where_there_are_no_draws() -> None:
+    ratings, _ = synthetic_ratings(n_users=30, n_items=20)
+    model = Model.of(ALS(n_factors=2).train(ratings), ratings, None)
+    with pytest.raises(UsageError, match="caution needs draws from a posterior"):
+        model.recommend(model.user_ids[:1], 5, levers=Levers(caution=1.0))
