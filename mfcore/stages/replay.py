@@ -200,7 +200,7 @@ def _measured(night: ReplayedNight, context: Context, after: Ratings, before: li
 
 
 def _pulled(registry: Registry, version: int) -> Model:
-    return registry.pull(next(one for one in registry.versions() if one.version == version))
+    return registry.pull(registry.version(version))
 
 
 def _ndcg(

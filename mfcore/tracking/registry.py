@@ -165,13 +165,17 @@ class Registry:
 
     def find(self, fingerprint: str) -> Registered | None:
         """The newest version with this fingerprint."""
-        matching = [version for version in self.versions() if version.fingerprint == fingerprint]
+        # Each version that is found is a request of its own, and in a year there are hundreds.
+        matching = self._search(f" and tags.fingerprint = '{fingerprint}'")
         return matching[0] if matching else None
 
     def versions(self) -> list[Registered]:
         """All versions that this project made, newest first."""
+        return self._search()
+
+    def _search(self, condition: str = "") -> list[Registered]:
         quote = '"' if "'" in self.name else "'"
-        found = self._client.search_model_versions(f"name = {quote}{self.name}{quote}", max_results=1000)
+        found = self._client.search_model_versions(f"name = {quote}{self.name}{quote}{condition}", max_results=1000)
         named = [self._client.get_model_version(self.name, version.version) for version in found]
         own = [self._registered(version) for version in named if "recipes" in version.tags]
         return sorted(own, key=lambda version: version.version, reverse=True)

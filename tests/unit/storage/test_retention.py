@@ -17,6 +17,7 @@ from mfcore.storage.retention import (
     old_artifacts,
     old_exports,
     old_journals,
+    old_replays,
     remove,
 )
 
@@ -127,6 +128,26 @@ def test_journals_go_with_their_locks_and_per_study(tmp_path: Path) -> None:
         remove(one)
     left = sorted(path.name.strip(".").removesuffix(".lock") for path in folder.iterdir())
     assert left == sorted(2 * [f"shop-rating-{name}-{number:04x}.log" for name in ("als", "sgd") for number in (1, 2)])
+
+
+def test_replays_go_by_when_their_last_night_was_replayed(tmp_path: Path) -> None:
+    for number, name in enumerate(("shop-a", "shop-b", "jokes-c", "jokes-d")):
+        folder = tmp_path / "replays" / name
+        folder.mkdir(parents=True)
+        (folder / "mlflow.db").write_bytes(b"x" * 1000)
+        nights = folder / "nights.json"
+        nights.write_text("[]")
+        os.utime(nights, (number, number))
+    young = tmp_path / "replays" / "shop-b" / "nights.json"
+    os.utime(young, (time.time(), time.time()))  # a longer replay went on in it
+    (tmp_path / "replays" / "killed").mkdir()  # before its first night was over
+    os.utime(tmp_path / "replays" / "killed", (9, 9))
+    (tmp_path / "replays" / ".replay.lock").write_text("")
+    gone = old_replays(tmp_path, Rule(time.time() - 60, 2))
+    assert {one.name: one.n_bytes for one in gone} == {"shop-a": 1002, "jokes-c": 1002, "jokes-d": 1002}
+    for one in gone:
+        remove(one)
+    assert sorted(path.name for path in (tmp_path / "replays").iterdir()) == [".replay.lock", "killed", "shop-b"]
 
 
 def test_what_a_killed_run_left_goes_after_a_day(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
