@@ -41,12 +41,16 @@ def strongest(
     Raises:
         UsageError: a model registered before ratings were kept with it.
     """
+    from threadpoolctl import threadpool_limits
+
     found = np.full((*items.shape, k), -1, np.int32)
-    for row, user in enumerate(users):
-        own, values = ratings_of(rated, int(user))
-        listed = np.flatnonzero(items[row] >= 0)
-        brought = factors.contributions(own, values, items[row, listed])
-        best = np.argsort(-brought, axis=1, kind="stable")[:, :k]
-        is_for = np.take_along_axis(brought, best, axis=1) > 0
-        found[row, listed, : best.shape[1]] = np.where(is_for, own[best], -1)
+    # On matrices as small as one user's, BLAS's threads wait for each other most of the time.
+    with threadpool_limits(1, "blas"):
+        for row, user in enumerate(users):
+            own, values = ratings_of(rated, int(user))
+            listed = np.flatnonzero(items[row] >= 0)
+            brought = factors.contributions(own, values, items[row, listed])
+            best = np.argsort(-brought, axis=1, kind="stable")[:, :k]
+            is_for = np.take_along_axis(brought, best, axis=1) > 0
+            found[row, listed, : best.shape[1]] = np.where(is_for, own[best], -1)
     return found
