@@ -42,7 +42,8 @@ class Place:
         (folder / "flows").symlink_to(ROOT / "flows")
         (folder / "deployment").mkdir()
         tree = yaml.safe_load((ROOT / "deployment" / "prefect.yaml").read_text())
-        (folder / "deployment" / "prefect.yaml").write_text(yaml.safe_dump({**tree, "deployments": []}))
+        tree["deployments"] = [one for one in tree["deployments"] if one["name"] == "export"]  # has no schedule
+        (folder / "deployment" / "prefect.yaml").write_text(yaml.safe_dump(tree))
         kept = {name: value for name, value in os.environ.items() if name not in OURS}
         self.environment = {**kept, "HOME": str(folder)}
         self._ports = ["--prefect-port", str(free_port()), "--mlflow-port", str(free_port())]
