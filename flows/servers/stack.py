@@ -20,11 +20,14 @@ from mfcore.health import silence_of
 from mfcore.settings import Settings
 from mfcore.storage.files import locked, sha256_of, write_file
 
-__all__ = ["DEPLOYMENTS", "LEASES", "Options", "Stack", "down", "up"]
+__all__ = ["DEPLOYMENTS", "LEASES", "VACUUM", "Options", "Stack", "down", "up"]
 
 DEPLOYMENTS = Path("deployment/prefect.yaml")
 LEASES = "prefect.server.concurrency.lease_storage.filesystem"
 """Where Prefect's server remembers whose turn it is: one that is restarted has forgotten what it had in memory."""
+
+VACUUM = "events,flow_runs"
+"""What Prefect's server deletes when it is old; by itself it keeps every run, with its logs and artifacts, for ever."""
 
 _POOL = "mfcore"
 _LOOPBACK = ("127.0.0.1", "localhost")
@@ -189,6 +192,7 @@ class _Starting:
         own = {
             "PREFECT_SERVER_DATABASE_CONNECTION_URL": databases.prefect,
             "PREFECT_SERVER_CONCURRENCY_LEASE_STORAGE": LEASES,
+            "PREFECT_SERVER_SERVICES_DB_VACUUM_ENABLED": VACUUM,
             "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
             "PREFECT_UI_URL": self.stack.prefect_url.removesuffix("/api"),
         }

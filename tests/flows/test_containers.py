@@ -6,8 +6,9 @@ from typing import Any
 
 import pytest
 import yaml
+from prefect.settings.models.server.services import ServerServicesDBVacuumSettings
 
-from flows.servers.stack import LEASES
+from flows.servers.stack import LEASES, VACUUM
 
 ROOT = Path(__file__).parents[2]
 DOCKERFILE = (ROOT / "deployment" / "Dockerfile").read_text(encoding="utf-8")
@@ -43,6 +44,9 @@ def test_a_service_is_waited_for_as_it_can_be(name: str) -> None:
 def test_containers_and_up_set_the_same() -> None:
     server = SERVICES["prefect"]["environment"]
     assert server["PREFECT_SERVER_CONCURRENCY_LEASE_STORAGE"] == LEASES
+    assert server["PREFECT_SERVER_SERVICES_DB_VACUUM_ENABLED"] == VACUUM
+    kinds = ServerServicesDBVacuumSettings(enabled=VACUUM).enabled_vacuum_types
+    assert {"events", "flow_runs"} <= kinds
     assert SERVICES["worker"]["environment"]["PREFECT_API_URL"] == "http://prefect:4200/api"
     assert {"prefect:4200", "mlflow:5000"} == {
         url.partition("//")[2].removesuffix("/api") for url in SERVICES["worker"]["environment"].values()
