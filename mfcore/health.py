@@ -16,8 +16,8 @@ def silence_of(url: str, timeout: float = 5.0) -> str | None:
         url: with the path to ask, as in `http://127.0.0.1:4200/api/health`.
         timeout: seconds to wait.
 
-    >>> silence_of("http://127.0.0.1:1/health")  # doctest: +ELLIPSIS
-    '[Errno ...] Connection refused'
+    >>> silence_of("http://127.0.0.1:1/health")
+    'Connection refused'
     """
     try:
         with urlopen(url, timeout=timeout):

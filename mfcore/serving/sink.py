@@ -10,9 +10,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mfcore.errors import SourceUnavailable, UsageError, first_line
+from mfcore.errors import SourceUnavailable, UsageError
 from mfcore.storage.artifacts import MANIFEST, damage
-from mfcore.storage.urls import place_of, with_secrets, without_secrets
+from mfcore.storage.databases import database_errors, patience
+from mfcore.storage.urls import place_of, with_secrets
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -100,7 +101,7 @@ def _engine(url: str) -> "Iterator[Engine]":
     """An engine for the database; what it refuses is an error of ours, without passwords."""
     from sqlalchemy import create_engine, event
     from sqlalchemy.engine import make_url
-    from sqlalchemy.exc import ArgumentError, NoSuchModuleError, SQLAlchemyError
+    from sqlalchemy.exc import ArgumentError
 
     try:
         parts = make_url(with_secrets(url, "export.to"))
@@ -109,9 +110,8 @@ def _engine(url: str) -> "Iterator[Engine]":
     backend = parts.get_backend_name()
     if backend not in ("postgresql", "sqlite"):
         raise UsageError(f"export.to: tables are switched in one transaction on PostgreSQL and SQLite, not {backend}.")
-    waits = {"timeout": _TIMEOUT_S} if backend == "sqlite" else {"connect_timeout": _TIMEOUT_S}
-    try:
-        engine = create_engine(parts, connect_args=waits)
+    with database_errors(url, "export.to", "the version before is still shown"):
+        engine = create_engine(parts, connect_args=patience(parts, _TIMEOUT_S))
         if backend == "sqlite":
             # The driver would begin a transaction at the first INSERT, after tables are made.
             event.listen(engine, "connect", lambda connection, _: setattr(connection, "isolation_level", None))
@@ -120,13 +120,6 @@ def _engine(url: str) -> "Iterator[Engine]":
             yield engine
         finally:
             engine.dispose()
-    except (NoSuchModuleError, ImportError) as error:
-        message = f"no driver for {parts.drivername}: {error}. Install it, or name another in the URL."
-        raise UsageError(without_secrets(message, url)) from None
-    except SQLAlchemyError as error:
-        # Without secrets before it is cut, and not chained: the cause holds the connection's arguments.
-        reason = first_line(without_secrets(str(getattr(error, "orig", None) or error), url))
-        raise SourceUnavailable(f"{place_of(url)}: {reason}; the version before is still shown.") from None
 
 
 def _versions(connection: "Connection") -> "Table":

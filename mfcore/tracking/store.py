@@ -18,6 +18,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from mfcore.errors import MfcoreError, SourceUnavailable, UsageError, first_line
 from mfcore.health import silence_of
 from mfcore.settings import database_of, is_server
+from mfcore.storage.databases import patience, refusal
 from mfcore.tracking import configure
 from mfcore.tracking.database import make_database, migrate_database
 
@@ -118,44 +119,42 @@ def _probe(tracking_uri: str) -> None:
     if is_server(tracking_uri):
         reason = silence_of(f"{tracking_uri.rstrip('/')}/health", _PROBE_S)
         if reason is not None:
-            raise _unreachable(tracking_uri, reason)
+            raise _unreachable(tracking_uri, f"it does not answer ({reason})")
         return
     try:
         backend = make_url(tracking_uri).get_backend_name()
     except (SQLAlchemyError, ValueError):
         return  # no database's URL
     if backend in ("postgresql", "mysql"):
-        engine = create_engine(tracking_uri, connect_args={"connect_timeout": _PROBE_S})
+        engine = create_engine(tracking_uri, connect_args=patience(make_url(tracking_uri), _PROBE_S))
         try:
             engine.connect().close()
         except SQLAlchemyError as error:
-            raise _unreachable(tracking_uri, error) from error
+            raise _unreachable(tracking_uri, refusal(error).reason) from error
         finally:
             engine.dispose()
 
 
 def _ours(tracking_uri: str, error: Exception) -> MfcoreError | None:
     """What to raise in place of an error; None where it is not about what is around us."""
-    text = str(error)
     if isinstance(error, RequestException | ConnectionError | TimeoutError):
-        return _unreachable(tracking_uri, error)
+        return _unreachable(tracking_uri, f"it does not answer ({first_line(error)})")
     if isinstance(error, OSError):
         if error.errno not in _DISK:
             return None
         where = f" to {error.filename}" if error.filename else ""
         return UsageError(f"cannot write{where}: {error.strerror}. Free some space there, or mend its permissions.")
-    if "database is locked" in text:
-        return SourceUnavailable(
-            f"{_cannot_use(tracking_uri)}: the database is locked by another process. "
-            "Wait for it to end, or end it, and run this again."
-        )
-    if "disk is full" in text or "disk I/O error" in text:
-        return UsageError(f"{_cannot_use(tracking_uri)}: its disk is full. Free some space there and run this again.")
-    if "readonly database" in text or "unable to open database file" in text:
-        return _unusable(tracking_uri, "it can't be written")
+    found = refusal(error)
+    if found.kind in ("locked", "full"):
+        kind = SourceUnavailable if found.kind == "locked" else UsageError
+        return kind(f"{_cannot_use(tracking_uri)}: {found.reason}. {found.advice}")
+    if found.kind in ("read-only", "not opened"):
+        return _unusable(tracking_uri, found.reason)
+    if found.kind == "silent" and not is_server(tracking_uri):
+        return _unreachable(tracking_uri, found.reason)
     code = error.error_code if isinstance(error, MlflowException) else ""
-    if code == "TEMPORARILY_UNAVAILABLE" or (is_server(tracking_uri) and "API request to" in text):
-        return _unreachable(tracking_uri, error)
+    if code == "TEMPORARILY_UNAVAILABLE" or (is_server(tracking_uri) and "API request to" in str(error)):
+        return _unreachable(tracking_uri, f"it does not answer ({first_line(error)})")
     return None
 
 
@@ -165,10 +164,9 @@ def _unusable(tracking_uri: str, reason: str) -> UsageError:
     )
 
 
-def _unreachable(tracking_uri: str, error: object) -> SourceUnavailable:
+def _unreachable(tracking_uri: str, reason: str) -> SourceUnavailable:
     return SourceUnavailable(
-        f"{_cannot_use(tracking_uri)}: it does not answer ({first_line(error)}). "
-        "Start it, or set MLFLOW_TRACKING_URI to one that answers."
+        f"{_cannot_use(tracking_uri)}: {reason}. Start it, or set MLFLOW_TRACKING_URI to one that answers."
     )
 
 

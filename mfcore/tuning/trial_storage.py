@@ -11,11 +11,11 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from mfcore.errors import SourceUnavailable, UsageError, first_line
+from mfcore.storage.databases import database_errors, patience
 from mfcore.storage.files import locked
-from mfcore.storage.urls import place_of, with_secrets, without_secrets
+from mfcore.storage.urls import with_secrets
 from mfcore.tuning.space import Direction
 from mfcore.tuning.trials import Params, Trial
 
@@ -29,7 +29,6 @@ __all__ = ["TrialStorage", "open_trial_storage"]
 _BEAT_S = 10
 _STALE_S = 60
 """Seconds without a sign of life after which a trial of another machine is run again."""
-_CONNECT_S = 10
 
 
 class TrialStorage:
@@ -178,31 +177,25 @@ def open_trial_storage(
         with locked(journal):
             yield TrialStorage(_journal(journal), journal.stem, direction, champion, nullcontext, is_private=True)
         return
+    from optuna.exceptions import StorageInternalError
     from sqlalchemy import create_engine
-    from sqlalchemy.exc import NoSuchModuleError, SQLAlchemyError
+    from sqlalchemy.engine import make_url
     from sqlalchemy.pool import NullPool
 
-    full = _with_timeout(with_secrets(url, "tuning.storage"))
-    try:
-        from optuna.exceptions import StorageInternalError
-
-        engine = create_engine(full, poolclass=NullPool)
+    full = make_url(with_secrets(url, "tuning.storage"))
+    with database_errors(url, "tuning.storage"):
+        waits = patience(full)
+        engine = create_engine(full, poolclass=NullPool, connect_args=waits)
 
         def claiming() -> AbstractContextManager[object]:
             return _one_at_a_time(engine, journal.stem)
 
         try:
-            yield TrialStorage(_database(engine, full), journal.stem, direction, champion, claiming)
+            with _one_at_a_time(engine, "tables"):
+                storage = _database(full.render_as_string(hide_password=False), waits)
+            yield TrialStorage(storage, journal.stem, direction, champion, claiming)
         except StorageInternalError as error:
             raise (error.__cause__ or error) from None
-    except (NoSuchModuleError, ImportError) as error:
-        message = f"tuning.storage: no driver for {url.partition(':')[0]}: {error}. Install it, or name another."
-        raise UsageError(without_secrets(message, url)) from None
-    except SQLAlchemyError as error:
-        # Without secrets before it is cut, which might leave a half of one. Not chained: the cause holds
-        # the connection's arguments.
-        reason = first_line(without_secrets(str(getattr(error, "orig", None) or error), url))
-        raise SourceUnavailable(f"tuning.storage {place_of(url)}: {reason}") from None
 
 
 def _journal(journal: Path) -> "BaseStorage":
@@ -214,12 +207,12 @@ def _journal(journal: Path) -> "BaseStorage":
     return JournalStorage(JournalFileBackend(str(journal)))
 
 
-def _database(engine: "Engine", url: str) -> "BaseStorage":
+def _database(url: str, waits: dict[str, Any]) -> "BaseStorage":
     from optuna.storages import RDBStorage
 
-    with warnings.catch_warnings(), _one_at_a_time(engine, "tables"):
+    with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # heartbeats are called experimental
-        return RDBStorage(url, heartbeat_interval=_BEAT_S, grace_period=_STALE_S)
+        return RDBStorage(url, engine_kwargs={"connect_args": waits}, heartbeat_interval=_BEAT_S, grace_period=_STALE_S)
 
 
 @contextmanager
@@ -231,16 +224,6 @@ def _one_at_a_time(engine: "Engine", name: str) -> Iterator[None]:
     with engine.begin() as connection:
         connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": key})
         yield
-
-
-def _with_timeout(url: str) -> str:
-    """A host that doesn't answer is given up in seconds, by the drivers that can be told so."""
-    from sqlalchemy.engine import make_url
-
-    parts = make_url(url)
-    if parts.get_backend_name() == "postgresql" and parts.get_driver_name().startswith("psycopg"):
-        parts = parts.update_query_dict({"connect_timeout": str(_CONNECT_S), **parts.query})
-    return parts.render_as_string(hide_password=False)
 
 
 def _drop_torn_line(journal: Path) -> None:

@@ -1,6 +1,7 @@
 """What a flow that runs in the command's own process starts, and what it does without a server."""
 
 import os
+import socket
 import subprocess
 import sys
 import time
@@ -14,6 +15,7 @@ from prefect.settings import (
     temporary_settings,
 )
 
+from flows import here
 from flows.here import run_here
 from flows.temporary_server import TemporaryServer, is_lasting
 from mfcore.errors import SourceUnavailable, UsageError
@@ -64,6 +66,17 @@ def test_a_server_that_is_gone_is_one_line() -> None:
     nobody = {PREFECT_API_URL: f"http://127.0.0.1:{free_port()}/api"}
     with temporary_settings(nobody), pytest.raises(SourceUnavailable, match="does not answer"):
         run_here(lambda: fails, KeyError("not called"))
+
+
+def test_a_server_that_accepts_and_says_nothing_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(here, "_ANSWER_TIMEOUT_S", 0.2)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        address = {PREFECT_API_URL: f"http://127.0.0.1:{silent.getsockname()[1]}/api"}
+        with (
+            temporary_settings(address),
+            pytest.raises(SourceUnavailable, match=r"does not answer \(timed out\): start"),
+        ):
+            run_here(lambda: pytest.fail, "not called")
 
 
 def test_only_a_server_that_is_gone_is_blamed(prefect_server: dict[str, str]) -> None:

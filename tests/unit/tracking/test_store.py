@@ -20,7 +20,7 @@ from sqlalchemy import create_engine
 
 from mfcore.errors import MfcoreError, SourceUnavailable, UsageError
 from mfcore.settings import Settings, database_of, sqlite_uri
-from mfcore.tracking import database
+from mfcore.tracking import database, store
 from mfcore.tracking.database import migrate_database
 from mfcore.tracking.registry import Registry
 from mfcore.tracking.runs import Experiment
@@ -243,6 +243,13 @@ def test_a_server_that_is_down_is_one_line_at_once(uri: str) -> None:
     assert time.monotonic() - started < 15
     assert caught.value.exit_code == 4
     assert "\n" not in str(caught.value) and "secret" not in str(caught.value)
+
+
+def test_a_server_that_accepts_and_says_nothing_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(store, "_PROBE_S", 0.2)
+    says = pytest.raises(SourceUnavailable, match=r"does not answer \(timed out\)\. Start it")
+    with socket.create_server(("127.0.0.1", 0)) as silent, says:
+        prepare_store(f"http://127.0.0.1:{silent.getsockname()[1]}")
 
 
 @pytest.mark.slow
