@@ -30,6 +30,7 @@ __all__ = [
     "RegistrationConfig",
     "RetentionConfig",
     "SearchRange",
+    "SparkConfig",
     "SplitConfig",
     "TuningConfig",
     "ValidationConfig",
@@ -41,8 +42,8 @@ OBJECTIVES: tuple[ObjectiveName, ...] = get_args(ObjectiveName)
 """What models are made for: predicting ratings, and lists."""
 
 TUNABLE: dict[ObjectiveName, tuple[str, ...]] = {
-    "rating": ("als", "sgd", "pmf", "bpmf", "knn", "bias"),
-    "ranking": ("als", "sgd", "pmf", "ease", "bpmf", "knn"),
+    "rating": ("als", "sgd", "pmf", "bpmf", "knn", "bias", "als-spark"),
+    "ranking": ("als", "sgd", "pmf", "ease", "bpmf", "knn", "als-spark"),
 }
 """The algorithms that have something to tune for an objective."""
 
@@ -532,12 +533,35 @@ class ExportConfig(_Section):
         2, ge=0, description="Items the user rated that bring most to each recommendation, named beside it"
     )
     n_similar: int = Field(20, ge=1, description="Most similar items for each item")
+    engine: Literal["local", "spark"] = Field("local", description="What makes the lists: this machine, or [spark]")
 
     @field_validator("to")
     @classmethod
     def _without_password(cls, value: str | None) -> str | None:
         if value is not None:
             refuse_secrets(value)
+        return value
+
+
+class SparkConfig(_Section):
+    """Where Spark runs, for als-spark and for lists that are made by it."""
+
+    master: str | None = Field(
+        None, description="local[*], spark://host:7077, yarn, k8s://…; none: as spark-submit says, or else local[*]"
+    )
+    folder: Path | None = Field(
+        None,
+        description="Folder under the same path on all of Spark's machines, for ratings, factors and checkpoints; "
+        "none: a temporary one of this machine",
+    )
+    settings: dict[str, str] = Field({}, description='Spark\'s own, as { "spark.executor.memory" = "8g" }')
+
+    @field_validator("settings")
+    @classmethod
+    def _own(cls, value: dict[str, str]) -> dict[str, str]:
+        for key in value:
+            if not key.startswith("spark."):
+                raise ValueError(f"{key!r} is no setting of Spark's: they begin with spark., and need quotes in TOML")
         return value
 
 
@@ -564,6 +588,15 @@ class PipelineConfig(_Section):
     lists: ListsConfig = ListsConfig()
     export: ExportConfig = ExportConfig()
     retention: RetentionConfig = RetentionConfig()
+    spark: SparkConfig = SparkConfig()
+
+    @model_validator(mode="after")
+    def _lists_that_spark_makes(self) -> "PipelineConfig":
+        plain = Levers(where=self.lists.where)
+        for key in Levers.model_fields:
+            if self.export.engine == "spark" and getattr(self.lists, key) != getattr(plain, key):
+                raise ValueError(f'lists.{key} is for lists made on this machine: set export.engine = "local"')
+        return self
 
     @model_validator(mode="before")
     @classmethod

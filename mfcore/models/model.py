@@ -192,11 +192,7 @@ class Model:
         users = find_codes(self.user_ids, ids)
         k = min(k, len(self.item_ids))
         levers = levers or Levers()
-        allowed = self._allowed(min_ratings, levers.where)
-        if only_items is not None:
-            allowed &= self._are_among(only_items)
-        if exclude_items is not None:
-            allowed &= ~self._are_among(exclude_items)
+        allowed = self.allowed(exclude_items, only_items, min_ratings, levers.where)
         rated = self.rated if exclude_rated else None
         groups = self._groups(levers)
         items, scores = ranked(self.lists, users, k, rated, allowed, levers, groups)
@@ -204,10 +200,30 @@ class Model:
         if unknown.any():
             popular = ranked(self._most_popular(), users[unknown], k, None, allowed, levers, groups)
             items[unknown], scores[unknown] = popular
+        return self.listed(ids, users, items, scores, n_reasons)
+
+    def listed(
+        self,
+        ids: ArrayLike,
+        users: NDArray[np.int32],
+        items: NDArray[np.int32],
+        scores: NDArray[np.float32],
+        n_reasons: int = 0,
+    ) -> Columns:
+        """What `recommend` tells of lists that are made.
+
+        Args:
+            ids: whose they are.
+            users: their codes; −1 for somebody unknown.
+            items: codes, (len(users), k), −1 where items run out.
+            scores: of the ranking head, of the same shape.
+            n_reasons: as in `recommend`.
+        """
+        unknown = users < 0
         rows, ranks = np.nonzero(items >= 0)
         found = items[rows, ranks]
         columns = {
-            "user_id": _as_known(self.user_ids, ids, users)[rows],
+            "user_id": _as_known(self.user_ids, _several(ids), users)[rows],
             "rank": (ranks + 1).astype(np.int32),
             "item_id": self.item_ids[found],
             "score": scores[rows, ranks],
@@ -222,8 +238,14 @@ class Model:
                 columns[f"because_title_{number}"] = _or_none(self.titles, codes)
         return columns
 
-    def _allowed(self, min_ratings: int, where: Sequence[str]) -> NDArray[np.bool_]:
-        """Which items may be listed at all.
+    def allowed(
+        self,
+        exclude_items: ArrayLike | None = None,
+        only_items: ArrayLike | None = None,
+        min_ratings: int = 0,
+        where: Sequence[str] = (),
+    ) -> NDArray[np.bool_]:
+        """Which items may be listed at all, (n_items,); arguments as in `recommend`, `where` of its levers.
 
         Raises:
             UsageError: a condition on what the table of items does not have, or no item.
@@ -234,6 +256,10 @@ class Model:
         if not allowed.any() and len(allowed):
             asked = [*where, *([f"{min_ratings:,} ratings or more"] if min_ratings else [])]
             raise UsageError(f"none of the {len(allowed):,} items has {' and '.join(asked)}: no list is left.")
+        if only_items is not None:
+            allowed &= self._are_among(only_items)
+        if exclude_items is not None:
+            allowed &= ~self._are_among(exclude_items)
         return allowed
 
     @property
