@@ -5,6 +5,8 @@
 PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
 	$$p -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' 2>/dev/null && echo $$p && break; done)
 BIN := .venv/bin
+# What takes too much room, or is needed too seldom, for .venv, with the bounds of its extra.
+bound = $(shell sed -n 's/^$(1) = \["\(.*\)"\]/\1/p' pyproject.toml)
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
 .DEFAULT_GOAL := help
@@ -32,8 +34,8 @@ run: setup  ## Download, check, split, tune, evaluate, register, export, report
 test: setup  ## The default test suite
 	$(BIN)/python -m pytest
 
-test-slow: setup  ## What takes longer: accuracy against published figures, large data
-	$(BIN)/python -m pytest -m slow --timeout 3600
+test-slow: setup  ## What takes longer: accuracy against published figures, large data, Spark
+	$(BIN)/uv run --quiet --no-project --python $(BIN)/python --with "$(call bound,spark)" python -m pytest -m slow --timeout 3600
 
 lint: setup  ## Style, import contracts
 	$(BIN)/ruff check .

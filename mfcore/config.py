@@ -33,6 +33,7 @@ __all__ = [
     "ReportConfig",
     "RetentionConfig",
     "SearchRange",
+    "SparkConfig",
     "SplitConfig",
     "TuningConfig",
     "ValidationConfig",
@@ -44,8 +45,8 @@ OBJECTIVES: tuple[ObjectiveName, ...] = get_args(ObjectiveName)
 """What models are made for: predicting ratings, and lists."""
 
 TUNABLE: dict[ObjectiveName, tuple[str, ...]] = {
-    "rating": ("als", "sgd", "pmf", "bpmf", "knn", "bias"),
-    "ranking": ("als", "sgd", "pmf", "ease", "bpmf", "knn"),
+    "rating": ("als", "sgd", "pmf", "bpmf", "knn", "bias", "als-spark"),
+    "ranking": ("als", "sgd", "pmf", "ease", "bpmf", "knn", "als-spark"),
 }
 """The algorithms that have something to tune for an objective."""
 
@@ -563,6 +564,7 @@ class ExportConfig(_Section):
     interleave: Literal["champion,challenger", "champion,previous"] | None = Field(
         None, description="Two versions that take turns in each list, so that `mfcore feedback` tells which is better"
     )
+    engine: Literal["local", "spark"] = Field("local", description="What makes the lists: this machine, or [spark]")
 
     @field_validator("format", mode="before")
     @classmethod
@@ -571,9 +573,11 @@ class ExportConfig(_Section):
         return tuple(dict.fromkeys(value)) if isinstance(value, list | tuple) else value
 
     @model_validator(mode="after")
-    def _loadable(self) -> "ExportConfig":
+    def _possible(self) -> "ExportConfig":
         if self.to is not None and "parquet" not in self.format:
             raise ValueError("a database is filled from the Parquet files: name parquet in format as well")
+        if self.interleave is not None and self.engine == "spark":
+            raise ValueError('lists are interleaved on this machine: set engine = "local"')
         return self
 
     @field_validator("to")
@@ -588,6 +592,28 @@ class ReportConfig(_Section):
     """The pages that a run can end with; `mfcore report` makes them at any time."""
 
     enabled: bool = Field(False, description="Whether a run ends with pages about it, as scheduled nights do")
+
+
+class SparkConfig(_Section):
+    """Where Spark runs, for als-spark and for lists that are made by it."""
+
+    master: str | None = Field(
+        None, description="local[*], spark://host:7077, yarn, k8s://…; none: as spark-submit says, or else local[*]"
+    )
+    folder: Path | None = Field(
+        None,
+        description="Folder under the same path on all of Spark's machines, for ratings, factors and checkpoints; "
+        "none: a temporary one of this machine",
+    )
+    settings: dict[str, str] = Field({}, description='Spark\'s own, as { "spark.executor.memory" = "8g" }')
+
+    @field_validator("settings")
+    @classmethod
+    def _own(cls, value: dict[str, str]) -> dict[str, str]:
+        for key in value:
+            if not key.startswith("spark."):
+                raise ValueError(f"{key!r} is no setting of Spark's: they begin with spark., and need quotes in TOML")
+        return value
 
 
 class RetentionConfig(_Section):
@@ -615,6 +641,15 @@ class PipelineConfig(_Section):
     export: ExportConfig = ExportConfig()
     report: ReportConfig = ReportConfig()
     retention: RetentionConfig = RetentionConfig()
+    spark: SparkConfig = SparkConfig()
+
+    @model_validator(mode="after")
+    def _lists_that_spark_makes(self) -> "PipelineConfig":
+        plain = Levers(where=self.lists.where)
+        for key in Levers.model_fields:
+            if self.export.engine == "spark" and getattr(self.lists, key) != getattr(plain, key):
+                raise ValueError(f'lists.{key} is for lists made on this machine: set export.engine = "local"')
+        return self
 
     @model_validator(mode="before")
     @classmethod

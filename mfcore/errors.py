@@ -131,7 +131,12 @@ def nearest(name: str, known: Iterable[str]) -> str:
     >>> nearest("zzz", ["ml-100k"])
     ''
     """
-    from rapidfuzz import process
+    from rapidfuzz import fuzz, process
 
-    match = process.extractOne(name, list(known), processor=str.lower, score_cutoff=60)
+    # Whole names before parts of longer ones: "asl" is meant for "als", not for "als-spark".
+    scored = (
+        process.extractOne(name, list(known), scorer=one, processor=str.lower, score_cutoff=60)
+        for one in (fuzz.ratio, fuzz.WRatio)
+    )
+    match = next((one for one in scored if one is not None), None)
     return f"; did you mean {match[0]!r}?" if match else ""

@@ -5,6 +5,7 @@ defined.
 """
 
 from mfcore.models.als import ALS
+from mfcore.models.als_spark import ALSSpark
 from mfcore.models.base import MODELS, Range, Recommender, Training
 from mfcore.models.baselines import BiasOnly, GlobalMean, MostPopular
 from mfcore.models.blend import Blend
@@ -24,6 +25,7 @@ __all__ = [
     "MODELS",
     "PMF",
     "SGD",
+    "ALSSpark",
     "BiasOnly",
     "Blend",
     "Factors",

@@ -98,6 +98,7 @@ class Recommender(BaseModel, ABC):
             are searched in the unit of their range (`for_ranking` puts both on a scale).
         max_epochs: epochs that tuning should allow at least; None: as many as it allows any algorithm.
         patience: epochs without a better result that it should wait at least; None: as it does for any.
+        elsewhere: whether other machines train it, so that trainings side by side would only wait for each other.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -108,6 +109,7 @@ class Recommender(BaseModel, ABC):
     ranking_defaults: ClassVar[dict[str, Any]] = {}
     max_epochs: ClassVar[int | None] = None
     patience: ClassVar[int | None] = None
+    elsewhere: ClassVar[bool] = False
 
     n_epochs: int = Field(20, ge=0)
     seed: int = Field(0, ge=0)
@@ -118,6 +120,14 @@ class Recommender(BaseModel, ABC):
         super().__pydantic_init_subclass__(**options)
         if "algorithm" in cls.__dict__:
             MODELS[cls.algorithm] = cls
+
+    @classmethod
+    def require(cls) -> None:
+        """Refuse to go on without what the algorithm needs beside mfcore; most need nothing.
+
+        Raises:
+            UsageError: it is not installed.
+        """
 
     @classmethod
     def for_ranking(cls, scale: Scale) -> tuple[dict[str, Range], dict[str, Any]]:

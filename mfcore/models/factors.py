@@ -122,6 +122,13 @@ class Factors:
             scores[part] = some
         return scores
 
+    def list_scores(self, users: NDArray[np.int32], items: NDArray[np.int32]) -> NDArray[np.float32]:
+        """Scores of lists, (len(users), k), one a user; NaN where an item is −1."""
+        found = items >= 0
+        scores = np.full(items.shape, np.nan, np.float32)
+        scores[found] = self.pair_scores(np.broadcast_to(users[:, None], items.shape)[found], items[found])
+        return scores
+
     def _chunks(self, n: int) -> Iterator[slice]:
         """Slices of n pairs few enough for their rows to be gathered at once."""
         step = max(1, _GATHERED // max(1, self.n_factors))

@@ -108,10 +108,7 @@ def ranked(
             if size >= n_allowed:
                 break
             open_rows, size = open_rows[(items[open_rows] < 0).any(axis=1)], 2 * size
-    found = items >= 0
-    scores = np.full(items.shape, np.nan, np.float32)
-    scores[found] = factors.pair_scores(np.broadcast_to(users[:, None], items.shape)[found], items[found])
-    return items, scores
+    return items, factors.list_scores(users, items)
 
 
 def _prominence(n_ratings: NDArray[np.int64]) -> NDArray[np.float32]:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from mfcore.models.factors import Factors
 from mfcore.models.rated import RatedItems
 
-__all__ = ["FEWEST_RATINGS", "Likeness", "directions", "similar_items", "top_items", "top_n"]
+__all__ = ["FEWEST_RATINGS", "Likeness", "directions", "similar_items", "top_items", "top_k_for", "top_n"]
 
 Lists = tuple[NDArray[np.int32], NDArray[np.float32]]
 TopK = Callable[[NDArray[np.float32], NDArray[np.int64], NDArray[np.int32], int], Lists]
@@ -61,7 +61,7 @@ def top_items(
     items = np.empty((len(users), k), np.int32)
     scores = np.empty((len(users), k), np.float32)
     rated = rated or RatedItems(starts=np.zeros(len(factors.user_ids) + 1, np.int64), items=np.empty(0, np.int32))
-    top_k = _top_k(len(users))
+    top_k = top_k_for(len(users))
     step = max(1, _CHUNK_BYTES // (4 * max(1, n_items)))
     for first in range(0, len(users), step):
         part = slice(first, first + step)
@@ -177,7 +177,7 @@ def similar_items(likeness: Likeness, items: NDArray[np.int32], k: int) -> Lists
         shape, from −1 to 1, NaN where others run out.
     """
     unit, candidates, place = likeness.unit, likeness.candidates, likeness.place
-    top_k = _top_k(len(items))
+    top_k = top_k_for(len(items))
     others = np.full((len(items), k), -1, np.int32)
     cosines = np.full((len(items), k), np.nan, np.float32)
     for first in range(0, len(items), _CHUNK):
@@ -192,7 +192,7 @@ def similar_items(likeness: Likeness, items: NDArray[np.int32], k: int) -> Lists
     return others, cosines
 
 
-def _top_k(n_rows: int) -> TopK:
+def top_k_for(n_rows: int) -> TopK:
     """`kernels.topk.top_k`, or the same by numpy: for few rows, and where numba is not installed, as beside a model."""
     if n_rows <= (_FEW if _KERNEL in sys.modules else _FEW_AT_FIRST):
         return _top_k_by_numpy

@@ -199,11 +199,7 @@ class Model:
         users = find_codes(self.user_ids, ids)
         k = min(k, len(self.item_ids))
         levers = levers or Levers()
-        allowed = self._allowed(min_ratings, levers.where)
-        if only_items is not None:
-            allowed &= self._are_among(only_items)
-        if exclude_items is not None:
-            allowed &= ~self._are_among(exclude_items)
+        allowed = self.allowed(exclude_items, only_items, min_ratings, levers.where)
         rated = self.rated if exclude_rated else None
         groups = self._groups(levers)
         items, scores = ranked(self.lists, users, k, rated, allowed, levers, groups)
@@ -217,9 +213,7 @@ class Model:
         """What `lists_for` says of lists that are given, as item codes (n, length) in which −1 is an empty place."""
         ids = _several(user_ids)
         users = find_codes(self.user_ids, ids)
-        owners = np.broadcast_to(users[:, None], items.shape)
-        scores = self.lists.pair_scores(owners.ravel(), items.ravel()).reshape(items.shape)
-        return self._columns(ids, users, items, scores, n_reasons)
+        return self._columns(ids, users, items, self.lists.list_scores(users, items), n_reasons)
 
     def _columns(
         self,
@@ -248,8 +242,14 @@ class Model:
                 columns[f"because_title_{number}"] = _or_none(self.titles, codes)
         return columns
 
-    def _allowed(self, min_ratings: int, where: Sequence[str]) -> NDArray[np.bool_]:
-        """Which items may be listed at all.
+    def allowed(
+        self,
+        exclude_items: ArrayLike | None = None,
+        only_items: ArrayLike | None = None,
+        min_ratings: int = 0,
+        where: Sequence[str] = (),
+    ) -> NDArray[np.bool_]:
+        """Which items may be listed at all, (n_items,); arguments as in `recommend`, `where` of its levers.
 
         Raises:
             UsageError: a condition on what the table of items does not have, or no item.
@@ -260,6 +260,10 @@ class Model:
         if not allowed.any() and len(allowed):
             asked = [*where, *([f"{min_ratings:,} ratings or more"] if min_ratings else [])]
             raise UsageError(f"none of the {len(allowed):,} items has {' and '.join(asked)}: no list is left.")
+        if only_items is not None:
+            allowed &= self._are_among(only_items)
+        if exclude_items is not None:
+            allowed &= ~self._are_among(exclude_items)
         return allowed
 
     @property

@@ -14,6 +14,7 @@ from mfcore.data.ratings import Ids, Scale
 from mfcore.errors import SourceUnavailable, first_line
 from mfcore.models.factors import Factors
 from mfcore.models.model import Model
+from mfcore.models.spark import best_items
 from mfcore.serving.filters import asked_of, filters_of
 from mfcore.serving.interleaving import Contender, interleaved
 from mfcore.serving.published import copied
@@ -59,24 +60,23 @@ def export_model(
         Whether anything was written: an export that is whole and was made from the same is left alone.
     """
     filters = filters_of(lists or ListsConfig())
-    head = {**head, "config": config.model_dump(mode="json", exclude={"to", "n_versions"}), "lists": asked_of(filters)}
+    head = {
+        **head,
+        "config": config.model_dump(mode="json", exclude={"to", "n_versions", "engine"}),
+        "lists": asked_of(filters),
+    }
     if contender is not None:
         head["interleaved"] = {"role": contender.role, "version": contender.version}
     if is_whole(target) and _manifest(target).items() >= head.items():
         return False
     version = head.get("model_version")
     with new_folder(target, replace=True) as folder:
-        length, n_shorter = min(config.n_recommendations, len(bundle.item_ids)), 0
+        length, n_shorter = min(config.n_recommendations, len(bundle.item_ids)), len(bundle.user_ids)
 
         def recommended() -> Iterator[pd.DataFrame]:
             nonlocal n_shorter
-            for ids in _parts(bundle.user_ids):
-                if contender is None:
-                    found = bundle.recommend(ids, length, n_reasons=config.n_reasons, **filters)
-                else:
-                    options = {"version": int(head["model_version"]), "n_reasons": config.n_reasons, **filters}
-                    found = interleaved(bundle, contender, ids, length, **options)
-                n_shorter += len(ids) - int((found["rank"] == length).sum())
+            for found in _lists(bundle, length, config, filters, contender, version):
+                n_shorter -= int((found["rank"] == length).sum())
                 yield _with_types(found, bundle.item_ids)
 
         neighbors = (bundle.similar(ids, config.n_similar) for ids in _parts(bundle.item_ids))
@@ -186,6 +186,30 @@ def _formula(factors: Factors) -> dict[str, Any]:
 
 def _factor_frame(key: str, ids: Ids, bias: NDArray[np.float32], factors: NDArray[np.float32]) -> pd.DataFrame:
     return pd.DataFrame({key: ids, "bias": bias, "factors": list(factors)})
+
+
+def _lists(
+    bundle: Model,
+    length: int,
+    config: ExportConfig,
+    filters: dict[str, Any],
+    contender: Contender | None,
+    version: Any,
+) -> Iterator[pd.DataFrame]:
+    """Everybody's lists, some users at a time."""
+    if config.engine == "spark":
+        levers = filters["levers"]
+        allowed = bundle.allowed(filters["exclude_items"], filters["only_items"], filters["min_ratings"], levers.where)
+        items = best_items(bundle.lists, length, bundle.rated, allowed)
+        for users in _parts(np.arange(len(bundle.user_ids), dtype=np.int32)):
+            yield pd.DataFrame(bundle.columns_of(bundle.user_ids[users], items[users], config.n_reasons))
+        return
+    options = {"n_reasons": config.n_reasons, **filters}
+    for ids in _parts(bundle.user_ids):
+        if contender is None:
+            yield bundle.recommend(ids, length, **options)
+        else:
+            yield interleaved(bundle, contender, ids, length, version=int(version), **options)
 
 
 def _parts(ids: Ids) -> Iterator[Ids]:

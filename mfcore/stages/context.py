@@ -9,6 +9,7 @@ from typing import Any
 from mfcore.config import PipelineConfig
 from mfcore.data.catalog import Dataset, resolve
 from mfcore.errors import SourceUnavailable, UsageError
+from mfcore.models.spark import use_spark
 from mfcore.settings import Settings
 from mfcore.stages.observer import Observer
 from mfcore.stages.table import STAGES
@@ -69,6 +70,7 @@ class Context:
         settings: Settings | None = None,
     ) -> None:
         self.config = config
+        use_spark(config.spark)
         self.settings = settings or Settings.read()
         self.store = ArtifactStore(self.settings.home)
         self.observer = observer or Observer()

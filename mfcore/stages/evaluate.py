@@ -22,7 +22,7 @@ from mfcore.evaluation.scoring import Evaluation, Score, comparison, comparisons
 from mfcore.metrics import Estimate, Evaluator
 from mfcore.metrics.objective import Objective
 from mfcore.metrics.yardstick import Yardstick
-from mfcore.models import Recipe
+from mfcore.models import MODELS, Recipe
 from mfcore.stages.context import Context, ParentRun
 from mfcore.stages.observer import Move
 from mfcore.stages.together import n_together
@@ -160,6 +160,8 @@ def _train_and_score(
     facts: dict[str, Facts] = {}
     curves = []
     side_by_side = n_together(len(candidates), _FITS * len(candidates), len(evaluator.known))
+    if any(MODELS[one.recipe.algorithm].elsewhere for one in candidates):
+        side_by_side = 1
     with ExitStack() as stack:
         fits = None
         if side_by_side > 1:

@@ -148,6 +148,7 @@ def _all(
     """Run all studies, some of them side by side, a worker each; the trials of each follow one another."""
     n_trials = sum(n_planned(space, config.tuning, None) for space in spaces.values())
     is_own = config.tuning.n_workers == 1 and config.tuning.storage is None
+    is_own &= not any(space.model.elsewhere for space in spaces.values())
     n_ratings = len(sampled(train, validation, config.tuning)[0])
     side_by_side = n_together(len(spaces), n_trials, n_ratings) if is_own else 1
     if side_by_side == 1:

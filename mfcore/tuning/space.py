@@ -111,12 +111,15 @@ def search_spaces(config: TuningConfig, scale: Scale = _ANY_SCALE) -> dict[str, 
     """The space of each study, by name, for ratings on `scale`.
 
     Raises:
-        UsageError: a hyper-parameter or a value that an algorithm can't have, or a grid without lists.
+        UsageError: a hyper-parameter or a value that an algorithm can't have, a grid without lists, or an algorithm
+            that needs what is not installed.
     """
     for objective in OBJECTIVES:  # those that are not tuned today are not to surprise on another day
         for algorithm in TUNABLE[objective]:
             _read(objective, algorithm, config, scale)
     spaces = [search_space(objective, algorithm, config, scale) for objective, algorithm in config.studies]
+    for space in spaces:
+        space.model.require()
     return {space.name: space for space in spaces}
 
 

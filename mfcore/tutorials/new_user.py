@@ -1,12 +1,14 @@
 """Recommendations for somebody new who names favorite films: ALS as Spark has it, and a list that mixes in item kNN.
 
     python -m mfcore.tutorials.new_user --movie "Star Wars" --movie "Alien=4" --top 10
+    spark-submit --driver-memory 4g mfcore/tutorials/new_user.py --engine spark --movie "Star Wars"
 
 Titles are matched although they are misspelt. The new user is folded in, which solves their row alone; training again
 with their ratings, as the tutorial does, is there for comparison.
 """
 
 from dataclasses import replace
+from enum import StrEnum
 from typing import Annotated
 
 import numpy as np
@@ -15,13 +17,24 @@ import typer
 
 import mfcore
 from mfcore.errors import Ambiguous, UsageError
+from mfcore.models import ALSSpark, Recommender
 from mfcore.serving import find_item
 from mfcore.tutorials._common import grid_search, run
 
 __all__ = ["main"]
 
 FAVORITES = ("Star Wars", "Raiders of the Lost Arc", "Alien")
+HERE = mfcore.ALS(n_factors=20, n_epochs=10, reg_exponent=1, reg_user=0.05, reg_item=0.05)
+ON_SPARK = ALSSpark(n_factors=20, max_iter=10, reg=0.05)
 GRID = {"n_factors": [10, 20, 30], "reg_user": [0.01, 0.05, 0.1, 0.2], "reg_item": {"same_as": "reg_user"}}
+GRID_ON_SPARK = {"n_factors": GRID["n_factors"], "reg": GRID["reg_user"]}
+
+
+class Engine(StrEnum):
+    """What trains."""
+
+    HERE = "here"
+    SPARK = "spark"
 
 
 def with_new_user(ratings: mfcore.Ratings, favorites: dict[int | str, float]) -> mfcore.Ratings:
@@ -36,12 +49,15 @@ def main(
     movie: Annotated[list[str] | None, typer.Option(help='A favorite, as in "Heat" or "Heat=4"')] = None,
     top: int = 10,
     dataset: str = "ml-100k",
+    engine: Engine = Engine.HERE,
 ) -> dict[str, pd.DataFrame]:
     """Print the grid, the titles that match each favorite, and three lists."""
     ratings = mfcore.load(dataset)
-    grid_search("als", ratings, mfcore.split(ratings), {**GRID, "reg_exponent": 1.0}, max_epochs=10)
+    als: Recommender = ON_SPARK if engine is Engine.SPARK else HERE
+    grid = {**GRID, "reg_exponent": 1.0} if als is HERE else GRID_ON_SPARK
+    als.require()
+    grid_search(als.algorithm, ratings, mfcore.split(ratings), grid, max_epochs=10)
 
-    als = mfcore.ALS(n_factors=20, n_epochs=10, reg_exponent=1, reg_user=0.05, reg_item=0.05)
     hybrid = mfcore.Blend(members=(als, mfcore.ItemKNN()), objective="ranking")
     rating_head, ranking_head = als.train(ratings), hybrid.train(ratings)
     model, favorites = mfcore.Model.of(rating_head, ratings, None), {}

@@ -44,7 +44,7 @@ def test_lists_are_the_same_without_numba_and_for_few(
     users = np.resize(np.array([0, 4, -1], np.int32), 18)
     from mfcore.models.kernels import topk  # loaded, it is used from 17 rows on
 
-    assert lists._top_k(18) is topk.top_k and lists._top_k(16) is not topk.top_k
+    assert lists.top_k_for(18) is topk.top_k and lists.top_k_for(16) is not topk.top_k
     with_numba = top_items(factors, users, k, allowed=allowed)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(lists, "_FEW_AT_FIRST", 0)

@@ -117,6 +117,17 @@ def test_curves_go_on_where_the_checkpoint_before_ended(films: str) -> None:
         assert curve.loc[epoch, "train"] == pytest.approx(np.mean(errors**2))
 
 
+@pytest.mark.slow
+@pytest.mark.timeout(1800)
+@pytest.mark.filterwarnings("ignore:PySpark does not yet")
+def test_a_new_user_gets_lists_by_spark(films: str) -> None:
+    lists = new_user.main(["film number 07", "Film number 11=4"], top=5, dataset=films, engine=new_user.Engine.SPARK)
+    assert len(lists) == 3
+    for listed in lists.values():
+        assert len(listed) == 5
+        assert not set(listed["title"]) & {"Film number 07", "Film number 11"}
+
+
 def test_a_new_user_gets_lists_without_their_favorites(films: str, capsys: pytest.CaptureFixture[str]) -> None:
     lists = new_user.main(["film nmber 07", "Film number 11=4", "Casablanca"], top=5, dataset=films)
     printed = capsys.readouterr().out
