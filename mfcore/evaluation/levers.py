@@ -16,23 +16,24 @@ from mfcore.models.model import Model
 __all__ = ["cost_of_levers", "levers_tried"]
 
 _NONE = "none"
+_MIN_RATINGS = 20
 
 
-def levers_tried(configured: ListsConfig, has_genres: bool, has_draws: bool = False) -> dict[str, ListsConfig]:
-    """Each lever alone at one or two settings, and those of the configuration if it has any; no lists of ids.
+def levers_tried(configured: ListsConfig, model: Model) -> dict[str, ListsConfig]:
+    """Each lever alone at one or two settings, as far as the model and its table of items allow it.
 
-    >>> list(levers_tried(ListsConfig(diversity=0.2), has_genres=False))[-2:]
-    ['max_popularity_share 0.5', 'as configured']
+    Those of the configuration follow, if it has any, but for its lists of ids.
     """
+    has_genres = model.items is not None and "genres" in model.items
     settings: list[tuple[str, float]] = [
-        ("min_ratings", 20),
+        *([("min_ratings", _MIN_RATINGS)] if (model.n_ratings >= _MIN_RATINGS).any() else []),
         ("diversity", 0.1),
         ("diversity", 0.3),
         ("popularity_penalty", 0.3),
         ("popularity_penalty", 1.0),
         *([("max_genre_share", 0.3)] if has_genres else []),
         ("max_popularity_share", 0.5),
-        *([("caution", 0.5), ("caution", 1.0)] if has_draws else []),
+        *([("caution", 0.5), ("caution", 1.0)] if model.lists.n_draws > 1 else []),
     ]
     tried = {f"{name} {value:g}": ListsConfig.model_validate({name: value}) for name, value in settings}
     configured = configured.model_copy(update={"allow": None, "deny": None})

@@ -39,5 +39,4 @@ def levers_of(model: Model, evaluator: Evaluator, configured: ListsConfig) -> li
     Raises:
         UsageError: the configuration asks for what items do not have, or leaves none.
     """
-    has_genres = model.items is not None and "genres" in model.items
-    return list(cost_of_levers(model, evaluator, levers_tried(configured, has_genres, model.lists.n_draws > 1)))
+    return list(cost_of_levers(model, evaluator, levers_tried(configured, model)))

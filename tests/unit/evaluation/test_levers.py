@@ -1,6 +1,9 @@
 """The table of levers: the evaluator's own figures without any, and each lever's effect with the right sign."""
 
+from dataclasses import replace
+
 import numpy as np
+import pandas as pd
 import pytest
 
 from mfcore.config import ListsConfig
@@ -9,7 +12,7 @@ from mfcore.data.splitting import split
 from mfcore.data.synthetic import synthesize
 from mfcore.evaluation.levers import cost_of_levers, levers_tried
 from mfcore.metrics import Evaluator
-from mfcore.models import ALS
+from mfcore.models import ALS, BPMF
 from mfcore.models.model import Model
 
 
@@ -18,7 +21,7 @@ def test_each_lever_is_measured_on_the_same_test_ratings() -> None:
     evaluator = Evaluator(ratings, split(ratings))
     factors = ALS(n_factors=6, missing_weight=0.2).train(evaluator.known)
     model = Model.of(factors, evaluator.known, None)
-    tried = levers_tried(ListsConfig(popularity_penalty=3.0), has_genres=False)
+    tried = levers_tried(ListsConfig(popularity_penalty=3.0), model)
     rows = {row["lever"]: row for row in cost_of_levers(model, evaluator, tried)}
     assert list(rows) == ["none", *tried]
     plain = {one.metric: one.value for one in evaluator.measure(factors, None).measures if one.slice == "all"}
@@ -36,7 +39,15 @@ def test_each_lever_is_measured_on_the_same_test_ratings() -> None:
     assert strong["novelty"] > weak["novelty"] > none["novelty"]
 
 
-def test_caution_is_tried_where_there_are_draws() -> None:
-    plain, drawn = levers_tried(ListsConfig(), has_genres=True), levers_tried(ListsConfig(), True, has_draws=True)
-    assert list(drawn)[-2:] == ["caution 0.5", "caution 1"]
-    assert list(drawn)[:-2] == list(plain)
+def test_levers_are_tried_that_the_model_allows() -> None:
+    ratings = Ratings.from_frame(synthesize(30, 20, 300).frame, Scale(1, 5, 1))
+    model = Model.of(ALS(n_factors=2, n_epochs=1).train(ratings), ratings, None)
+    genres = pd.DataFrame({"genres": ["War"] * 20})
+    plain = replace(model, n_ratings=np.full(20, 19))
+    names = set(levers_tried(ListsConfig(), plain))
+    assert not {"min_ratings 20", "max_genre_share 0.3", "caution 1", "as configured"} & names
+    assert set(levers_tried(ListsConfig(), replace(plain, n_ratings=np.arange(1, 21)))) == names | {"min_ratings 20"}
+    assert set(levers_tried(ListsConfig(), replace(plain, items=genres))) == names | {"max_genre_share 0.3"}
+    drawn = replace(plain, factors=BPMF(n_factors=2, n_epochs=6, burn_in=2).train(ratings))
+    assert set(levers_tried(ListsConfig(), drawn)) == names | {"caution 0.5", "caution 1"}
+    assert levers_tried(ListsConfig(diversity=0.2), plain)["as configured"].diversity == 0.2
