@@ -14,7 +14,7 @@ from mfcore.config import Levers
 from mfcore.data.ids import as_id
 from mfcore.data.items import aligned, genres_of, meeting
 from mfcore.data.ratings import Ids, Ratings, find_codes, load_titles, titles_of
-from mfcore.errors import SourceUnavailable, UsageError
+from mfcore.errors import SourceUnavailable, UsageError, listed
 from mfcore.models.factors import Factors
 from mfcore.models.levers import ItemGroups, ranked
 from mfcore.models.lists import FEWEST_RATINGS, Likeness, similar_items
@@ -285,7 +285,7 @@ class Model:
         """
         items = find_codes(self.item_ids, list(rated))
         if (items < 0).any():
-            unknown = ", ".join(str(one) for one, code in zip(rated, items, strict=True) if code < 0)
+            unknown = listed(one for one, code in zip(rated, items, strict=True) if code < 0)
             raise UsageError(f"no item has the id {unknown}: look ids up in `Model.item_ids`.")
         # Of ids that are the same item, as 7 and "7", the last value counts.
         last = dict(zip(items.tolist(), rated.values(), strict=True))

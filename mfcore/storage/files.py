@@ -13,7 +13,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO
 
-from mfcore.errors import UsageError
+from mfcore.errors import UsageError, first_line
 
 __all__ = [
     "ABANDONED_AFTER_S",
@@ -194,6 +194,6 @@ def _sweep(folder: Path) -> None:
 
 def _cannot_write(folder: Path, error: OSError) -> UsageError:
     return UsageError(
-        f"cannot write to {folder}: {error.strerror}. "
+        f"cannot write to {folder}: {first_line(error)}. "
         "Choose another place (MFCORE_HOME, MFCORE_EXPORTS) or mend its permissions."
     )
