@@ -72,7 +72,7 @@ class TemporaryServer:
         except httpx.HTTPError as error:
             self.stop()
             raise SourceUnavailable(
-                f"Prefect's temporary server does not start: {first_line(str(error) or type(error).__name__)}.\n"
+                f"Prefect's temporary server does not start: {first_line(error)}.\n"
                 "Try again, give it more time (PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS, in s), "
                 "or start a server (prefect server start) and set PREFECT_API_URL to its address."
             ) from error

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
 import typer
 
 from flows.environment import prepare
-from mfcore.errors import Ambiguous, MfcoreError, UsageError, nearest
+from mfcore.errors import Ambiguous, MfcoreError, UsageError, counted, listed, nearest
 from mfcore.machine import collect_seldom
 from mfcore.stages.table import DOWNLOAD, EVALUATE, EXPORT, REGISTER, SPLIT, TUNE, VALIDATE, Output, Stage
 from mfcore.storage.kinds import Kind
@@ -342,11 +342,11 @@ def recommend(
         print("no user and no title is named: what follows are the most rated items.", file=sys.stderr)
         whom, title = [""], "For anybody"
     elif not (known := bundle.knows(users)).all():
-        unknown = ", ".join(user for user, is_known in zip(users, known, strict=True) if not is_known)
+        unknown = listed(user for user, is_known in zip(users, known, strict=True) if not is_known)
         first, last = bundle.user_ids[0], bundle.user_ids[-1]
         print(
-            f"unknown user {unknown}: the champion was trained on {len(bundle.user_ids):,} users, {first} to {last}; "
-            "what follows are the most rated items.",
+            f"unknown user {unknown}: the champion was trained on {counted(len(bundle.user_ids), 'user')}, {first} to "
+            f"{last}; what follows are the most rated items.",
             file=sys.stderr,
         )
     lists = bundle.recommend(whom, k, **options)
@@ -830,7 +830,7 @@ def _say_shorter(bundle: "Model", lists: "pd.DataFrame", users: Collection[objec
         n = len(lists) if len(users) == 1 else int((lists["user_id"] == as_id(bundle.user_ids, user)).sum())
         if n < k:
             whose = "the list" if len(users) == 1 else f"user {user}"
-            print(f"{whose}: {n:,} of {k:,} items, for no more are left.", file=sys.stderr)
+            print(f"{whose}: {n:,} of {counted(k, 'item')}, for no more are left.", file=sys.stderr)
 
 
 def _verify(dataset: str, as_json: bool) -> None:

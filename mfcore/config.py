@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal, cast, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator, model_validator
 
-from mfcore.errors import UsageError, nearest
+from mfcore.errors import UsageError, first_line, listed, nearest
 from mfcore.storage.bucket import is_url
 from mfcore.storage.urls import refuse_secrets
 
@@ -193,7 +193,7 @@ class DriftConfig(_Section):
     def _known(cls, value: tuple[str, ...]) -> tuple[str, ...]:
         for name in value:
             if name not in DRIFT_MEASURES:
-                known = ", ".join(DRIFT_MEASURES)
+                known = listed(DRIFT_MEASURES)
                 raise ValueError(f"unknown measure {name!r}{nearest(name, DRIFT_MEASURES)}; known: {known}")
         return value
 
@@ -409,7 +409,7 @@ class TuningConfig(_Section):
 def _refuse_unknown_algorithm(name: str, known: Iterable[str]) -> None:
     if name not in known:
         plain = sorted(one for one in known if "-" not in one)
-        raise ValueError(f"unknown algorithm {name!r}{nearest(name, plain)}; known: {', '.join(plain)}")
+        raise ValueError(f"unknown algorithm {name!r}{nearest(name, plain)}; known: {listed(plain)}")
 
 
 def _check_entry(entry: Any) -> None:
@@ -678,7 +678,7 @@ class PipelineConfig(_Section):
             try:
                 tree = tomllib.loads(file.read_text(encoding="utf-8"))
             except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-                raise UsageError(f"cannot read the configuration {file}: {error}") from error
+                raise UsageError(f"cannot read the configuration {file}: {first_line(error)}.") from error
         for override in overrides:
             key, equals, text = override.partition("=")
             *path, name = key.strip().split(".")

@@ -7,7 +7,7 @@ import zlib
 from collections.abc import Callable
 from pathlib import Path, PurePosixPath
 
-from mfcore.errors import SourceUnavailable
+from mfcore.errors import SourceUnavailable, counted, first_line
 
 __all__ = ["expand", "is_zip", "unpack"]
 
@@ -55,10 +55,10 @@ def expand(path: Path, origin: str) -> Path:
             while block := source.read(_BLOCK):
                 size += len(block)
                 if size > min(limit, _MAX_BYTES):
-                    raise SourceUnavailable(f"{origin}: refused, it unpacks to more than {size:,} bytes")
+                    raise SourceUnavailable(f"{origin}: refused, it unpacks to more than {counted(size, 'byte')}")
                 unpacked.write(block)
     except (OSError, EOFError, lzma.LZMAError, pa.ArrowException) as error:
-        raise SourceUnavailable(f"{origin}: refused, not a sound {codec} file ({error})") from error
+        raise SourceUnavailable(f"{origin}: refused, not a sound {codec} file ({first_line(error)})") from error
     path.unlink()
     return target if path.suffix.lower() in _SUFFIXES else target.rename(path)
 
@@ -91,7 +91,7 @@ def unpack(archive: Path, folder: Path, origin: str, wanted: Callable[[str], boo
         ValueError,
         OSError,
     ) as error:
-        raise SourceUnavailable(f"{origin}: refused, not a sound zip archive ({error})") from error
+        raise SourceUnavailable(f"{origin}: refused, not a sound zip archive ({first_line(error)})") from error
 
 
 def _refuse_harm(members: list[zipfile.ZipInfo], packed_size: int, origin: str) -> None:
@@ -108,7 +108,8 @@ def _refuse_harm(members: list[zipfile.ZipInfo], packed_size: int, origin: str) 
     size = sum(member.file_size for member in members)
     if len(members) > _MAX_FILES or size > _MAX_BYTES or (size > _SMALL and size > _MAX_RATIO * packed_size):
         raise SourceUnavailable(
-            f"{origin}: refused, {packed_size} bytes that unpack to {size} in {len(members)} files are no data set"
+            f"{origin}: refused, {counted(packed_size, 'byte')} that unpack to {size:,} in "
+            f"{counted(len(members), 'file')} are no data set"
         )
 
 

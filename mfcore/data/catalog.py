@@ -406,7 +406,7 @@ def resolve(config: DatasetConfig) -> Dataset:
     if "/" in name or "\\" in name or path.suffix.lower() in _SUFFIXES:
         raise SourceUnavailable(f"no file or folder {path}: check the path given as dataset.name.")
     raise UsageError(
-        f"unknown data set {name!r}{nearest(name, KNOWN)}. Known: {', '.join(KNOWN)}, amazon:<category>; "
+        f"unknown data set {name!r}{nearest(name, KNOWN)}; known: {', '.join(KNOWN)}, amazon:<category>; "
         "or a path to ratings, or synthetic:users=…,items=…,ratings=…"
     )
 

@@ -10,10 +10,11 @@ import os
 import re
 import shutil
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from copy import copy
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -27,6 +28,7 @@ from mfcore.data.ratings import Ratings, Scale
 from mfcore.data.readers import Tables
 from mfcore.data.scales import observe
 from mfcore.data.times import EARLIEST
+from mfcore.errors import counted
 
 if TYPE_CHECKING:
     from great_expectations.expectations.expectation import Expectation
@@ -77,7 +79,7 @@ class _Rule:
 
     expectation: "Expectation"
     reason: Reason | None = None
-    problem: str = ""
+    problem: Callable[[Any], str] | None = None
 
 
 @dataclass(frozen=True)
@@ -154,8 +156,10 @@ def _problems_of(whole: pd.DataFrame, config: ValidationConfig, suite: "_Suite")
     for name in ("user", "item") if not failures else ():
         counts = whole[f"{name}_id"].value_counts(sort=False)
         profile = pd.DataFrame({"n_ratings": counts, "share": counts / len(whole)}).reset_index(drop=True)
-        failures += suite.run(f"{name}s", profile, _profile_rules(name, config))
-    problems = [one.rule.problem.format(one.observed) for one in failures if one.rule.problem]
+        rules = _profile_rules(name, config)
+        are_enough = len(profile) >= getattr(config, f"min_{name}s")
+        failures += suite.run(f"{name}s", profile, rules if are_enough else rules[:1])
+    problems = [one.rule.problem(one.observed) for one in failures if one.rule.problem is not None]
     return problems[:1] if len(whole) == 0 else problems
 
 
@@ -169,9 +173,9 @@ def _outside(previous: Ratings, scale: Scale) -> list[str]:
     if not off.any():
         return []
     return [
-        f"{int(off.sum()):,} of the {len(previous):,} ratings accepted before, such as {values[off][0]:g}, are not on "
-        f"the scale from {scale.minimum:g} to {scale.maximum:g} that is given now: begin anew with dataset.mode = "
-        '"replace", or give another scale'
+        f"{int(off.sum()):,} of the {counted(len(previous), 'rating')} accepted before, such as {values[off][0]:g}, "
+        f"are not on the scale from {scale.minimum:g} to {scale.maximum:g} that is given now: begin anew with "
+        'dataset.mode = "replace", or give another scale'
     ]
 
 
@@ -332,22 +336,18 @@ def _type_rules(frame: pd.DataFrame) -> list[_Rule]:
     rules = [
         _Rule(
             gxe.ExpectTableColumnsToMatchSet(column_set=["user_id", "item_id", "rating"], exact_match=False),
-            problem="user_id, item_id and rating are needed; found {}",
+            problem=lambda found: f"user_id, item_id and rating are needed; found {found}",
         ),
         _Rule(
             gxe.ExpectColumnValuesToBeOfType(column="rating", type_="float64"),
-            problem="ratings are {}, not numbers",
+            problem=lambda found: f"ratings are {found}, not numbers",
         ),
     ]
     for name in ("user_id", "item_id", "timestamp"):
         if name in frame:
             expected = {"object": "str", "Int64": "Int64"}.get(str(frame[name].dtype), "int64")
-            rules.append(
-                _Rule(
-                    gxe.ExpectColumnValuesToBeOfType(column=name, type_=expected),
-                    problem=f"{name} is of type {{}}, not {expected}",
-                )
-            )
+            is_of_type = gxe.ExpectColumnValuesToBeOfType(column=name, type_=expected)
+            rules.append(_Rule(is_of_type, problem=partial("{0} is of type {2}, not {1}".format, name, expected)))
     return rules
 
 
@@ -358,14 +358,19 @@ def _table_rules(frame: pd.DataFrame, config: ValidationConfig) -> list[_Rule]:
     rules = [
         _Rule(
             gxe.ExpectTableRowCountToBeBetween(min_value=config.min_ratings),
-            problem=f"{{}} ratings are fewer than validation.min_ratings, {config.min_ratings}",
+            problem=_too_few("rating", config.min_ratings),
         ),
         _Rule(
             gxe.ExpectColumnUniqueValueCountToBeBetween(column="rating", min_value=2),
-            problem="all ratings are alike, so there is nothing to learn from them",
+            problem=lambda _: "all ratings are alike, so there is nothing to learn from them",
         ),
     ]
     return rules[:1] if len(frame) < config.min_ratings else rules
+
+
+def _too_few(noun: str, least: int) -> Callable[[int], str]:
+    """What to say of a number that is less than the least."""
+    return lambda n: f"{counted(n, noun)} {'is' if n == 1 else 'are'} fewer than validation.min_{noun}s, {least:,}"
 
 
 def _profile_rules(name: str, config: ValidationConfig) -> list[_Rule]:
@@ -378,17 +383,21 @@ def _profile_rules(name: str, config: ValidationConfig) -> list[_Rule]:
     return [
         _Rule(
             gxe.ExpectTableRowCountToBeBetween(min_value=at_least),
-            problem=f"{{}} {name}s are fewer than validation.min_{name}s, {at_least}",
+            problem=_too_few(name, at_least),
         ),
         _Rule(
             gxe.ExpectColumnValuesToBeBetween(column="n_ratings", min_value=config.cold_below, mostly=1 - max_cold),
-            problem=f"{{}} {name}s have fewer than {config.cold_below} ratings (validation.cold_below), "
-            f"more than the {max_cold:.0%} of validation.max_cold_{name}s",
+            problem=lambda n: (
+                f"{n:,} {name}s have fewer than {config.cold_below:,} ratings (validation.cold_below), "
+                f"more than the {max_cold:.0%} of validation.max_cold_{name}s"
+            ),
         ),
         _Rule(
             gxe.ExpectColumnMaxToBeBetween(column="share", max_value=max_share),
-            problem=f"one {name} holds {{:.1%}} of all ratings, more than the {max_share:.0%} of "
-            f"validation.max_{name}_share",
+            problem=lambda share: (
+                f"one {name} holds {share:.1%} of all ratings, more than the {max_share:.0%} of "
+                f"validation.max_{name}_share"
+            ),
         ),
     ]
 

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mfcore.errors import SourceUnavailable
+from mfcore.errors import SourceUnavailable, counted, first_line
 
 if TYPE_CHECKING:
     import httpx
@@ -60,7 +60,7 @@ def download(url: str, target: Path, checksum: str | None, *, progress: bool = T
     except httpx.HTTPStatusError as error:
         raise SourceUnavailable(f"{url}: answered {error.response.status_code}") from error
     except (httpx.HTTPError, httpx.InvalidURL) as error:
-        raise SourceUnavailable(f"{url}: {str(error) or type(error).__name__}") from error
+        raise SourceUnavailable(f"{url}: {first_line(error)}") from error
     try:
         verify(part, checksum, url)
     except SourceUnavailable:
@@ -96,7 +96,7 @@ def published_md5(url: str) -> str | None:
     try:
         answer = httpx.get(f"{url}.md5", timeout=_CONNECT_TIMEOUT_S, follow_redirects=True).raise_for_status()
     except httpx.HTTPError as error:
-        logger.info("%s.md5: %s", url, str(error) or type(error).__name__)
+        logger.info("%s.md5: %s", url, first_line(error))
         return None
     found = re.search(r"\b[0-9a-fA-F]{32}\b", answer.text[:1000])
     return f"md5:{found[0].lower()}" if found else None
@@ -116,13 +116,13 @@ def _continue(client: "httpx.Client", url: str, part: Path, progress: bool) -> N
         length = response.headers.get("Content-Length", "")
         total = start + int(length) if length.isdigit() else None
         if (total or 0) > _MAX_BYTES:
-            raise SourceUnavailable(f"{url}: {total} bytes are more than a data set should have")
+            raise SourceUnavailable(f"{url}: {counted(total or 0, 'byte')} are more than a data set should have")
         with part.open("ab" if start else "wb") as file, _bar(url, start, total, progress) as advance:
             for block in response.iter_raw():  # as it arrives: a block cut short counts too
                 file.write(block)
                 advance(len(block))
                 if file.tell() > _MAX_BYTES:
-                    raise SourceUnavailable(f"{url}: it doesn't end after {_MAX_BYTES} bytes")
+                    raise SourceUnavailable(f"{url}: it doesn't end after {counted(_MAX_BYTES, 'byte')}")
 
 
 def _may_pass(error: BaseException) -> bool:
@@ -144,7 +144,7 @@ def _is_enough(state: "RetryCallState") -> bool:
 
 def _reason(state: "RetryCallState") -> str:
     error = state.outcome.exception() if state.outcome else None
-    return str(error) or type(error).__name__
+    return first_line(error) if error else ""
 
 
 @contextmanager

@@ -10,7 +10,7 @@ import pandas as pd
 from mfcore.config import DatasetConfig
 from mfcore.data.ids import is_missing
 from mfcore.data.times import EARLIEST, Times
-from mfcore.errors import DataInvalid, nearest
+from mfcore.errors import DataInvalid, counted, listed, nearest
 
 __all__ = ["Roles", "by_name", "by_position", "by_value", "is_number", "is_table", "no_columns"]
 
@@ -58,18 +58,18 @@ def by_name(names: Sequence[str], config: DatasetConfig, origin: str) -> Roles:
         wanted: str = getattr(config, f"{role}_column")
         places = _places(wanted, names) if wanted else []
         if len(places) > 1:
-            called = " and ".join(dict.fromkeys(repr(names[place]) for place in places))
+            called = listed(dict.fromkeys(repr(names[place]) for place in places), "and")
             raise DataInvalid(f"{origin} has {len(places)} columns named {called}: rename all but one.")
         found[role] = places[0] if places else None
         if places and names[places[0]] != wanted:
             notes.append(f"taking column {names[places[0]]!r} for {wanted!r}")
         if not places and wanted and wanted != DatasetConfig.model_fields[f"{role}_column"].default:
             raise DataInvalid(
-                f"{origin}: no column {wanted!r}; found columns {_listed(names)}{_hint(wanted, names)}. "
+                f"{origin}: no column {wanted!r}; found columns {listed(names)}{_hint(wanted, names)}. "
                 f"Name yours with dataset.{role}_column."
             )
     if found["timestamp"] is None and config.timestamp_column and len(names) > 3:
-        notes.append(f"no times: there is no column {config.timestamp_column!r} among {_listed(names)}")
+        notes.append(f"no times: there is no column {config.timestamp_column!r} among {listed(names)}")
     user, item, rating = (found[role] or 0 for role in ("user", "item", "rating"))
     return Roles(user, item, rating, found["timestamp"], found["title"], tuple(notes))
 
@@ -82,8 +82,8 @@ def by_position(width: int, config: DatasetConfig, origin: str) -> Roles:
     """
     if len(config.columns) != width:
         raise DataInvalid(
-            f"{origin} has {width} columns, and dataset.columns names {len(config.columns)}: "
-            f"{_listed(config.columns)}. Name each, those that don't matter by any name."
+            f"{origin} has {counted(width, 'column')}, and dataset.columns names {len(config.columns)}: "
+            f"{listed(config.columns)}. Name each, those that don't matter by any name."
         )
     return by_name(config.columns, config, origin)
 
@@ -125,10 +125,10 @@ def no_columns(origin: str, names: Sequence[str], config: DatasetConfig) -> str:
     """What to say of a table that lacks columns."""
     keys = ("user_column", "item_column", "rating_column")
     missing = {key: getattr(config, key) for key in keys if not _places(getattr(config, key), names)}
-    called = " or ".join(f"{name!r}{_hint(name, names)}" for name in missing.values())
+    called = listed((f"{name!r}{_hint(name, names)}" for name in missing.values()), "or")
     return (
-        f"{origin}: no column {called}; found columns {_listed(names)}. "
-        f"Name yours with {' and '.join(f'dataset.{key}' for key in missing)}."
+        f"{origin}: no column {called}; found columns {listed(names)}. "
+        f"Name yours with {listed((f'dataset.{key}' for key in missing), 'and')}."
     )
 
 
@@ -169,8 +169,3 @@ def _are_times(texts: Sequence[str]) -> bool:
     times.add(pa.array(texts, pa.string()))
     seconds = pd.Series(times.finish()).dropna()
     return not times.unread.count and len(seconds) > 0 and bool((seconds >= EARLIEST).all())
-
-
-def _listed(names: Sequence[str], limit: int = 200) -> str:
-    text = ", ".join(names)
-    return text if len(text) <= limit else text[:limit] + "…"

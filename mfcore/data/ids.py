@@ -20,7 +20,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from mfcore.errors import DataInvalid
+from mfcore.errors import DataInvalid, counted
 
 __all__ = ["INTEGER", "Ids", "as_id", "as_integers", "find_codes", "id_text", "intern", "is_missing"]
 
@@ -140,7 +140,7 @@ def intern(column: "pd.Series[Any]") -> tuple[NDArray[np.int32], Ids]:
     codes, texts = _distinct(column)
     if (codes < 0).any() or None in texts:
         n = int(np.isin(codes, [-1, *(place for place, text in enumerate(texts) if text is None)]).sum())
-        raise DataInvalid(f"{column.name}: {n} of {len(column)} ids are missing; take those rows out.")
+        raise DataInvalid(f"{column.name}: {n:,} of {counted(len(column), 'id')} are missing; take those rows out.")
     known: list[str] = [text for text in texts if text is not None]
     numbers = as_integers(known)
     ids, places = np.unique(np.array(known, dtype=object) if numbers is None else numbers, return_inverse=True)

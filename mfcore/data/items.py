@@ -8,7 +8,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from mfcore.data.ratings import Ids, find_codes
-from mfcore.errors import UsageError
+from mfcore.errors import UsageError, listed
 
 __all__ = ["aligned", "genres_of", "meeting"]
 
@@ -64,7 +64,7 @@ def meeting(items: pd.DataFrame, conditions: Iterable[str]) -> NDArray[np.bool_]
             )
         name, operator, value = parts.groups()
         if name not in items:
-            known = ", ".join(map(str, items)) or "none"
+            known = listed(items)
             raise UsageError(f"{condition!r}: the table of items has no column {name!r}; its columns: {known}.")
         met &= _met(items[name], operator, value, condition)
     return met

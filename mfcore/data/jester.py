@@ -54,18 +54,18 @@ def _matrix(path: Path, origin: str) -> NDArray[np.float64]:
     n_columns = len(rows[0])
     if any(len(row) != n_columns for row in rows):
         odd = next(number for number, row in enumerate(rows, 1) if len(row) != n_columns)
-        raise DataInvalid(f"{origin}: row {odd} has not {n_columns} columns like the first.")
+        raise DataInvalid(f"{origin}: row {odd:,} has not {n_columns} columns like the first.")
     try:
         matrix = np.array(rows, dtype=np.float64)
     except ValueError:
         for number, row in enumerate(rows, 1):
             for column, cell in enumerate(row, 1):
                 if not _is_number(cell):
-                    raise DataInvalid(f"{origin}: row {number}, column {column} is {cell!r}, not a number.") from None
+                    raise DataInvalid(f"{origin}: row {number:,}, column {column} is {cell!r}, not a number.") from None
         raise
     if not np.isfinite(matrix).all():
         row, column = np.argwhere(~np.isfinite(matrix))[0] + 1
-        raise DataInvalid(f"{origin}: row {row}, column {column} is not a finite number.")
+        raise DataInvalid(f"{origin}: row {row:,}, column {column} is not a finite number.")
     return matrix
 
 

@@ -9,7 +9,7 @@ import pandas as pd
 
 from mfcore.data.layout import Layout
 from mfcore.data.tables import RawRatings, read_text
-from mfcore.errors import DataInvalid
+from mfcore.errors import DataInvalid, first_line, listed
 
 __all__ = ["read_100k", "read_csv", "read_dat", "read_recbole"]
 
@@ -82,7 +82,7 @@ def read_recbole(folder: Path, origin: str) -> tuple[RawRatings, pd.DataFrame | 
     columns = {name.partition(":")[0]: name for name in names}
     missing = [name for name in _COLUMNS[:3] if name not in columns]
     if missing:
-        raise DataInvalid(f"{origin}: {path.name} lacks {' and '.join(missing)}; found columns {', '.join(names)}.")
+        raise DataInvalid(f"{origin}: {path.name} lacks {listed(missing, 'and')}; found columns {listed(names)}.")
     user, item, rating = (columns[name] for name in _COLUMNS[:3])
     layout = Layout("\t", names, user, item, rating, columns.get("timestamp"), quoted=False)
     raw = read_text(path, f"{origin}: {path.name}", layout)
@@ -114,7 +114,7 @@ def _rows(path: Path, separator: str = ",") -> Iterator[dict[str, str]]:
     try:
         yield from csv.DictReader(_lines(path), delimiter=separator, quoting=quoting)
     except csv.Error as error:
-        raise DataInvalid(f"{path.name} cannot be read: {error}.") from error
+        raise DataInvalid(f"{path.name} cannot be read: {first_line(error)}.") from error
 
 
 def _lines(path: Path) -> list[str]:

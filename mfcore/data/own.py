@@ -8,7 +8,7 @@ from mfcore.config import DatasetConfig
 from mfcore.data.layout import sniff, survey
 from mfcore.data.rewriting import rewrite_json, rewrite_sheet
 from mfcore.data.tables import RawRatings, concatenated, read_parquet, read_text
-from mfcore.errors import DataInvalid
+from mfcore.errors import DataInvalid, clause, counted, listed
 from mfcore.storage.files import scratch_folder
 
 __all__ = ["TABLE_SUFFIXES", "may_be_table", "read_table"]
@@ -54,14 +54,17 @@ def read_table(paths: Sequence[Path], origin: str, config: DatasetConfig) -> Raw
         tables = list((named or found).values())
         if not tables:
             raise DataInvalid(
-                f"none of {len(paths)} files holds ratings. {why_not[0]}" if why_not else f"{origin} is empty."
+                f"none of {counted(len(paths), 'file')} holds ratings. {clause(why_not[0])}."
+                if why_not
+                else f"{origin} is empty."
             )
         if len(tables) > 1:
-            names = ", ".join(parts[0][0].name for parts in tables)
+            names = listed(parts[0][0].name for parts in tables)
             raise DataInvalid(f"{origin} holds several tables of ratings, such as {names}: give the path of one.")
         whole = concatenated([read() for _, read in tables[0]])
-    taken = ", ".join(path.name for path, _ in tables[0][:3]) + ("…" if len(tables[0]) > 3 else "")
-    notes = (f"{len(tables[0])} of {len(paths) + left_out} files hold the ratings: {taken}", *whole.notes)
+    taken = listed((path.name for path, _ in tables[0]), most=3)
+    held = f"{len(tables[0]):,} of {counted(len(paths) + left_out, 'file')}"
+    notes = (f"{held} hold the ratings: {taken}", *whole.notes)
     return RawRatings(whole.frame, whole.titles, whole.unread, notes)
 
 

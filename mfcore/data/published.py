@@ -12,7 +12,7 @@ from mfcore.data.layout import Layout, survey
 from mfcore.data.ratings import Scale
 from mfcore.data.rewriting import rewrite_json
 from mfcore.data.tables import RawRatings, read_text
-from mfcore.errors import DataInvalid
+from mfcore.errors import DataInvalid, first_line, listed
 from mfcore.storage.files import scratch_folder
 
 __all__ = ["PUBLISHED", "is_netflix", "read_netflix"]
@@ -69,7 +69,7 @@ class Published:
                     names = tuple(next(csv.reader(rows)))
                 missing = [name for name in self.layout.wanted if name not in names]
                 if missing:
-                    raise DataInvalid(f"{origin} lacks {' and '.join(missing)}; found {', '.join(names)}.")
+                    raise DataInvalid(f"{origin} lacks {listed(missing, 'and')}; found {listed(names)}.")
                 raw = read_text(text, origin, replace(self.layout, names=names))
         else:
             raw = read_text(path, origin, self.layout)
@@ -85,7 +85,7 @@ class Published:
             try:
                 pairs = [(row[key], row[title]) for row in rows if len(row) > max(key, title)]
             except csv.Error as error:
-                raise DataInvalid(f"{name} cannot be read: {error}.") from error
+                raise DataInvalid(f"{name} cannot be read: {first_line(error)}.") from error
         return pd.DataFrame(pairs[1:], columns=["item_id", "title"], dtype=object) if pairs[1:] else None
 
 

@@ -7,6 +7,8 @@ from typing import Any, Literal
 import numpy as np
 import pandas as pd
 
+from mfcore.errors import counted
+
 __all__ = ["PAIR", "Reason", "quarantined", "refused", "repeated", "resolved", "too_many", "why_refused"]
 
 PAIR = ["user_id", "item_id"]
@@ -105,14 +107,14 @@ def too_many(n_rows: int, n_unlisted: int, wrong: "pd.Series[str]", limit: float
     # One kind is what is left of the reasons without the value that each is about.
     kinds = wrong.str.split(":", n=1).str[0].str.replace(r"^(rating|timestamp) -?[\d.e+]+ ", r"\1 ", regex=True)
     shares = kinds.value_counts().head(3)
-    counts = "; ".join(f"{count} × {kind}" for kind, count in shares.items())
+    counts = "; ".join(f"{count:,} × {kind}" for kind, count in shares.items())
     is_about_times = len(shares) > 0 and str(shares.index[0]).startswith("timestamp")
     return (
-        f"{n_refused} of {n_rows} rows ({n_refused / n_rows:.1%}) are refused, more than the "
+        f"{n_refused:,} of {counted(n_rows, 'row')} ({n_refused / n_rows:.1%}) are refused, more than the "
         f"{limit:.1%} of validation.max_quarantined. "
         + ("" if n_unlisted else f"{counts}. ")
-        + f"First: row {wrong.index[0]}, {wrong.iloc[0]}."
-        + (' To do without times, set dataset.timestamp_column = "".' if is_about_times else "")
+        + f"First: row {wrong.index[0]:,}, {wrong.iloc[0]}"
+        + ('. To do without times, set dataset.timestamp_column = ""' if is_about_times else "")
     )
 
 

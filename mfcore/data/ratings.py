@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from mfcore.data.ids import Ids, find_codes, intern
 from mfcore.data.times import UNKNOWN, as_seconds
-from mfcore.errors import DataInvalid, SourceUnavailable
+from mfcore.errors import DataInvalid, SourceUnavailable, counted
 from mfcore.storage.arrays import load_array
 
 __all__ = ["Ids", "Ratings", "Scale", "find_codes", "load_ids", "load_titles", "save_ids", "titles_of"]
@@ -82,15 +82,15 @@ class Ratings:
             if len(codes) and not (codes.min() >= 0 and codes.max() < len(ids)):
                 missing = np.flatnonzero((codes < 0) | (codes >= len(ids)))
                 raise DataInvalid(
-                    f"{len(missing)} of {len(codes)} ratings have no {what} id, the first is row {missing[0]} "
-                    "counted from 0: leave them out."
+                    f"{len(missing):,} of {counted(len(codes), 'rating')} have no {what} id, the first is row "
+                    f"{missing[0]:,} counted from 0: leave them out."
                 )
         # A sum of finite float32 in float64 is finite.
         if not np.isfinite(np.sum(self.values, dtype=np.float64)):
             missing = np.flatnonzero(~np.isfinite(self.values))
             raise DataInvalid(
-                f"{len(missing)} of {len(self)} ratings are missing or no finite numbers, the first is row "
-                f"{missing[0]} counted from 0: leave them out."
+                f"{len(missing):,} of {counted(len(self), 'rating')} are missing or no finite numbers, the first is "
+                f"row {missing[0]:,} counted from 0: leave them out."
             )
 
         if self.titles is not None and len(self.titles) != len(self.item_ids):

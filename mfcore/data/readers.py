@@ -15,7 +15,7 @@ from mfcore.data.ids import INTEGER, id_text
 from mfcore.data.own import may_be_table, read_table
 from mfcore.data.ratings import Scale
 from mfcore.data.tables import RawRatings
-from mfcore.errors import DataInvalid, UsageError
+from mfcore.errors import DataInvalid, UsageError, counted, listed
 from mfcore.storage.artifacts import MANIFEST
 
 __all__ = ["Tables", "read", "recognize"]
@@ -65,7 +65,7 @@ def recognize(folder: Path) -> str:
     if len(files) == 1 or any(map(may_be_table, files)):
         return _TABLE
     raise DataInvalid(
-        f"no ratings found among {', '.join(files[:8]) or 'no files at all'}{'…' if len(files) > 8 else ''}: "
+        f"no ratings found among {listed(files, most=8) if files else 'no files at all'}: "
         "give a table as CSV, Parquet, JSON or .xlsx, its parts, or the unpacked files of a known data set."
     )
 
@@ -115,8 +115,9 @@ def _rated(frame: pd.DataFrame, not_rated: tuple[float, ...]) -> tuple[pd.DataFr
     if not not_rated:
         return frame, ()
     is_rated = ~frame["rating"].isin(not_rated)
-    values = " or ".join(f"{one:g}" for one in not_rated)
-    note = f"{int((~is_rated).sum()):,} of {len(frame):,} rows left out: {values} stands for not rated"
+    values = listed((f"{one:g}" for one in not_rated), "or")
+    n_left_out = int((~is_rated).sum())
+    note = f"{n_left_out:,} of {counted(len(frame), 'row')} left out: {values} stands for not rated"
     return frame[is_rated], (note,)
 
 

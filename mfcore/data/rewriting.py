@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from mfcore.data.layout import survey
-from mfcore.errors import DataInvalid
+from mfcore.errors import DataInvalid, first_line
 
 __all__ = ["rewrite_json", "rewrite_sheet"]
 
@@ -34,8 +34,7 @@ def rewrite_sheet(path: Path, target: Path, origin: str) -> None:
         finally:
             book.close()
     except Exception as error:  # whatever the parser stumbles over in a damaged file
-        reason = (str(error).splitlines() or [type(error).__name__])[0][:200].removesuffix(".")
-        raise DataInvalid(f"{origin} cannot be read as a spreadsheet: {reason}.") from error
+        raise DataInvalid(f"{origin} cannot be read as a spreadsheet: {first_line(error)}.") from error
 
 
 def rewrite_json(path: Path, target: Path, origin: str) -> None:
@@ -67,7 +66,7 @@ def _document(text: str, origin: str) -> list[Any]:
     try:
         document = json.loads(text)
     except (ValueError, RecursionError) as error:
-        raise DataInvalid(f"{origin} is no JSON: {error}.") from error
+        raise DataInvalid(f"{origin} is no JSON: {first_line(error)}.") from error
     return document if isinstance(document, list) else [document]
 
 

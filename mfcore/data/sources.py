@@ -18,7 +18,7 @@ from mfcore.data.downloads import download, published_md5, verify
 from mfcore.data.own import may_be_table
 from mfcore.data.readers import recognize
 from mfcore.data.synthetic import synthesize
-from mfcore.errors import DataInvalid, SourceUnavailable
+from mfcore.errors import DataInvalid, SourceUnavailable, clause, counted, first_line
 from mfcore.storage.bucket import Bucket
 from mfcore.storage.files import locked, sha256_of
 
@@ -60,7 +60,7 @@ def identity(dataset: Dataset) -> Any:
         try:
             return {"files": {path.name: sha256_of(path) for path in _files(source.path)}}
         except OSError as error:
-            raise SourceUnavailable(f"{source.path} cannot be read: {error.strerror}") from error
+            raise SourceUnavailable(f"{source.path} cannot be read: {first_line(error)}") from error
     if isinstance(source, Objects):
         bucket = Bucket(source.url)
         return {"objects": bucket.checksums(_wanted_objects(bucket).__contains__)}
@@ -102,7 +102,7 @@ def fetch(dataset: Dataset, folder: Path, downloads: Path, progress: bool = True
             except SourceUnavailable as error:
                 if not isinstance(source, Local | Objects | Database):  # of those, it is the error itself
                     logger.warning("%s", error)
-                failures.append(str(error))
+                failures.append(clause(error))
                 continue
             for path in Path(scratch).iterdir():
                 path.rename(folder / path.name)
@@ -119,11 +119,10 @@ def fetch(dataset: Dataset, folder: Path, downloads: Path, progress: bool = True
             "not_rated": dataset.not_rated,
         }
     if len(failures) == 1 and isinstance(dataset.sources[0], Local | Objects | Database):
-        raise SourceUnavailable(f"{failures[0].removesuffix('.')}.")
+        raise SourceUnavailable(f"{failures[0]}.")
     by_hand = next((source.file for source in dataset.sources if isinstance(source, Web)), None)
     advice = f" Get {by_hand} ({dataset.homepage}) and put it into {downloads}." if by_hand else ""
-    tried = "; ".join(failure.removesuffix(".") for failure in failures)
-    raise SourceUnavailable(f"{dataset.title} is not available. Tried: {tried}.{advice}")
+    raise SourceUnavailable(f"{dataset.title} is not available. Tried: {'; '.join(failures)}.{advice}")
 
 
 def _deliver(source: Source, folder: Path, downloads: Path, cached: bool, progress: bool) -> str | None:
@@ -211,7 +210,7 @@ def _ask_pip(requirement: str, pattern: str, downloads: Path) -> None:
         wheel = next(Path(scratch).glob(pattern), None)
         if wheel is None:
             said = [line for line in done.stderr.splitlines() if line.startswith("ERROR") or "No module" in line]
-            raise SourceUnavailable(f"package {requirement}: {said[-1] if said else 'pip found no wheel'}")
+            raise SourceUnavailable(f"package {requirement}: {first_line(said[-1]) if said else 'pip found no wheel'}")
         wheel.replace(downloads / wheel.name)
 
 
@@ -224,7 +223,7 @@ def _copy(path: Path, folder: Path) -> str:
             else:
                 shutil.copyfile(file, folder / file.name)
     except OSError as error:
-        raise SourceUnavailable(f"{path} cannot be read: {error.strerror}") from error
+        raise SourceUnavailable(f"{path} cannot be read: {first_line(error)}") from error
     return str(path)
 
 
@@ -235,7 +234,7 @@ def _from_store(url: str, folder: Path) -> str:
         bucket = Bucket(url)
         size = bucket.size()
         if size > _MAX_BYTES:
-            raise SourceUnavailable(f"{url} holds {size:,} bytes, more than a data set should have")
+            raise SourceUnavailable(f"{url} holds {counted(size, 'byte')}, more than a data set should have")
         bucket.fetch(copy, _wanted_objects(bucket).__contains__)
         try:
             _copy(copy, folder)
@@ -248,7 +247,9 @@ def _wanted_objects(bucket: Bucket) -> set[str]:
     """Those of the files in an object store that may matter, of which there has to be one."""
     names = bucket.files()
     if len(names) > _MAX_FILES:
-        raise SourceUnavailable(f"{bucket.url} holds more than {_MAX_FILES:,} files: give the folder of the data set")
+        raise SourceUnavailable(
+            f"{bucket.url} holds more than {counted(_MAX_FILES, 'file')}: give the folder of the data set"
+        )
     wanted = {name for name in names if _is_wanted(name)}
     if not wanted:
         raise SourceUnavailable(f"{bucket.url} holds no ratings: check the bucket and the name.")
@@ -273,7 +274,7 @@ def _files(path: Path) -> list[Path]:
     if size == 0:
         raise DataInvalid(f"{path} is empty: there should be a line of column names, then a line for each rating.")
     if size > _MAX_BYTES:
-        raise SourceUnavailable(f"{path} holds {size:,} bytes, more than a data set should have")
+        raise SourceUnavailable(f"{path} holds {counted(size, 'byte')}, more than a data set should have")
     return files
 
 
@@ -282,7 +283,9 @@ def _inside(folder: Path, depth: int = 0) -> list[Path]:
     for entry in folder.iterdir():
         entries.append(entry)
         if len(entries) > _MAX_FILES:
-            raise SourceUnavailable(f"{folder} holds more than {_MAX_FILES:,} files: give the folder of the data set")
+            raise SourceUnavailable(
+                f"{folder} holds more than {counted(_MAX_FILES, 'file')}: give the folder of the data set"
+            )
     wanted = sorted(entry for entry in entries if _is_wanted(entry.name))
     if len(wanted) == 1 and wanted[0].is_dir() and depth < 3:  # as archives unpack
         return _inside(wanted[0], depth + 1)

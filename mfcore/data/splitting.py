@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from mfcore.config import SplitConfig
 from mfcore.data.ratings import Ratings
-from mfcore.errors import SourceUnavailable, UsageError
+from mfcore.errors import SourceUnavailable, UsageError, counted
 from mfcore.storage.arrays import load_array
 
 __all__ = ["Split", "split"]
@@ -84,7 +84,7 @@ def split(ratings: Ratings, config: SplitConfig | None = None) -> Split:
     for name, rows in parts.items():
         if not len(rows):
             raise UsageError(
-                f"the {config.method} split of {len(ratings)} ratings leaves {name} empty: "
+                f"the {config.method} split of {counted(len(ratings), 'rating')} leaves {name} empty: "
                 "bring more ratings, or change the method or its settings in [split]."
             )
     return Split(parts["train"], parts["validation"], parts["test"], dropped)

@@ -7,7 +7,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from mfcore.data.ratings import Scale
-from mfcore.errors import UsageError
+from mfcore.errors import UsageError, counted
 
 __all__ = ["SyntheticRatings", "synthesize"]
 
@@ -76,9 +76,14 @@ def synthesize(
     (200, False)
     """
     if n_users < 1 or n_items < 1 or n_ratings < 1:
-        raise UsageError(f"synthetic ratings need a user, an item and a rating, not {n_users}, {n_items}, {n_ratings}.")
+        raise UsageError(
+            f"synthetic ratings need a user, an item and a rating, not {n_users:,}, {n_items:,}, {n_ratings:,}."
+        )
     if n_ratings > n_users * n_items:
-        raise UsageError(f"{n_ratings} ratings don't fit into {n_users} users × {n_items} items: ask for fewer.")
+        raise UsageError(
+            f"{counted(n_ratings, 'rating')} don't fit into {counted(n_users, 'user')} × {counted(n_items, 'item')}: "
+            "ask for fewer."
+        )
     if max(n_users, n_items) >= 2**31:
         raise UsageError("synthetic ratings are made for at most 2³¹ − 1 users and items.")
     scale = scale or Scale(1, 5, 1)

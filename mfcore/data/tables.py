@@ -252,6 +252,6 @@ def _refuse_open_quote(path: Path, origin: str, layout: Layout, encoding: str) -
                 line = reader.line_num + 1
         except csv.Error as error:
             raise DataInvalid(
-                f"{origin}: the quotes in line {line} don't fit together ({error}): double a quote inside a field, "
-                "and close each field that begins with one."
+                f"{origin}: the quotes in line {line:,} don't fit together ({first_line(error)}): double a quote "
+                "inside a field, and close each field that begins with one."
             ) from error

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mfcore.data.ratings import Ids, Scale, load_ids, save_ids
-from mfcore.errors import SourceUnavailable, UsageError
+from mfcore.errors import SourceUnavailable, UsageError, first_line
 from mfcore.models.foldin import Part
 from mfcore.storage.arrays import load_array
 
@@ -287,7 +287,7 @@ class Factors:
         except OSError as error:
             raise SourceUnavailable(f"{error.filename or path} can't be read: {error.strerror}.") from error
         except (ValueError, KeyError, TypeError) as error:
-            raise SourceUnavailable(f"{path} doesn't describe a model: {error}.") from error
+            raise SourceUnavailable(f"{path} doesn't describe a model: {first_line(error)}.") from error
 
     @classmethod
     def _read(cls, folder: Path, head: dict[str, Any]) -> "Factors":

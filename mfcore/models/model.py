@@ -14,7 +14,7 @@ from mfcore.config import Levers
 from mfcore.data.ids import as_id
 from mfcore.data.items import aligned, genres_of, meeting
 from mfcore.data.ratings import Ids, Ratings, find_codes, load_titles, titles_of
-from mfcore.errors import SourceUnavailable, UsageError
+from mfcore.errors import SourceUnavailable, UsageError, listed
 from mfcore.models.factors import Factors
 from mfcore.models.levers import ItemGroups, ranked
 from mfcore.models.lists import FEWEST_RATINGS, Likeness, similar_items
@@ -28,8 +28,6 @@ Columns = dict[str, NDArray[Any]]
 """A table as one array for each column."""
 
 _COUNTS = "n_ratings.npy"
-_MOST_NAMED = 5
-"""Unknown ids that a message names."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -319,10 +317,8 @@ class Model:
         """
         items = find_codes(self.item_ids, list(rated))
         if (items < 0).any():
-            unknown = [str(one) for one, code in zip(rated, items, strict=True) if code < 0]
-            more = f" and {len(unknown) - _MOST_NAMED:,} more" if len(unknown) > _MOST_NAMED else ""
-            named = ", ".join(unknown[:_MOST_NAMED]) + more
-            raise UsageError(f"no item has the id {named}: look ids up in `Model.item_ids`.")
+            unknown = listed(one for one, code in zip(rated, items, strict=True) if code < 0)
+            raise UsageError(f"no item has the id {unknown}: look ids up in `Model.item_ids`.")
         # Of ids that are the same item, as 7 and "7", the last value counts.
         last = dict(zip(items.tolist(), rated.values(), strict=True))
         items, values = np.array(list(last), np.int32), np.array(list(last.values()), np.float32)

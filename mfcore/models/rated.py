@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mfcore.data.ratings import Ratings
-from mfcore.errors import SourceUnavailable
+from mfcore.errors import SourceUnavailable, first_line
 from mfcore.storage.arrays import load_array
 
 __all__ = ["RatedItems"]
@@ -80,4 +80,4 @@ class RatedItems:
                 raise ValueError(f"item {items.max()} of {n_items}")
             return cls(starts=starts, items=items, values=values)
         except ValueError as error:
-            raise SourceUnavailable(f"{path} is not about these users and items: {error}.") from error
+            raise SourceUnavailable(f"{path} is not about these users and items: {first_line(error)}.") from error

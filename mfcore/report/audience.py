@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from mfcore.config import ListsConfig, PipelineConfig
 from mfcore.data.ratings import Ratings, find_codes
 from mfcore.data.splitting import Split
-from mfcore.errors import UsageError
+from mfcore.errors import UsageError, listed
 from mfcore.metrics.ranking import relevant_threshold
 from mfcore.models.model import Model
 from mfcore.models.reasons import ratings_of
@@ -60,7 +60,7 @@ class Audience:
         if user_ids:
             codes = find_codes(self.ratings.user_ids, list(dict.fromkeys(user_ids)))
             if (codes < 0).any():
-                unknown = ", ".join(one for one, code in zip(dict.fromkeys(user_ids), codes, strict=True) if code < 0)
+                unknown = listed(one for one, code in zip(dict.fromkeys(user_ids), codes, strict=True) if code < 0)
                 first, last = self.ratings.user_ids[0], self.ratings.user_ids[-1]
                 raise UsageError(
                     f"unknown user {unknown}: there are {self.ratings.n_users:,}, {first} to {last} among them."

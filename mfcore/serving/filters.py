@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from mfcore.config import ListsConfig
-from mfcore.errors import SourceUnavailable
+from mfcore.errors import SourceUnavailable, first_line
 from mfcore.storage.artifacts import fingerprint
 
 __all__ = ["asked_of", "filters_of"]
@@ -37,6 +37,6 @@ def _ids(path: Path | None) -> list[str] | None:
     try:
         lines = path.read_text(encoding="utf-8-sig").splitlines()
     except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "it is not text in UTF-8"
+        reason = first_line(error) if isinstance(error, OSError) else "it is not text in UTF-8"
         raise SourceUnavailable(f"the list of items {path} can't be read: {reason}.") from error
     return [line.strip() for line in lines if line.strip()]

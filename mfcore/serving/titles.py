@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mfcore.data.ratings import find_codes
-from mfcore.errors import Ambiguous, UsageError
+from mfcore.errors import Ambiguous, UsageError, counted
 from mfcore.models.model import Model
 
 __all__ = ["FoundItem", "find_item", "is_same", "spoken"]
@@ -77,13 +77,13 @@ def find_item(model: Model, wanted: str) -> FoundItem:
     if len(found) == 1:
         return FoundItem(model.item_ids[found[0]], str(model.titles[found[0]]), is_exact=bool(exact))
     if not found:
-        nearest = "; ".join(str(model.titles[code]) for code in titles.nearest(wanted))
+        nearest = "; ".join(str(model.titles[code]) for code in titles.nearest(wanted)).rstrip(".")
         raise UsageError(f"no item has the id or title {wanted!r}{f'; the nearest: {nearest}' if nearest else ''}.")
     found.sort(key=lambda code: (-model.n_ratings[code], code))
     which = "the title" if exact else "a title like"
     shown = f", of which these {_MOST_SHOWN} are rated most" if len(found) > _MOST_SHOWN else ""
     raise Ambiguous(
-        f"{len(found)} items have {which} {wanted!r}{shown}; name one by its id.",
+        f"{counted(len(found), 'item')} have {which} {wanted!r}{shown}; name one by its id.",
         [
             {"item_id": model.item_ids[code], "title": str(model.titles[code]), "n_ratings": int(model.n_ratings[code])}
             for code in found[:_MOST_SHOWN]

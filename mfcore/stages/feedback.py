@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from mfcore.data.times import UNKNOWN, as_seconds
-from mfcore.errors import DataInvalid, NothingToWorkFrom, SourceUnavailable, first_line
+from mfcore.errors import DataInvalid, NothingToWorkFrom, SourceUnavailable, first_line, listed
 from mfcore.evaluation.feedback import EVENTS, VersionFeedback, figures_of
 from mfcore.serving.export import load_export
 from mfcore.serving.published import fetch_version
@@ -91,11 +91,11 @@ def _read(file: Path) -> pd.DataFrame:
         raise SourceUnavailable(f"{file} can't be read: {first_line(error)}.") from error
     missing = [name for name in _COLUMNS if name not in frame]
     if missing:
-        raise DataInvalid(f"{file} lacks {', '.join(missing)}: it needs {', '.join(_COLUMNS)}.")
+        raise DataInvalid(f"{file} lacks {listed(missing, 'and')}: it needs {listed(_COLUMNS, 'and')}.")
     strange = frame.loc[~frame["event"].isin(EVENTS), "event"]
     if len(strange):
         raise DataInvalid(
-            f"{file}, row {strange.index[0]} counted from 0: event is {strange.iloc[0]!r}, not {', '.join(EVENTS)}."
+            f"{file}, row {strange.index[0]} counted from 0: event is {strange.iloc[0]!r}, not {listed(EVENTS, 'or')}."
         )
     times = frame["time"]
     if not pd.api.types.is_numeric_dtype(times):

@@ -9,7 +9,7 @@ from typing import Any
 from mfcore.data import readers
 from mfcore.data.acceptance import CHECKS, PAGE, QUARANTINE, Acceptance, accept
 from mfcore.data.snapshot import Snapshot
-from mfcore.errors import DataInvalid, NothingToWorkFrom
+from mfcore.errors import DataInvalid, NothingToWorkFrom, counted
 from mfcore.stages.context import Context, ParentRun
 from mfcore.storage.artifacts import Artifact, ArtifactStore, code_of, fingerprint
 from mfcore.storage.files import scratch_folder, write_file
@@ -36,8 +36,8 @@ def validate_raw(context: Context, raw: Artifact | None = None) -> Artifact:
     counts = ratings.details
     return context.report(
         ratings,
-        f"{counts['ratings']:,} of {counts['users']:,} users on {counts['items']:,} items, "
-        f"{counts['quarantined']:,} rows in quarantine",
+        f"{counted(counts['ratings'], 'rating')} of {counted(counts['users'], 'user')} on "
+        f"{counted(counts['items'], 'item')}, {counted(counts['quarantined'], 'row')} in quarantine",
     )
 
 
@@ -102,7 +102,7 @@ def _refuse(context: Context, acceptance: Acceptance, name: str, run_id: str) ->
         write_file(rows, acceptance.checked.quarantine.to_csv(index=False))
         where += f"; rows and reasons: {rows}"
     context.observer.announce("data.refused", dataset, problems=list(acceptance.problems), page=str(page))
-    raise DataInvalid(f"{dataset} failed validation: {'; '.join(acceptance.problems)}. {where}")
+    raise DataInvalid(f"{dataset} failed validation: {'; '.join(acceptance.problems)}. {where}.")
 
 
 def _publish(context: Context, ratings: Artifact, run: ParentRun) -> None:

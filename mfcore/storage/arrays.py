@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-from mfcore.errors import SourceUnavailable
+from mfcore.errors import SourceUnavailable, first_line
 
 __all__ = ["load_array"]
 
@@ -36,7 +36,7 @@ def load_array(
         # Mapped for writing into private copies, since arrays that can't be written are another type to Numba.
         array = np.load(path, mmap_mode="c" if mapped else None, allow_pickle=False)
     except (OSError, ValueError, EOFError, MemoryError) as error:
-        reason = error.strerror if isinstance(error, OSError) and error.strerror else "it holds no plain array"
+        reason = first_line(error) if isinstance(error, OSError) and error.strerror else "it holds no plain array"
         raise SourceUnavailable(f"{path} can't be read: {reason}.") from error
     expected = f"{np.dtype(dtype)}[{', '.join('any' if length is None else str(length) for length in shape)}]"
     if not isinstance(array, np.ndarray) or array.dtype != dtype or len(array.shape) != len(shape):

@@ -15,7 +15,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO
 
-from mfcore.errors import UsageError
+from mfcore.errors import UsageError, first_line
 
 __all__ = [
     "ABANDONED_AFTER_S",
@@ -253,6 +253,6 @@ def _is_abandoned(descriptor: int) -> bool:
 
 def _cannot_write(folder: Path, error: OSError) -> UsageError:
     return UsageError(
-        f"cannot write to {folder}: {error.strerror}. "
+        f"cannot write to {folder}: {first_line(error)}. "
         "Choose another place (MFCORE_HOME, MFCORE_EXPORTS) or mend its permissions."
     )

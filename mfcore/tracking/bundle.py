@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from mfcore.errors import MfcoreError, SourceUnavailable
+from mfcore.errors import MfcoreError, SourceUnavailable, clause
 from mfcore.models.model import Model
 from mfcore.storage.artifacts import damage, write_manifest
 
@@ -33,7 +33,7 @@ def load_bundle(folder: Path, name: str) -> Model:
         try:
             return Model.load(folder)
         except (MfcoreError, ValueError, KeyError, TypeError, OSError) as error:
-            problem = str(error).partition("\n")[0].rstrip(".")
+            problem = clause(error)
     raise SourceUnavailable(
         f"{name} is damaged: {problem}. Promote another version, or run `mfcore run` to make one anew."
     )

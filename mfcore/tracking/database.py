@@ -8,7 +8,7 @@ from pathlib import Path
 
 from mlflow import MlflowClient
 
-from mfcore.errors import UsageError
+from mfcore.errors import UsageError, first_line
 from mfcore.settings import database_of, sqlite_uri
 from mfcore.storage.files import locked, sync
 
@@ -54,8 +54,8 @@ def migrate_database(path: Path) -> None:
             command = [sys.executable, "-m", "mlflow", "db", "upgrade", sqlite_uri(new)]
             done = subprocess.run(command, capture_output=True, text=True, check=False)
             if done.returncode != 0:
-                reason = (done.stderr.strip().splitlines() or [f"exit code {done.returncode}"])[-1]
-                raise UsageError(f"MLflow cannot migrate {path}: {reason}. It is as it was.")
+                said = done.stderr.strip().splitlines() or [f"exit code {done.returncode}"]
+                raise UsageError(f"MLflow cannot migrate {path}: {first_line(said[-1])}. It is as it was.")
             _copy(new, path)
         finally:
             _remove(new)

@@ -11,7 +11,7 @@ from mlflow.entities.model_registry import ModelVersion, RegisteredModel
 from mlflow.exceptions import MlflowException
 from pydantic import BaseModel, ConfigDict
 
-from mfcore.errors import NothingToWorkFrom, SourceUnavailable, UsageError, first_line
+from mfcore.errors import NothingToWorkFrom, SourceUnavailable, UsageError, first_line, listed
 from mfcore.evaluation.rules import Rule
 from mfcore.metrics.objective import Objective
 from mfcore.models import Recipe
@@ -217,7 +217,7 @@ class Registry:
         try:
             return self._registered(self._client.get_model_version(self.name, str(version)))
         except (MlflowException, KeyError) as error:
-            known = ", ".join(str(one.version) for one in reversed(self.versions())) or "none"
+            known = listed(one.version for one in reversed(self.versions()))
             raise UsageError(f"{self.name} has no version {version}; there are: {known}.") from error
 
     def require_previous(self) -> Registered:

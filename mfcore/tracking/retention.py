@@ -8,7 +8,7 @@ from typing import Any
 
 from mlflow.entities import Run
 
-from mfcore.errors import UsageError
+from mfcore.errors import UsageError, first_line
 from mfcore.metrics.objective import Objective
 from mfcore.settings import Settings, database_of
 from mfcore.storage.retention import Leftover, Rule
@@ -164,8 +164,10 @@ def empty_trash(settings: Settings, days: float) -> None:
     with alone(settings.tracking_uri):
         done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode != 0:
-        reason = (done.stderr.strip().splitlines() or [f"exit code {done.returncode}"])[-1]
-        raise UsageError(f"MLflow could not empty its trash: {reason}. What was removed lies there still.")
+        said = done.stderr.strip().splitlines() or [f"exit code {done.returncode}"]
+        raise UsageError(
+            f"MLflow could not empty its trash: {first_line(said[-1])}. What was removed lies there still."
+        )
 
 
 def _studies(trials: list[Run]) -> dict[str, list[Run]]:

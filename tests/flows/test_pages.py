@@ -130,10 +130,11 @@ def test_the_notes_links_lay_models_and_trials_beside_each_other(
 ) -> None:
     note = client.get_experiment(experiment).tags["mlflow.note.content"]
     links = [part.partition(")")[0] for part in note.split("](#")[1:]]
-    compared, trials, model = links
+    compared, rating, ranking, model = links
     charts = ("test_rmse", "train_rmse_by_epoch", "validation_rmse_by_epoch")
-    page(compared, "finalist-als", "finalist-sgd", "finalist-pmf", "baseline-bias", *charts)
-    page(trials, "als-000", "sgd-004", "pmf-002", "validation_rmse_by_epoch", "15 matching runs")
+    page(compared, "finalist-rating-als", "finalist-ranking-sgd", "finalist-rating-pmf", "baseline-bias", *charts)
+    page(rating, "rating-als-000", "rating-sgd-004", "rating-pmf-002", "validation_rmse_by_epoch", "15 matching runs")
+    page(ranking, "ranking-als-000", "ranking-ease-004", "validation_ndcg_at_10_by_epoch", "20 matching runs")
     page(model, f"mfcore-{NAME}", "@ champion")
 
 
@@ -163,17 +164,17 @@ def test_figures_of_the_search_and_of_a_finalist_are_there_and_drawn(
     )
     files = [f"{name}.png" for name in searched]
     page(f"/experiments/{experiment}/runs/{first['run_id']}/artifacts/figures", *files, "data.html")
-    (finalist,) = runs(client, experiment, role="finalist", algorithm="als")
+    (finalist,) = runs(client, experiment, role="finalist", algorithm="als", objective="rating")
     drawn = ("calibration", "errors_by_activity", "errors_by_rating", "learning_curve", "popularity")
     files = [f"{name}.png" for name in drawn]
     page(f"/experiments/{experiment}/runs/{finalist.info.run_id}/artifacts/figures", *files, "evaluation.json")
 
 
 def test_a_finalist_shows_its_data_model_and_metrics(page: Page, client: MlflowClient, experiment: str) -> None:
-    (finalist,) = runs(client, experiment, role="finalist", algorithm="als")
+    (finalist,) = runs(client, experiment, role="finalist", algorithm="als", objective="rating")
     page(
         f"/experiments/{experiment}/runs/{finalist.info.run_id}",
-        "finalist-als", "The best hyper-parameters found for als", f"{NAME} train and validation", "test_rmse",
+        "finalist-rating-als", "The best hyper-parameters found for als", f"{NAME} train and validation", "test_rmse",
         f"{finalist.data.metrics['test_rmse']:.4f}", "n_factors",
     )  # fmt: skip
 
@@ -181,10 +182,10 @@ def test_a_finalist_shows_its_data_model_and_metrics(page: Page, client: MlflowC
 def test_finalists_are_compared_by_test_error_in_parallel_coordinates(
     page: Page, client: MlflowClient, experiment: str
 ) -> None:
-    ids = json.dumps([run.info.run_id for run in runs(client, experiment, role="finalist")])
+    ids = json.dumps([run.info.run_id for run in runs(client, experiment, role="finalist", objective="rating")])
     page(
         f"/compare-runs?runs={ids}&experiments=%5B%22{experiment}%22%5D",
-        "Comparing 3 Runs", "Parallel Coordinates Plot", "Scatter Plot", "test_rmse", "finalist-pmf", "reg_user",
+        "Comparing 3 Runs", "Parallel Coordinates Plot", "Scatter Plot", "test_rmse", "finalist-rating-pmf", "reg_user",
     )  # fmt: skip
 
 

@@ -1,5 +1,6 @@
 """Each case of what people bring ends as the table in `mfcore/data/README.md` says."""
 
+import re
 from pathlib import Path
 from tempfile import mkdtemp
 
@@ -32,18 +33,27 @@ def read_case(case: Case, folder: Path) -> Tables:
     return read(raw, fetch(resolve(config), raw, folder / "downloads"), config)
 
 
+def assert_reads_well(text: str, most_lines: int = 2) -> None:
+    """One or two lines, each of which ends once; a path may hold two dots."""
+    assert 1 <= len(text.splitlines()) <= most_lines
+    assert not re.search(r"(?<![./])\.\.(?![./])|[.,;:]\s+[.,;:]|,,|…\.|\s$", text), text
+
+
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.what)
 def test_what_people_bring_is_accepted_warned_about_or_refused(case: Case, tmp_path: Path) -> None:
     if case.outcome == "refused":
         with pytest.raises(DataInvalid if "sound" not in case.says else MfcoreError) as raised:
             read_case(case, tmp_path)
         assert case.says in str(raised.value)
+        assert_reads_well(str(raised.value))
         return
     tables = read_case(case, tmp_path)
     frame = tables.ratings
     observed = observe(frame["rating"].to_numpy(), tables.scale, tables.given)
     said = observed.warnings if case.outcome == "warned about" else (*tables.notes, *observed.notes)
     assert case.says in "\n".join(said)
+    for one in (*tables.notes, *observed.notes, *observed.warnings):
+        assert_reads_well(one, most_lines=1)
     assert len(tables.unread) == 0
     assert case.outcome == "warned about" or not observed.warnings
     if case.gives == "counts":

@@ -145,6 +145,12 @@ def test_a_lopsided_table_stops_the_run(config, words):
         assert f"{frame[column].value_counts().iloc[0] / 400:.1%}" in problem
 
 
+def test_of_too_few_nothing_is_said_that_follows_from_it():
+    """With so few users each is cold, and each holds a large share."""
+    asked = ValidationConfig(min_users=1041, max_cold_users=0, cold_below=1000, max_user_share=0.001)
+    assert check(tables(good()), asked).problems == ["mine.csv: 40 users are fewer than validation.min_users, 1,041"]
+
+
 def test_ratings_all_alike_stop_the_run():
     (problem,) = check(tables(good().assign(rating=3.0)), ValidationConfig()).problems
     assert "all ratings are alike" in problem
