@@ -4,6 +4,7 @@ import json
 import logging
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
 from contextvars import copy_context
 from dataclasses import asdict
 from pathlib import Path
@@ -19,6 +20,7 @@ from mfcore.models import Recipe
 from mfcore.stages.context import Context, ParentRun
 from mfcore.stages.together import n_together
 from mfcore.storage.artifacts import Artifact, code_of, fingerprint
+from mfcore.storage.files import locked
 from mfcore.storage.kinds import Kind
 from mfcore.tracking.finalists import log_trial_figures
 from mfcore.tuning import SearchInterrupted, Trial, Tuned, search_spaces, tune
@@ -100,12 +102,17 @@ def _search(context: Context, splits: Artifact, champion: Mapping[Objective, Rec
         def study(name: str, pool: WorkerPool | None) -> Tuned | NothingRelevant | None:
             space = spaces[name]
             journal = store.home / "studies" / "journals" / f"{splits.dataset}-{name}-{keys[name]}.log"
-            log = _trial_log(context, keys[name], data, splits, run)
             best = champion.get(space.objective)
-            try:
-                return _study(context, name, space, train, validation, journal, log, best, is_stopped, pool)
-            except NothingRelevant as error:
-                return error
+            # Of two runs at once the second finds the first one's trials in MLflow, and logs none of them again.
+            alone = locked(journal.with_suffix(".trials")) if config.tuning.storage is None else nullcontext()
+            with alone:
+                log = _trial_log(context, keys[name], data, splits, run)
+                try:
+                    found = _study(context, name, space, train, validation, journal, log, best, is_stopped, pool)
+                except NothingRelevant as error:
+                    return error
+                context.experiment.flush()
+                return found
 
         outcomes = _all(study, spaces, train, validation, config, store.home / "studies")
     found = {name: outcome for name, outcome in outcomes.items() if isinstance(outcome, Tuned)}

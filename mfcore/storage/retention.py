@@ -202,11 +202,12 @@ def remove(leftover: Leftover) -> None:
         discard(path)
     else:
         path.unlink(missing_ok=True)
-    locks = {"journal": path.with_name(f".{path.name}.lock")}
-    if leftover.what == "artifact":
-        locks["artifact"] = path.parents[1] / "locks" / f".{path.parent.name}-{path.name}.lock"
-    if leftover.what in locks:
-        locks[leftover.what].unlink(missing_ok=True)
+    locks = {
+        "journal": [path.with_name(f".{name}.lock") for name in (path.name, f"{path.stem}.trials")],
+        "artifact": [path.parent.parent / "locks" / f".{path.parent.name}-{path.name}.lock"],
+    }
+    for lock in locks.get(leftover.what, ()):
+        lock.unlink(missing_ok=True)
 
 
 def _files(what: Literal["journal", "quarantine"], paths: Iterable[Path]) -> Iterator[Leftover]:

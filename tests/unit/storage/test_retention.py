@@ -121,13 +121,14 @@ def test_journals_go_with_their_locks_and_per_study(tmp_path: Path) -> None:
     folder.mkdir(parents=True)
     for study in ("shop-rating-als", "shop-rating-sgd"):
         for number in range(3):
-            for name in (f"{study}-{number:04x}.log", f".{study}-{number:04x}.log.lock"):
+            stem = f"{study}-{number:04x}"
+            for name in (f"{stem}.log", f".{stem}.log.lock", f".{stem}.trials.lock"):
                 (folder / name).write_text("")
                 os.utime(folder / name, (number, number))
     for one in old_journals(tmp_path, Rule(time.time(), 2)):
         remove(one)
-    left = sorted(path.name.strip(".").removesuffix(".lock") for path in folder.iterdir())
-    assert left == sorted(2 * [f"shop-rating-{name}-{number:04x}.log" for name in ("als", "sgd") for number in (1, 2)])
+    left = sorted(path.name.strip(".").partition(".")[0] for path in folder.iterdir())
+    assert left == sorted(3 * [f"shop-rating-{name}-{number:04x}" for name in ("als", "sgd") for number in (1, 2)])
 
 
 def test_replays_go_by_when_their_last_night_was_replayed(tmp_path: Path) -> None:
