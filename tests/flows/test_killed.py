@@ -1,13 +1,16 @@
 """A run killed in the middle of any stage, and started again, ends like one that was never disturbed."""
 
 import json
+import os
 import signal
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from mfcore.stages.table import STAGES
 from tests.flows.conftest import SMALL
 
 # Loads everything once, then forks a process for each run. One function of a stage is
@@ -61,6 +64,9 @@ CONFIG = {
     "dataset": {"name": SMALL},
     "tuning": {"rating": ["als", "pmf"], "ranking": ["als"], "n_trials": 3, "validation": "single"},
 }
+
+# A process that has run threads can be forked when they are of this kind, and none wait for work.
+ALONE = {"NUMBA_THREADING_LAYER": "workqueue", "NUMBA_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
 
 KILLED_AT = [
     ("validate", "mfcore.data.ratings", "Ratings.save", 1),
@@ -124,3 +130,36 @@ def test_killed_in_every_stage_and_started_again(
     studies = ("ranking-als", "rating-als", "rating-pmf")
     assert sorted(trials) == [f"{study}-00{number}" for study in studies for number in range(3)]
     assert {one.info.status for one in runs} == {"FINISHED", "KILLED"}
+
+
+def campaign(place: Path, lives: int, crowds: int, disks: int, *around: str) -> dict[str, Any]:
+    """What came of a campaign (`tests/flows/campaign.py`)."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(("MFCORE_", "MLFLOW_"))}
+    command = [*around, sys.executable, "-m", "tests.flows.campaign", str(place), *map(str, (lives, crowds, disks))]
+    done = subprocess.run(
+        command, cwd=Path(__file__).parents[2], env={**kept, **ALONE}, stdout=subprocess.PIPE, text=True, check=True
+    )
+    found: dict[str, Any] = json.loads(done.stdout)
+    return found
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(7200)
+def test_two_hundred_kills_at_random_moments(tmp_path: Path) -> None:
+    found = campaign(tmp_path / "campaign", 16, 4, 0)
+    assert found["wrong"] == []
+    assert sum(found["kills"].values()) >= 200
+    assert min(found["kills"].get(stage.name, 0) for stage in STAGES) >= 10
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(3600)
+def test_a_disk_that_is_full_at_any_moment(tmp_path: Path) -> None:
+    around = ("unshare", "--map-root-user", "--mount")
+    try:
+        subprocess.run([*around, "mount", "-t", "tmpfs", "tmpfs", str(tmp_path)], check=True, capture_output=True)
+    except (OSError, subprocess.CalledProcessError) as error:
+        pytest.skip(f"no disk of one's own to fill: {error}")
+    found = campaign(tmp_path / "campaign", 0, 0, 12, *around)
+    assert found["wrong"] == []
+    assert found["kills"]["disk"] >= 10
