@@ -189,7 +189,12 @@ class Experiment:
             source=json.dumps({"uri": source.as_uri()}),
             profile=json.dumps({"num_rows": n_ratings}),
         )
-        self._client.log_inputs(run_id, [DatasetInput(entity, [InputTag("mlflow.data.context", context)])])
+        inputs = [DatasetInput(entity, [InputTag("mlflow.data.context", context)])]
+        try:
+            self._client.log_inputs(run_id, inputs)
+        except MlflowException:
+            # Two runs at once that log the same ratings insert the same row; now it is there.
+            self._client.log_inputs(run_id, inputs)
 
     def logged_trials(self, study: str) -> set[int]:
         """Numbers of the trials of `study` that have a run, whole, or had one that was removed since."""

@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 from mlflow import MlflowClient
 from mlflow.entities import Metric
+from mlflow.exceptions import MlflowException
 
 from mfcore.errors import SourceUnavailable, UsageError
 from mfcore.settings import Settings
@@ -184,3 +185,23 @@ def test_a_disk_that_is_full_is_one_line(experiment: Experiment, monkeypatch: py
     monkeypatch.setattr(MlflowClient, "log_dict", full)
     with pytest.raises(UsageError, match="checks.json: No space left"):
         experiment.log_dict(run, {}, "checks.json")
+
+
+def test_the_same_ratings_logged_by_two_runs_at_once(
+    experiment: Experiment, client: MlflowClient, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What the database refuses at first is there at the second attempt."""
+    real, calls = experiment._client.log_inputs, []
+
+    def refused_once(*arguments: object) -> None:
+        calls.append(arguments)
+        if len(calls) == 1:
+            raise MlflowException("UNIQUE constraint failed: datasets.experiment_id, datasets.name, datasets.digest")
+        real(*arguments)
+
+    monkeypatch.setattr(experiment._client, "log_inputs", refused_once, raising=False)
+    run_id = experiment.start("validate")
+    experiment.log_dataset(run_id, "0123", tmp_path, 9, "all")
+    assert len(calls) == 2
+    (found,) = client.get_run(run_id).inputs.dataset_inputs
+    assert found.dataset.digest == "0123"
