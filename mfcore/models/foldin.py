@@ -149,8 +149,8 @@ class Part:
             np.save(folder / f"{name}-{field}.npy", array, allow_pickle=False)
         head = {"columns": self.columns, "weight": self.weight, "global_mean": self.global_mean}
         how = {"exponent": self.exponent, "missing_weight": self.missing_weight, "nonnegative": self.nonnegative}
-        how |= {"confidence": self.confidence, "unit": self.unit}
-        return {**head, **how, "arrays": list(arrays)}
+        confidence = {"confidence": self.confidence, "unit": self.unit}
+        return {**head, **how, **confidence, "arrays": list(arrays)}
 
     @classmethod
     def load(cls, folder: Path, name: str, head: dict[str, Any], n_items: int) -> "Part":
