@@ -146,7 +146,7 @@ class _OnSpark(Training):
         """What Spark has learned, with the biases."""
         r, base, k = self.recommender, self.base, self.recommender.n_factors
         weight = 1 / (1 + r.alpha) if r.alpha else 0.0
-        # What MLlib weighs by 1 + α z is weighed by 1 here, z being 1 in the mean, and all else in proportion.
+        # What MLlib weighs by 1 + α z weighs 1 here where z is 1, and all else in proportion.
         precision = np.diag(np.full(k + 1, r.reg * self.unit * (weight or 1.0), np.float32))
         per_user = max(1.0, len(self.ratings) / max(1, self.ratings.n_users))
         precision[k, k] = np.inf if r.alpha else r.reg_user_bias / per_user
@@ -161,6 +161,8 @@ class _OnSpark(Training):
             missing_weight=weight,
             gram=gram if r.alpha else None,
             nonnegative=r.nonnegative,
+            confidence=r.alpha or None,
+            unit=self.unit,
         )
         learned = replace(
             base, user_factors=self.user_factors.copy(), item_factors=self.item_factors.copy(), parts=(part,)

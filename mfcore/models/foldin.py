@@ -48,6 +48,9 @@ class Part:
         missing_weight: w.
         gram: G, float32, (k, k); None where w is 0.
         nonnegative: whether x is kept from going below zero.
+        confidence: α, of a model whose pairs weigh (1 + α |z|) w with z = e / `unit`, and count as `unit` where z > 0,
+            else as 0; None: all ratings weigh 1 and count as what they are.
+        unit: see `confidence`.
     """
 
     columns: int
@@ -62,6 +65,8 @@ class Part:
     missing_weight: float = 0.0
     gram: NDArray[np.float32] | None = None
     nonnegative: bool = False
+    confidence: float | None = None
+    unit: float = 1.0
 
     @property
     def n_factors(self) -> int:
@@ -144,7 +149,8 @@ class Part:
             np.save(folder / f"{name}-{field}.npy", array, allow_pickle=False)
         head = {"columns": self.columns, "weight": self.weight, "global_mean": self.global_mean}
         how = {"exponent": self.exponent, "missing_weight": self.missing_weight, "nonnegative": self.nonnegative}
-        return {**head, **how, "arrays": list(arrays)}
+        confidence = {"confidence": self.confidence, "unit": self.unit}
+        return {**head, **how, **confidence, "arrays": list(arrays)}
 
     @classmethod
     def load(cls, folder: Path, name: str, head: dict[str, Any], n_items: int) -> "Part":
@@ -200,6 +206,12 @@ class _Equations:
             self.center[:k] = part.center
         self.weight = 1 - part.missing_weight
         self.values, self.logistic = values, logistic
+        self.confidence = part.confidence
+        if part.confidence is not None:
+            # A pair's weight beyond that of pairs without a rating is (α |z|) w; it is put into its line and its aim.
+            z = (values - self.offset) / part.unit
+            self.extra = np.maximum(part.confidence * np.abs(z), 1e-12) * part.missing_weight
+            self.aims = np.where(z > 0, part.unit * (self.extra + part.missing_weight), 0.0)
 
     def at(
         self, row: NDArray[np.float64]
@@ -208,6 +220,9 @@ class _Equations:
 
         The row solves S x = Σ_i (a_i d_i − p_i).
         """
+        if self.confidence is not None:
+            scaled = self.design * np.sqrt(self.extra)[:, None]
+            return scaled.T @ scaled + self.prior, scaled, self.aims / np.sqrt(self.extra), self.variance
         slope = np.ones(len(self.values))
         aims = self.values - self.offset
         if self.logistic:

@@ -75,7 +75,9 @@ def model(request: pytest.FixtureRequest) -> Recommender:
 
 
 def test_every_algorithm_is_under_contract() -> None:
-    assert {type(one) for one in MODELS_UNDER_CONTRACT.values()} == set(MODELS.values())
+    # als-spark is, where Spark is: tests/unit/models/test_als_spark.py.
+    here = {model for model in MODELS.values() if not model.elsewhere}
+    assert {type(one) for one in MODELS_UNDER_CONTRACT.values()} == here
 
 
 def test_it_keeps_the_contract(model: Recommender) -> None:

@@ -4,6 +4,7 @@ from numpy.typing import NDArray
 
 from mfcore.errors import UsageError
 from mfcore.models import ALS, BPMF, PMF, BiasOnly, Blend, ItemKNN, Recommender
+from mfcore.models.foldin import Part
 from tests.contract.synthetic import synthetic_ratings
 
 EXACT: dict[str, Recommender] = {
@@ -112,3 +113,30 @@ def test_a_contribution_is_the_residual_times_what_the_rating_moves() -> None:
         residual = values[n] - factors.parts[0].global_mean - factors.parts[0].item_bias[item]
         assert brought[n] == pytest.approx(residual * (product(values) - product(moved)), abs=1e-4)
     assert np.abs(brought).max() > 0.01
+
+
+def test_a_row_by_confidence_solves_the_weighted_system() -> None:
+    random = np.random.default_rng(0)
+    n, k, alpha, reg, origin, unit = 30, 3, 4.0, 0.05, 0.5, 3.0
+    y = random.standard_normal((n, k))
+    items, values = np.array([1, 4, 7, 9], np.int32), np.array([5, 1, 3, 0.2])
+    z = (values - origin) / unit
+    extra = alpha * np.abs(z)
+    system = y.T @ y + (y[items].T * extra) @ y[items] + len(items) * reg * np.eye(k)
+    expected = np.linalg.solve(system, ((1 + extra) * (z > 0)) @ y[items])
+    weight, scaled = 1 / (1 + alpha), (y * unit**0.5).astype(np.float32)
+    part = Part(
+        columns=k,
+        weight=1.0,
+        global_mean=origin,
+        item_bias=np.zeros(n, np.float32),
+        precision=np.diag([reg * unit * weight] * k + [np.inf]).astype(np.float32),
+        exponent=1.0,
+        missing_weight=weight,
+        gram=(weight * scaled.T @ scaled).astype(np.float32),
+        confidence=alpha,
+        unit=unit,
+    )
+    row = part.solve(scaled, items, values, False)
+    assert row[:k] / unit**0.5 == pytest.approx(expected, abs=1e-6)
+    assert part.shares(scaled, items, values, False).sum(axis=0) == pytest.approx(row, abs=1e-9)
