@@ -176,13 +176,17 @@ def install(notify: str | None = None, silence: timedelta = SILENCE) -> list[str
     changed = []
     with get_client(sync_client=True) as client:
         block = None if notify is None else _block(client, notify)
-        there = {one.name: one for one in client.read_automations() if one.name.startswith(_PREFIX)}
+        there = {
+            automation.name: automation
+            for automation in client.read_automations()
+            if automation.name.startswith(_PREFIX)
+        }
         for wanted in automations(block, silence):
-            found = there.pop(wanted.name, None)
-            if found is None:
+            existing = there.pop(wanted.name, None)
+            if existing is None:
                 client.create_automation(wanted)
-            elif _rules(found) != _rules(wanted):
-                client.update_automation(found.id, wanted)
+            elif _rules(existing) != _rules(wanted):
+                client.update_automation(existing.id, wanted)
             else:
                 continue
             changed.append(wanted.name)

@@ -29,7 +29,7 @@ def tell_schedule(flow: Flow[..., Any], flow_run: FlowRun, state: State[Any]) ->
     if not flow_run.auto_scheduled:
         return
     with get_client(sync_client=True) as client:
-        first = min(client.read_flow_run_states(flow_run.id), key=lambda one: one.timestamp)
+        first = min(client.read_flow_run_states(flow_run.id), key=lambda state: state.timestamp)
     resource = {"prefect.resource.id": f"prefect.flow-run.{flow_run.id}", "prefect.resource.name": flow_run.name}
     emit_event(f"prefect.flow-run.{first.name}", resource, occurred=first.timestamp, id=first.id)
 

@@ -58,8 +58,8 @@ def examine(settings: Settings, dataset: str | None, within: timedelta) -> list[
             where = urlparse(prefect_url).netloc
             findings.append(Finding(what="Prefect", status="fail", found=f"no server answers at {where}"))
     try:
-        for one in [dataset] if dataset else scheduled or [Registry.newest(settings).dataset]:
-            findings += _dataset(settings, one, within)
+        for name in [dataset] if dataset else scheduled or [Registry.newest(settings).dataset]:
+            findings += _dataset(settings, name, within)
     except MfcoreError as error:
         findings.append(Finding(what="registry", status="fail", found=str(error)))
     return findings
@@ -69,13 +69,21 @@ def _servers(stack: Stack) -> Iterator[Finding]:
     """The processes that `up` started, whether they run and answer."""
     if not stack.processes:
         yield Finding(what="servers", status="fail", found="stopped: `mfcore up` starts them")
-    for one in stack.processes:
-        if not one.is_alive:
-            yield Finding(what=one.name, status="fail", found=f"ended: `mfcore up` starts it again; see {one.log}")
-        elif one.url is not None and silence_of(one.url) is not None:
-            yield Finding(what=one.name, status="fail", found=f"does not answer at {one.url}; see {one.log}")
+    for process in stack.processes:
+        if not process.is_alive:
+            yield Finding(
+                what=process.name, status="fail", found=f"ended: `mfcore up` starts it again; see {process.log}"
+            )
+        elif process.url is not None and silence_of(process.url) is not None:
+            yield Finding(
+                what=process.name, status="fail", found=f"does not answer at {process.url}; see {process.log}"
+            )
         else:
-            yield Finding(what=one.name, status="ok", found=f"process {one.pid}{f', {one.url}' if one.url else ''}")
+            yield Finding(
+                what=process.name,
+                status="ok",
+                found=f"process {process.pid}{f', {process.url}' if process.url else ''}",
+            )
 
 
 def _deployments(prefect_url: str) -> tuple[list[Finding], list[str]]:
@@ -84,17 +92,17 @@ def _deployments(prefect_url: str) -> tuple[list[Finding], list[str]]:
     with temporary_settings({PREFECT_API_URL: prefect_url}), get_client(sync_client=True) as client:
         try:
             deployments = client.read_deployments(deployment_filter=DeploymentFilter(tags={"all_": [_TAG]}))
-            for one in deployments:
-                name = f"{client.read_flow(one.flow_id).name}/{one.name}"
-                findings.append(_last_run(client, one, name))
-                if not any(schedule.active for schedule in one.schedules) or one.paused:
+            for deployment in deployments:
+                name = f"{client.read_flow(deployment.flow_id).name}/{deployment.name}"
+                findings.append(_last_run(client, deployment, name))
+                if not any(schedule.active for schedule in deployment.schedules) or deployment.paused:
                     continue
-                findings.append(_next_run(client, one, name))
-                if _NIGHTLY not in one.tags:
+                findings.append(_next_run(client, deployment, name))
+                if _NIGHTLY not in deployment.tags:
                     continue
                 try:
                     datasets.append(
-                        resolve(PipelineConfig.model_validate(one.parameters.get("config", {})).dataset).name
+                        resolve(PipelineConfig.model_validate(deployment.parameters.get("config", {})).dataset).name
                     )
                 except (ValidationError, MfcoreError) as error:
                     findings.append(Finding(what=name, status="fail", found=f"its settings: {first_line(error)}"))
@@ -107,13 +115,13 @@ def _first(
     client: SyncPrefectClient, deployment: DeploymentResponse, wanted: dict[str, Any], sort: FlowRunSort
 ) -> FlowRun | None:
     """The first of a deployment's runs in some order."""
-    found = client.read_flow_runs(
+    runs = client.read_flow_runs(
         deployment_filter=DeploymentFilter(id=DeploymentFilterId(any_=[deployment.id])),
         flow_run_filter=FlowRunFilter(**wanted),
         sort=sort,
         limit=1,
     )
-    return found[0] if found else None
+    return runs[0] if runs else None
 
 
 def _last_run(client: SyncPrefectClient, deployment: DeploymentResponse, name: str) -> Finding:
@@ -148,20 +156,20 @@ def _dataset(settings: Settings, dataset: str, within: timedelta) -> Iterator[Fi
         yield Finding(what=what, status="fail", found="no run of the pipeline was ever complete")
     else:
         ended = datetime.fromtimestamp(complete.ended / 1000, UTC)
-        found = f"complete {_when(ended)}, {(complete.ended - complete.began) / 1000:.0f} s"
+        outcome = f"complete {_when(ended)}, {(complete.ended - complete.began) / 1000:.0f} s"
         if datetime.now(UTC) - ended > within:
-            yield Finding(what=what, status="fail", found=f"{found}: more than {hours:g} hours ago")
+            yield Finding(what=what, status="fail", found=f"{outcome}: more than {hours:g} hours ago")
         elif last is not None and last.status in ("FAILED", "KILLED"):
-            yield Finding(what=what, status="fail", found=f"{found}; but the one since then {last.status.lower()}")
+            yield Finding(what=what, status="fail", found=f"{outcome}; but the one since then {last.status.lower()}")
         else:
-            yield Finding(what=what, status="ok", found=found)
+            yield Finding(what=what, status="ok", found=outcome)
     registry = Registry(settings, dataset)
     champion = registry.champion()
     what = f"{dataset}, champion"
     if champion is None:
         yield Finding(what=what, status="fail", found="none: `mfcore run` makes one")
         return
-    reigning = [one for one in registry.history() if one.role == CHAMPION and one.until is None]
+    reigning = [reign for reign in registry.history() if reign.role == CHAMPION and reign.until is None]
     since = _when(datetime.fromtimestamp(reigning[-1].since / 1000, UTC)) if reigning else "an unknown time"
     algorithms = ", ".join(f"{recipe.algorithm} for {objective}" for objective, recipe in champion.recipes.items())
     yield Finding(what=what, status="ok", found=f"version {champion.version} ({algorithms}) since {since}")

@@ -24,8 +24,8 @@ def watch() -> None:
         MfcoreError: what is wrong.
     """
     findings = examine(Settings.read(), None, NIGHT)
-    for one in findings:
-        logger.info("%s: %s, %s", one.what, one.status, one.found)
-    wrong = [f"{one.what}: {one.found}" for one in findings if one.status == "fail"]
+    for finding in findings:
+        logger.info("%s: %s, %s", finding.what, finding.status, finding.found)
+    wrong = [f"{finding.what}: {finding.found}" for finding in findings if finding.status == "fail"]
     if wrong:
         raise MfcoreError("; ".join(wrong))

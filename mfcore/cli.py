@@ -148,7 +148,8 @@ def run(
         print_json(result.model_dump(mode="json"))
         return
     rows = [
-        {"stage": name, "status": one.status, "seconds": f"{one.seconds:.1f}"} for name, one in result.stages.items()
+        {"stage": name, "status": outcome.status, "seconds": f"{outcome.seconds:.1f}"}
+        for name, outcome in result.stages.items()
     ]
     print_table(f"{result.dataset} in {time.perf_counter() - started:.0f} s", rows)
     print(f"champion  {result.champion} version {result.version}")
@@ -209,15 +210,15 @@ def evaluate(
 ) -> None:
     """Run the stage and print its tables."""
     loaded = _config(dataset, config, settings)
-    found = _run_stage(EVALUATE, loaded, _artifact(EVALUATE, start, loaded))
+    artifact = _run_stage(EVALUATE, loaded, _artifact(EVALUATE, start, loaded))
     from mfcore.evaluation.scoreboard import scoreboard
     from mfcore.stages.evaluate import load_evaluation
 
-    evaluation = load_evaluation(found)
-    tried = _levers(loaded, found) if levers else None
+    evaluation = load_evaluation(artifact)
+    tried = _levers(loaded, artifact) if levers else None
     if as_json:
         document = evaluation.model_dump(mode="json")
-        print_artifact(found, as_json, document if tried is None else {**document, "levers": tried})
+        print_artifact(artifact, as_json, document if tried is None else {**document, "levers": tried})
         return
     if tried is not None:
         print_table("What levers of lists cost in NDCG (95 % interval), and what they bring", tried)
@@ -229,7 +230,7 @@ def evaluate(
         print(f"{head.objective:<9} {head.chosen}, {head.status}: {head.decision.reason}")
         if head.warning is not None:
             print(f"          {head.warning}")
-    print(f"all of it {found.path}")
+    print(f"all of it {artifact.path}")
 
 
 @app.command(rich_help_panel=_STAGES, help=REGISTER.description)
@@ -284,17 +285,17 @@ def datasets(as_json: JsonOption = False) -> None:
 
     rows = [
         {
-            "name": one.name,
-            "title": one.title,
-            "users": one.n_users,
-            "items": one.n_items,
-            "ratings": one.n_ratings,
-            "scale": f"{one.scale.minimum:g} to {one.scale.maximum:g}" if one.scale else None,
-            "step": one.scale.step if one.scale else None,
-            "license": one.license,
-            "homepage": one.homepage,
+            "name": entry.name,
+            "title": entry.title,
+            "users": entry.n_users,
+            "items": entry.n_items,
+            "ratings": entry.n_ratings,
+            "scale": f"{entry.scale.minimum:g} to {entry.scale.maximum:g}" if entry.scale else None,
+            "step": entry.scale.step if entry.scale else None,
+            "license": entry.license,
+            "homepage": entry.homepage,
         }
-        for one in KNOWN.values()
+        for entry in KNOWN.values()
     ]
     if as_json:
         print_json(rows)
@@ -380,15 +381,15 @@ def similar(
         return
     from mfcore.models import MODELS
 
-    found = {
+    neighbors = {
         name: model.similar(item_id, k, least)
         for name, model in _fitted(dataset, _known("algorithm", compare, MODELS)).items()
     }
     if as_json:
-        print_json({name: json.loads(rows.to_json(orient="records")) for name, rows in found.items()})
+        print_json({name: json.loads(rows.to_json(orient="records")) for name, rows in neighbors.items()})
         return
-    longest = max(map(len, found.values()))
-    columns = {name: [*rows["title"], *[None] * (longest - len(rows))] for name, rows in found.items()}
+    longest = max(map(len, neighbors.values()))
+    columns = {name: [*rows["title"], *[None] * (longest - len(rows))] for name, rows in neighbors.items()}
     print_table(
         title, [{"rank": n + 1, **{name: column[n] for name, column in columns.items()}} for n in range(longest)]
     )
@@ -679,14 +680,14 @@ def prune(
     from mfcore.stages.prune import summary
 
     loaded = _config(None, config, settings)
-    found = find(Context(loaded), for_good=yes)
+    leftovers = find(Context(loaded), for_good=yes)
     if as_json:
-        print_json({"removed": yes, "things": [one.model_dump(mode="json") for one in found]})
+        print_json({"removed": yes, "things": [leftover.model_dump(mode="json") for leftover in leftovers]})
         return
-    if not found:
+    if not leftovers:
         print(f"nothing is older than {loaded.retention.days:g} days and free to go")
         return
-    print_table("Removed" if yes else "Would be removed; --yes does it", summary(found))
+    print_table("Removed" if yes else "Would be removed; --yes does it", summary(leftovers))
 
 
 @app.command(rich_help_panel=_NIGHTS)
@@ -708,12 +709,12 @@ def replay(
         raise UsageError(f"--every {every!r} is no number of days, as in 1d or 30d.")
     loaded = _config(dataset, config, settings)
     begin, end = first.replace(tzinfo=UTC), last.replace(tzinfo=UTC)
-    found = go_back(Context(loaded), begin, end, timedelta(days=int(days)))
+    replayed = go_back(Context(loaded), begin, end, timedelta(days=int(days)))
     if as_json:
-        print_json(found.model_dump(mode="json"))
+        print_json(replayed.model_dump(mode="json"))
         return
-    print_table(f"{found.dataset}, night by night", [one.row for one in found.nights])
-    print(f"all of it {found.path}")
+    print_table(f"{replayed.dataset}, night by night", [night.row for night in replayed.nights])
+    print(f"all of it {replayed.path}")
 
 
 @app.command(rich_help_panel=_NIGHTS)
@@ -732,8 +733,8 @@ def feedback(
     from mfcore.stages.context import Context
     from mfcore.stages.feedback import collect_feedback
 
-    found = collect_feedback(Context(PipelineConfig(), _registry(dataset).dataset), file)
-    rows = [one.model_dump() for one in found]
+    delivered = collect_feedback(Context(PipelineConfig(), _registry(dataset).dataset), file)
+    rows = [version.model_dump() for version in delivered]
     if as_json:
         print_json(rows)
     else:
@@ -742,7 +743,7 @@ def feedback(
 
 def _all_well(findings: "Iterable[Finding]", as_json: bool) -> bool:
     """Print what was looked at; whether nothing of it is wrong."""
-    rows = [one.model_dump() for one in findings]
+    rows = [finding.model_dump() for finding in findings]
     if as_json:
         print_json(rows)
     else:
@@ -785,10 +786,10 @@ def _artifact(stage: Stage[Any], source: Path | None, config: "PipelineConfig") 
     if source is None:
         is_named = config.dataset.model_fields_set & {"name", "source", "url"}
         return None if is_named else store.newest(stage.takes)
-    found = store.open(source.absolute())
-    if found.kind != stage.takes:
-        raise UsageError(f"{source} holds {found.kind}, but this stage works from {stage.takes}.")
-    return found
+    artifact = store.open(source.absolute())
+    if artifact.kind != stage.takes:
+        raise UsageError(f"{source} holds {artifact.kind}, but this stage works from {stage.takes}.")
+    return artifact
 
 
 def _registry(dataset: str | None) -> "Registry":
@@ -901,9 +902,9 @@ def _item(bundle: "Model", wanted: str) -> Any:
     """The id of an item given by id or title; what a title was taken for is said."""
     from mfcore.serving.titles import find_item
 
-    found = find_item(bundle, wanted)
-    if not found.is_exact:
-        print(f"no title is {wanted!r}; taken for: {printable(found.title)}", file=sys.stderr)
-    elif wanted != str(found.item_id):
-        print(f"{wanted!r}: {printable(found.title)}", file=sys.stderr)
-    return found.item_id
+    item = find_item(bundle, wanted)
+    if not item.is_exact:
+        print(f"no title is {wanted!r}; taken for: {printable(item.title)}", file=sys.stderr)
+    elif wanted != str(item.item_id):
+        print(f"{wanted!r}: {printable(item.title)}", file=sys.stderr)
+    return item.item_id

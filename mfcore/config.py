@@ -114,7 +114,7 @@ class DatasetConfig(_Section):
         for key, name in roles.items():
             if not name and key not in ("timestamp_column", "title_column"):
                 raise ValueError(f"{key} is empty: give the name of a column")
-            other = next((one for one in roles if one != key and name and roles[one] == name), None)
+            other = next((other for other in roles if other != key and name and roles[other] == name), None)
             if other is not None:
                 raise ValueError(f"{key} and {other} are both {name!r}: give each a column of its own")
             if self.columns and name not in self.columns and key in ("user_column", "item_column", "rating_column"):
@@ -349,7 +349,7 @@ class TuningConfig(_Section):
             return None
         for name in value:
             if info.field_name == "algorithms":
-                _refuse_unknown_algorithm(name, {one for some in TUNABLE.values() for one in some})
+                _refuse_unknown_algorithm(name, {algorithm for some in TUNABLE.values() for algorithm in some})
             else:
                 _refuse_unknown_algorithm(name, TUNABLE[cast(ObjectiveName, info.field_name)])
         return tuple(dict.fromkeys(value))
@@ -392,7 +392,12 @@ class TuningConfig(_Section):
         """Say what is wrong in one place, where a union's own message tells of all its members."""
         if not isinstance(value, dict):
             return value
-        known = {name for objective in OBJECTIVES for one in TUNABLE[objective] for name in (one, f"{objective}-{one}")}
+        known = {
+            name
+            for objective in OBJECTIVES
+            for algorithm in TUNABLE[objective]
+            for name in (algorithm, f"{objective}-{algorithm}")
+        }
         for algorithm, entries in value.items():
             _refuse_unknown_algorithm(algorithm, known)
             if not isinstance(entries, dict):
@@ -401,14 +406,14 @@ class TuningConfig(_Section):
                 try:
                     _check_entry(entry)
                 except ValueError as error:
-                    found = error.errors()[0]["msg"] if isinstance(error, ValidationError) else str(error)
-                    raise ValueError(f"{algorithm}.{name}: {found.removeprefix('Value error, ')}") from None
+                    reason = error.errors()[0]["msg"] if isinstance(error, ValidationError) else str(error)
+                    raise ValueError(f"{algorithm}.{name}: {reason.removeprefix('Value error, ')}") from None
         return value
 
 
 def _refuse_unknown_algorithm(name: str, known: Iterable[str]) -> None:
     if name not in known:
-        plain = sorted(one for one in known if "-" not in one)
+        plain = sorted(algorithm for algorithm in known if "-" not in algorithm)
         raise ValueError(f"unknown algorithm {name!r}{nearest(name, plain)}; known: {listed(plain)}")
 
 
@@ -418,11 +423,11 @@ def _check_entry(entry: Any) -> None:
         _refuse_unknown(entry, SearchRange.model_fields, "key")
         SearchRange.model_validate(entry)
     elif isinstance(entry, list):
-        if not entry or len({repr(one) for one in entry}) < len(entry):
+        if not entry or len({repr(value) for value in entry}) < len(entry):
             raise ValueError("a list needs at least one value, and each but once")
-        for one in entry:
-            if not isinstance(one, Value) or (isinstance(one, float) and not math.isfinite(one)):
-                raise ValueError(f"{one!r} is no value to choose")
+        for value in entry:
+            if not isinstance(value, Value) or (isinstance(value, float) and not math.isfinite(value)):
+                raise ValueError(f"{value!r} is no value to choose")
     elif not isinstance(entry, (*get_args(Value), SearchRange)):
         raise ValueError("it needs a value, a list of values, or a table of low and high")
 

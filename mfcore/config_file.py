@@ -47,8 +47,8 @@ def _section(name: str, section: BaseModel) -> Iterator[str]:
         else:
             yield f"# {key} is not set" if value is None else f"{key} = {_value(value)}"
     for key, table in tables.items():
-        for one, entries in table.items():
-            yield f"\n[{name}.{key}.{_key(one)}]"
+        for subsection, entries in table.items():
+            yield f"\n[{name}.{key}.{_key(subsection)}]"
             for entry, value in entries.items():
                 yield f"{_key(entry)} = {_value(value)}"
 
@@ -62,7 +62,7 @@ def _comment(paragraph: str) -> Iterator[str]:
 def _value(value: Any) -> str:
     if isinstance(value, SearchRange):
         entries = value.model_dump(exclude_none=True)
-        return "{ " + ", ".join(f"{key} = {_value(one)}" for key, one in entries.items()) + " }"
+        return "{ " + ", ".join(f"{key} = {_value(value)}" for key, value in entries.items()) + " }"
     if isinstance(value, list | tuple):
         return "[" + ", ".join(map(_value, value)) + "]"
     if isinstance(value, datetime):

@@ -36,14 +36,16 @@ class Finding(BaseModel):
 def examine() -> list[Finding]:
     """Look at packages, folders, the tracking store, Prefect's server and the machine."""
     settings = Settings.read()
-    found = [Finding(what="mfcore", status="ok", found=f"{__version__}, Python {platform.python_version()}")]
-    found += _packages()
+    findings = [Finding(what="mfcore", status="ok", found=f"{__version__}, Python {platform.python_version()}")]
+    findings += _packages()
     for what, folder in (("home (MFCORE_HOME)", settings.home), ("exports (MFCORE_EXPORTS)", settings.exports)):
-        found.append(_folder(what, folder))
-    found.append(_tracking(settings))
-    found.append(_prefect())
-    found.append(Finding(what="machine", status="ok", found=f"{n_cores()} cores, {platform.machine()}, {sys.platform}"))
-    return found
+        findings.append(_folder(what, folder))
+    findings.append(_tracking(settings))
+    findings.append(_prefect())
+    findings.append(
+        Finding(what="machine", status="ok", found=f"{n_cores()} cores, {platform.machine()}, {sys.platform}")
+    )
+    return findings
 
 
 def _packages() -> Iterator[Finding]:

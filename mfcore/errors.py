@@ -91,7 +91,7 @@ def listed(names: Iterable[object], last: str = "", most: int = 10) -> str:
     >>> listed(["als", "sgd", "pmf"], "or"), listed("abcde", most=3), listed([])
     ('als, sgd or pmf', 'a, b, c and 2 more', 'none')
     """
-    texts = [str(one) for one in names]
+    texts = [str(name) for name in names]
     if len(texts) > most:
         return f"{', '.join(texts[:most])} and {len(texts) - most:,} more"
     if last and len(texts) > 1:
@@ -135,8 +135,8 @@ def nearest(name: str, known: Iterable[str]) -> str:
 
     # Whole names before parts of longer ones: "asl" is meant for "als", not for "als-spark".
     scored = (
-        process.extractOne(name, list(known), scorer=one, processor=str.lower, score_cutoff=60)
-        for one in (fuzz.ratio, fuzz.WRatio)
+        process.extractOne(name, list(known), scorer=scorer, processor=str.lower, score_cutoff=60)
+        for scorer in (fuzz.ratio, fuzz.WRatio)
     )
-    match = next((one for one in scored if one is not None), None)
+    match = next((guess for guess in scored if guess is not None), None)
     return f"; did you mean {match[0]!r}?" if match else ""

@@ -43,7 +43,9 @@ class _Bars:
         display = Progress(*columns, console=Console(stderr=True), transient=True)
         display.start()
         # Log lines through the display's own stream, which puts them above the bars.
-        handlers = [one for one in logging.getLogger("mfcore").handlers if isinstance(one, logging.StreamHandler)]
+        handlers = [
+            handler for handler in logging.getLogger("mfcore").handlers if isinstance(handler, logging.StreamHandler)
+        ]
         self._streams = [(handler, handler.setStream(sys.stderr)) for handler in handlers]
         return display
 

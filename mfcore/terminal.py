@@ -47,11 +47,11 @@ def _plain(value: Any) -> object:
     return value.item() if hasattr(value, "item") else str(value)
 
 
-def print_artifact(artifact: "Artifact", as_json: bool, found: object = None) -> None:
+def print_artifact(artifact: "Artifact", as_json: bool, contents: object = None) -> None:
     """Print where an artifact lies, or all that is known of it."""
     if as_json:
         document = {**artifact.model_dump(mode="json"), "details": artifact.details}
-        print_json(document if found is None else {**document, "found": found})
+        print_json(document if contents is None else {**document, "found": contents})
     else:
         print(artifact.path)
 
@@ -63,17 +63,17 @@ def print_lists(frame: "pd.DataFrame", key: str, title: str, as_json: bool) -> N
         return
     if "known_item" in frame and frame["known_item"].all():
         frame = frame.drop(columns="known_item")
-    for one, rows in frame.groupby(key, sort=False, dropna=False):
-        print_frame(title.format(one), rows.drop(columns=key))
+    for group, rows in frame.groupby(key, sort=False, dropna=False):
+        print_frame(title.format(group), rows.drop(columns=key))
 
 
 def print_versions(versions: "Iterable[Registered]", as_json: bool, history: "Iterable[Reign] | None" = None) -> None:
     """Print versions of a registered model and, where a `history` is given, when they were champion."""
-    reigns = [one for one in history or () if one.role == "champion"]
+    reigns = [move for move in history or () if move.role == "champion"]
     if as_json:
         documents = []
         for version in versions:
-            own = [one.model_dump(mode="json") for one in history or () if one.version == version.version]
+            own = [move.model_dump(mode="json") for move in history or () if move.version == version.version]
             told = {} if history is None else {"history": own}
             documents.append({**version.model_dump(mode="json"), "uri": version.uri, **told})
         print_json(documents)
@@ -83,13 +83,13 @@ def print_versions(versions: "Iterable[Registered]", as_json: bool, history: "It
         print()
         rows = [
             {
-                "champion": one.version,
-                "from": _minute(one.since),
-                "to": "now" if one.until is None else _minute(one.until),
-                "came": one.why,
-                "went": one.ended_by or "",
+                "champion": move.version,
+                "from": _minute(move.since),
+                "to": "now" if move.until is None else _minute(move.until),
+                "came": move.why,
+                "went": move.ended_by or "",
             }
-            for one in reversed(reigns)
+            for move in reversed(reigns)
         ]
         print_table("", rows, width=_WIDTH, folded="came went")
 
@@ -186,7 +186,9 @@ def printable(text: str) -> str:
         >>> printable("Heat\x1b[31m") == r"Heat\x1b[31m"
         True
     """
-    return "".join(f"\\x{ord(one):02x}" if unicodedata.category(one) == "Cc" else one for one in text)
+    return "".join(
+        f"\\x{ord(character):02x}" if unicodedata.category(character) == "Cc" else character for character in text
+    )
 
 
 class _JsonLines(logging.Formatter):

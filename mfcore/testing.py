@@ -53,12 +53,12 @@ def check_recommender(model: Recommender) -> None:
         check(model)
 
 
-def same_bits(one: Factors, other: Factors) -> bool:
+def same_bits(ours: Factors, other: Factors) -> bool:
     """Whether two models are the same to the last bit, also in what they make of a new user."""
-    items = np.arange(min(3, len(one.item_ids)), dtype=np.int32)
-    values = np.full(len(items), one.scale.maximum, np.float32)
-    pairs = [(one, other), (one.fold_in(items, values), other.fold_in(items, values))]
-    heads = [(factors.global_mean, factors.link, factors.n_draws, len(factors.parts)) for factors in (one, other)]
+    items = np.arange(min(3, len(ours.item_ids)), dtype=np.int32)
+    values = np.full(len(items), ours.scale.maximum, np.float32)
+    pairs = [(ours, other), (ours.fold_in(items, values), other.fold_in(items, values))]
+    heads = [(factors.global_mean, factors.link, factors.n_draws, len(factors.parts)) for factors in (ours, other)]
     return heads[0] == heads[1] and all(
         getattr(a, name).tobytes() == getattr(b, name).tobytes() for a, b in pairs for name in _ARRAYS
     )
@@ -120,7 +120,7 @@ def _train_is_the_loop_over_step(model: Recommender) -> None:
         training.step()
         handed_out = handed_out or [training.factors(), copy.deepcopy(training.factors())]
     epochs: list[int] = []
-    trained = model.train(ratings, lambda one: epochs.append(one.epoch))
+    trained = model.train(ratings, lambda progress: epochs.append(progress.epoch))
     _require(same_bits(training.factors(), trained), "train is the loop over step")
     _require(epochs == list(range(1, model.n_epochs + 1)), "each step is an epoch, counted from 1")
     _require(not handed_out or same_bits(*handed_out), "later steps leave factors handed out before as they are")
@@ -132,7 +132,7 @@ def _no_epochs_change_nothing(model: Recommender) -> None:
     ratings = _synthetic()
     factors = model.train(ratings)
     again = model.partial_fit(factors, ratings, n_epochs=0)
-    before, after = (one.pair_scores(ratings.users, ratings.items) for one in (factors, again))
+    before, after = (state.pair_scores(ratings.users, ratings.items) for state in (factors, again))
     _require(np.array_equal(before, after, equal_nan=True), "partial_fit without epochs changes nothing")
 
 

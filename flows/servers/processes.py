@@ -55,9 +55,9 @@ class Process(BaseModel):
             process.send_signal(self.stop_signal)
         psutil.wait_procs([process], timeout=_STOP_S)
         _, left = psutil.wait_procs(family, timeout=2)
-        for one in left:
+        for survivor in left:
             with suppress(psutil.NoSuchProcess):
-                one.kill()
+                survivor.kill()
         psutil.wait_procs(left, timeout=_STOP_S)
         return True
 

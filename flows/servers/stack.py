@@ -90,7 +90,7 @@ class Stack(BaseModel):
 
     def process(self, name: str) -> Process | None:
         """The process of that name, if it runs."""
-        return next((one for one in self.processes if one.name == name and one.is_alive), None)
+        return next((process for process in self.processes if process.name == name and process.is_alive), None)
 
     @property
     def environment(self) -> dict[str, str]:
@@ -144,10 +144,10 @@ class _Starting:
             artifacts=_same(options.artifacts, before),
             prefect_url=f"http://{self._local}:{options.prefect_port}/api",
             mlflow_url=f"http://{self._local}:{options.mlflow_port}",
-            processes=[one for one in before.processes if one.is_alive] if before else [],
+            processes=[process for process in before.processes if process.is_alive] if before else [],
             deployed=before.deployed if before else "",
         )
-        running = {one.name: one.url for one in self.stack.processes}
+        running = {process.name: process.url for process in self.stack.processes}
         for name, url in (
             ("Prefect", f"{self.stack.prefect_url}/health"),
             ("MLflow", f"{self.stack.mlflow_url}/health"),
@@ -271,7 +271,7 @@ class _Starting:
 
     def _add(self, process: Process) -> Process:
         """Remember a process at once: an `up` that is killed now leaves it to the next one."""
-        self.stack.processes = [one for one in self.stack.processes if one.name != process.name] + [process]
+        self.stack.processes = [other for other in self.stack.processes if other.name != process.name] + [process]
         self.stack.write(self.settings.home)
         return process
 
@@ -320,7 +320,7 @@ def _workers(prefect_url: str) -> set[str]:
         f"{prefect_url}/work_pools/{_POOL}/workers/filter", data=b"{}", headers={"content-type": "application/json"}
     )
     with urllib.request.urlopen(request, timeout=10) as answer:
-        return {one["name"] for one in json.load(answer) if one["status"] == "ONLINE"}
+        return {worker["name"] for worker in json.load(answer) if worker["status"] == "ONLINE"}
 
 
 def _is_free(host: str, port: int) -> bool:

@@ -7,5 +7,5 @@ from pathlib import Path
 from mfcore.bench.speed import measure, measure_compiling
 
 if __name__ == "__main__":
-    found = measure(sys.argv[1], int(sys.argv[2]), Path(sys.argv[3])) if sys.argv[1:] else measure_compiling()
-    print(json.dumps(found))
+    figures = measure(sys.argv[1], int(sys.argv[2]), Path(sys.argv[3])) if sys.argv[1:] else measure_compiling()
+    print(json.dumps(figures))

@@ -53,7 +53,7 @@ def busy(
                                 arguments = [algorithm, str(k), str(folder)]
                                 taken.append(in_a_process(arguments, NUMBA_NUM_THREADS=str(n_threads)))
                                 tell(f"{shape} {algorithm} beside {n}, {n_threads} threads: {taken[-1]}")
-                    one, every = (seconds_per_sweep(fits[threads], n_ratings) for threads in (1, n_cores()))
+                    single, every = (seconds_per_sweep(fits[threads], n_ratings) for threads in (1, n_cores()))
                     results.append(
                         {
                             "shape": shape,
@@ -61,8 +61,8 @@ def busy(
                             "n_factors": k,
                             "spinning": n,
                             "seconds": every,
-                            "seconds_one_thread": one,
-                            "ratio": every / one,
+                            "seconds_one_thread": single,
+                            "ratio": every / single,
                         }
                     )
     return {"machine": {"cores": n_cores()}, "busy": results}

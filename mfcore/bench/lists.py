@@ -68,7 +68,7 @@ def lists(
     """
     from mfcore.data.splitting import split
 
-    found = []
+    table = []
     for name, ratings in data.items():
         parts = split(ratings, SplitConfig(seed=seed))
         train, validation, known, test = (
@@ -85,7 +85,7 @@ def lists(
             seconds = time.perf_counter() - start
             figures = _measure(last, known, test)
             tell(f"{name} {entrant}: {figures}")
-            found.append(
+            table.append(
                 {
                     "data": name,
                     "entrant": entrant,
@@ -96,7 +96,7 @@ def lists(
                     "seconds": seconds,
                 }
             )
-    return {"lists": found, "missing": [] if installed("implicit") else ["implicit"]}
+    return {"lists": table, "missing": [] if installed("implicit") else ["implicit"]}
 
 
 def _entrants(ratings: Ratings) -> dict[str, Entrant]:

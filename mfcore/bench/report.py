@@ -18,27 +18,27 @@ def table(result: Mapping[str, Any]) -> str:
         return _table(
             "data | lists by | NDCG@10 | recall@10 | coverage@10",
             (
-                f"{one['data']} | {one['entrant']} | {one['ndcg_at_10']:.3f} | {one['recall_at_10']:.3f} "
-                f"| {one['coverage_at_10']:.0%}"
-                for one in result["lists"]
+                f"{row['data']} | {row['entrant']} | {row['ndcg_at_10']:.3f} | {row['recall_at_10']:.3f} "
+                f"| {row['coverage_at_10']:.0%}"
+                for row in result["lists"]
             ),
         )
     if "busy" in result:
         return _table(
             "data | algorithm | k | spinning | s a sweep | s with one thread | ratio",
             (
-                f"{one['shape']} | {one['algorithm']} | {one['n_factors']} | {one['spinning']} | {one['seconds']:.4f} "
-                f"| {one['seconds_one_thread']:.4f} | {one['ratio']:.2f}"
-                for one in result["busy"]
+                f"{row['shape']} | {row['algorithm']} | {row['n_factors']} | {row['spinning']} | {row['seconds']:.4f} "
+                f"| {row['seconds_one_thread']:.4f} | {row['ratio']:.2f}"
+                for row in result["busy"]
             ),
         )
     return _table(
         "data | contest | k | library | s a sweep | × first | million ratings/s | useful GFLOP/s | bytes per rating",
         (
-            f"{one['shape']} | {one['contest']} | {one['n_factors']} | {one['library']} | {one['seconds']:.4f} "
-            f"| {one['ratio']:.1f} | {one['updates_a_second'] / 1e6:.1f} | {one['useful_gflops']:.0f} "
-            f"| {one['peak_bytes_a_rating']:.0f}"
-            for one in result["results"]
+            f"{row['shape']} | {row['contest']} | {row['n_factors']} | {row['library']} | {row['seconds']:.4f} "
+            f"| {row['ratio']:.1f} | {row['updates_a_second'] / 1e6:.1f} | {row['useful_gflops']:.0f} "
+            f"| {row['peak_bytes_a_rating']:.0f}"
+            for row in result["results"]
         ),
     )
 

@@ -104,24 +104,24 @@ def speed(
             save_ratings(ratings, folder)
             for contest in contests:
                 k, named = CONTESTS[contest]
-                entrants = [one for one in named if one not in missing and n <= _MOST.get(one, n)]
+                entrants = [entrant for entrant in named if entrant not in missing and n <= _MOST.get(entrant, n)]
                 taken: dict[str, list[dict[str, float]]] = {entrant: [] for entrant in entrants}
                 for _ in range(rounds):
                     for entrant in entrants:
                         taken[entrant].append(in_a_process([entrant, str(k), str(folder)]))
                         tell(f"{shape} {contest} {entrant}: {taken[entrant][-1]}")
-                derived = {one: _derived(one, SHAPES[shape], k, fits) for one, fits in taken.items()}
+                derived = {entrant: _derived(entrant, SHAPES[shape], k, fits) for entrant, fits in taken.items()}
                 first = derived[entrants[0]]["seconds"]
                 results += [
                     {
                         "shape": shape,
                         "contest": contest,
                         "n_factors": k,
-                        "library": one if one in LIBRARIES else f"mfcore {one}",
+                        "library": entrant if entrant in LIBRARIES else f"mfcore {entrant}",
                         "ratio": figures["seconds"] / first,
                         **figures,
                     }
-                    for one, figures in derived.items()
+                    for entrant, figures in derived.items()
                 ]
     machine = {"cores": n_cores(), "sgemm_gflops": _sgemm_gflops()}
     if with_compiling:

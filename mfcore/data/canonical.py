@@ -103,8 +103,8 @@ class Gatherer:
             values[np.isinf(values)] = np.nan
             suspects = np.flatnonzero(np.isnan(values) & ~texts.map(is_missing).to_numpy(np.bool_))
         if len(suspects):
-            found = [str(one) for one in column.take(pa.array(suspects)).to_pylist()]
-            self.unread_ratings.add(suspects + self.n_rows, found)
+            doubtful = [str(number) for number in column.take(pa.array(suspects)).to_pylist()]
+            self.unread_ratings.add(suspects + self.n_rows, doubtful)
         return np.asarray(values, dtype=np.float64)
 
 
@@ -136,7 +136,7 @@ class _Ids:
         if known is None and self._texts is None:
             self._turn_into_texts()
         if self._texts is not None:
-            known = self._places(_filled(texts, "") if plain is None else [str(one) for one in plain.to_pylist()])
+            known = self._places(_filled(texts, "") if plain is None else [str(number) for number in plain.to_pylist()])
         assert known is not None
         missing = codes < 0
         if texts is not None and None in texts:
@@ -165,7 +165,7 @@ class _Ids:
         import pyarrow.compute as pc
 
         if isinstance(column, pa.ExtensionArray):
-            column = pa.array([None if one is None else str(one) for one in column.to_pylist()], pa.string())
+            column = pa.array([None if value is None else str(value) for value in column.to_pylist()], pa.string())
         if pa.types.is_dictionary(column.type):
             column = column.dictionary_decode()
         if pa.types.is_floating(column.type):

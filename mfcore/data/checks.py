@@ -116,7 +116,7 @@ def _check(tables: Tables, config: ValidationConfig, suite: "_Suite", previous: 
     observed = observe(frame["rating"].to_numpy(), known, tables.given)
     scale = observed.scale
     failures = suite.run("ratings", frame, [*_row_rules(frame, scale), *_type_rules(frame)])
-    listed = [(one.rows, one.rule.reason) for one in failures if one.rule.reason is not None]
+    listed = [(failure.rows, failure.rule.reason) for failure in failures if failure.rule.reason is not None]
     reasons = why_refused(frame, listed, tables.unread)
     kept = _plain(frame[~frame.index.isin(reasons.index)]) if len(reasons) else frame
     again = repeated(kept)
@@ -159,7 +159,7 @@ def _problems_of(whole: pd.DataFrame, config: ValidationConfig, suite: "_Suite")
         rules = _profile_rules(name, config)
         are_enough = len(profile) >= getattr(config, f"min_{name}s")
         failures += suite.run(f"{name}s", profile, rules if are_enough else rules[:1])
-    problems = [one.rule.problem(one.observed) for one in failures if one.rule.problem is not None]
+    problems = [failure.rule.problem(failure.observed) for failure in failures if failure.rule.problem is not None]
     return problems[:1] if len(whole) == 0 else problems
 
 
@@ -248,9 +248,9 @@ class _Suite:
 
 def _result(table: str, outcome: Any) -> dict[str, Any]:
     """One expectation's outcome as plain values."""
-    config, found = outcome.expectation_config, outcome.result
+    config, result = outcome.expectation_config, outcome.result
     error = outcome.exception_info.get("exception_message") if outcome.exception_info else None
-    observed = error or found.get("observed_value", found.get("element_count"))
+    observed = error or result.get("observed_value", result.get("element_count"))
     return {
         "table": table,
         "expectation": config.type,
@@ -258,7 +258,7 @@ def _result(table: str, outcome: Any) -> dict[str, Any]:
         "bounds": _bounds(config.kwargs),
         "success": bool(outcome.success),
         "observed": observed.item() if isinstance(observed, np.generic) else observed,
-        "unexpected": int(found.get("unexpected_count", 0)),
+        "unexpected": int(result.get("unexpected_count", 0)),
     }
 
 
@@ -270,7 +270,7 @@ def _bounds(asked: Mapping[str, Any]) -> str:
     if asked.get("max_value") is not None:
         words.append(f"at most {asked['max_value']:g}")
     if asked.get("value_set"):
-        values = [f"{one:g}" for one in asked["value_set"]]
+        values = [f"{value:g}" for value in asked["value_set"]]
         words.append(", ".join(values if len(values) <= 11 else [*values[:5], "…", values[-1]]))
     if asked.get("type_"):
         words.append(str(asked["type_"]))
@@ -336,11 +336,11 @@ def _type_rules(frame: pd.DataFrame) -> list[_Rule]:
     rules = [
         _Rule(
             gxe.ExpectTableColumnsToMatchSet(column_set=["user_id", "item_id", "rating"], exact_match=False),
-            problem=lambda found: f"user_id, item_id and rating are needed; found {found}",
+            problem=lambda columns: f"user_id, item_id and rating are needed; found {columns}",
         ),
         _Rule(
             gxe.ExpectColumnValuesToBeOfType(column="rating", type_="float64"),
-            problem=lambda found: f"ratings are {found}, not numbers",
+            problem=lambda kind: f"ratings are {kind}, not numbers",
         ),
     ]
     for name in ("user_id", "item_id", "timestamp"):

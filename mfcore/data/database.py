@@ -79,10 +79,10 @@ def _chunks(source: Database) -> Iterator[tuple[list[str], Iterator[list[list[st
             with engine.connect() as connection:
                 statement = _statement(source, connection)
                 rows = connection.execution_options(stream_results=True, yield_per=_CHUNK).execute(statement)
-                found = list(rows.keys())
-                _require(source, found)
-                names = [name for name in source.columns if name in found]
-                at = [found.index(name) for name in names]
+                columns = list(rows.keys())
+                _require(source, columns)
+                names = [name for name in source.columns if name in columns]
+                at = [columns.index(name) for name in names]
                 yield names, ([[_text(row[i]) for i in at] for row in chunk] for chunk in rows.partitions())
         finally:
             engine.dispose()
@@ -120,17 +120,17 @@ def _statement(source: Database, connection: "Connection") -> "Select[Any] | Tex
     if not (inspector.has_table(name, schema or None) or name in inspector.get_view_names(schema or None)):
         known = listed(inspector.get_table_names(schema or None))
         raise SourceUnavailable(f"{place_of(source.url)}: no table {source.table!r}; tables there: {known}.")
-    found = [one["name"] for one in inspector.get_columns(name, schema or None)]
-    _require(source, found)
-    wanted: list[ColumnClause[Any]] = [column(one) for one in source.columns if one in found]
+    names = [details["name"] for details in inspector.get_columns(name, schema or None)]
+    _require(source, names)
+    wanted: list[ColumnClause[Any]] = [column(name) for name in source.columns if name in names]
     return select(*wanted).select_from(table(name, schema=schema or None))
 
 
-def _require(source: Database, found: Sequence[str]) -> None:
-    missing = [name for name in source.columns[:3] if name not in found]
+def _require(source: Database, names: Sequence[str]) -> None:
+    missing = [name for name in source.columns[:3] if name not in names]
     if missing:
         raise DataInvalid(
-            f"{place_of(source.url)}: no column {listed(map(repr, missing), 'or')}; found columns {listed(found)}. "
+            f"{place_of(source.url)}: no column {listed(map(repr, missing), 'or')}; found columns {listed(names)}. "
             "Name yours with dataset.user_column, dataset.item_column and dataset.rating_column."
         )
 

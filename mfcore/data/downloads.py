@@ -84,9 +84,9 @@ def verify(path: Path, checksum: str | None, origin: str) -> None:
         return
     algorithm, _, expected = checksum.partition(":")
     with path.open("rb") as file:
-        found = hashlib.file_digest(file, algorithm).hexdigest()
-    if found != expected:
-        raise SourceUnavailable(f"{origin}: refused, its {algorithm} is {found} instead of {expected}")
+        digest = hashlib.file_digest(file, algorithm).hexdigest()
+    if digest != expected:
+        raise SourceUnavailable(f"{origin}: refused, its {algorithm} is {digest} instead of {expected}")
 
 
 def published_md5(url: str) -> str | None:
@@ -98,8 +98,8 @@ def published_md5(url: str) -> str | None:
     except httpx.HTTPError as error:
         logger.info("%s.md5: %s", url, first_line(error))
         return None
-    found = re.search(r"\b[0-9a-fA-F]{32}\b", answer.text[:1000])
-    return f"md5:{found[0].lower()}" if found else None
+    match = re.search(r"\b[0-9a-fA-F]{32}\b", answer.text[:1000])
+    return f"md5:{match[0].lower()}" if match else None
 
 
 def _continue(client: "httpx.Client", url: str, part: Path, progress: bool) -> None:

@@ -121,5 +121,5 @@ def _stability_index(before: NDArray[np.float64], after: NDArray[np.float64]) ->
 def _share_new(before: Ids, after: Ids) -> float:
     """The share of ids that are not among those before; integers are compared with texts as texts."""
     if before.dtype != after.dtype:
-        before, after = (np.array([str(one) for one in ids], dtype=object) for ids in (before, after))
+        before, after = (np.array([str(id_) for id_ in ids], dtype=object) for ids in (before, after))
     return 1.0 - float(np.mean(pd.Index(after).isin(pd.Index(before)))) if len(after) else 0.0

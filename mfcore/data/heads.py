@@ -52,7 +52,7 @@ def by_name(names: Sequence[str], config: DatasetConfig, origin: str) -> Roles:
     """
     if not is_table(names, config):
         raise DataInvalid(no_columns(origin, names, config))
-    found: dict[str, int | None] = {}
+    column_of: dict[str, int | None] = {}
     notes: list[str] = []
     for role in ("user", "item", "rating", "timestamp", "title"):
         wanted: str = getattr(config, f"{role}_column")
@@ -60,7 +60,7 @@ def by_name(names: Sequence[str], config: DatasetConfig, origin: str) -> Roles:
         if len(places) > 1:
             called = listed(dict.fromkeys(repr(names[place]) for place in places), "and")
             raise DataInvalid(f"{origin} has {len(places)} columns named {called}: rename all but one.")
-        found[role] = places[0] if places else None
+        column_of[role] = places[0] if places else None
         if places and names[places[0]] != wanted:
             notes.append(f"taking column {names[places[0]]!r} for {wanted!r}")
         if not places and wanted and wanted != DatasetConfig.model_fields[f"{role}_column"].default:
@@ -68,10 +68,10 @@ def by_name(names: Sequence[str], config: DatasetConfig, origin: str) -> Roles:
                 f"{origin}: no column {wanted!r}; found columns {listed(names)}{_hint(wanted, names)}. "
                 f"Name yours with dataset.{role}_column."
             )
-    if found["timestamp"] is None and config.timestamp_column and len(names) > 3:
+    if column_of["timestamp"] is None and config.timestamp_column and len(names) > 3:
         notes.append(f"no times: there is no column {config.timestamp_column!r} among {listed(names)}")
-    user, item, rating = (found[role] or 0 for role in ("user", "item", "rating"))
-    return Roles(user, item, rating, found["timestamp"], found["title"], tuple(notes))
+    user, item, rating = (column_of[role] or 0 for role in ("user", "item", "rating"))
+    return Roles(user, item, rating, column_of["timestamp"], column_of["title"], tuple(notes))
 
 
 def by_position(width: int, config: DatasetConfig, origin: str) -> Roles:
@@ -133,8 +133,8 @@ def no_columns(origin: str, names: Sequence[str], config: DatasetConfig) -> str:
 
 
 def _hint(wanted: str, names: Sequence[str]) -> str:
-    found = nearest(wanted, names).removeprefix("; ")
-    return f" ({found})" if found else ""
+    likely = nearest(wanted, names).removeprefix("; ")
+    return f" ({likely})" if likely else ""
 
 
 def _places(wanted: str, names: Sequence[str]) -> list[int]:
@@ -153,12 +153,16 @@ def _are(pattern: re.Pattern[str], texts: Sequence[str]) -> bool:
 def _are_ratings(texts: Sequence[str]) -> bool:
     given = [text for text in texts if not is_missing(text)]
     numeric = [float(text.replace(",", ".")) for text in given if is_number(text)]
-    return is_number(texts[0]) and len(numeric) >= 0.95 * len(given) and all(abs(one) <= _MAX_RATING for one in numeric)
+    return (
+        is_number(texts[0])
+        and len(numeric) >= 0.95 * len(given)
+        and all(abs(number) <= _MAX_RATING for number in numeric)
+    )
 
 
 def _may_be_rating_too(ids: Sequence[str], ratings: Sequence[str]) -> bool:
     """Whether a column may be the rating rather than `ratings`: it has fewer values, and is in no order."""
-    runs = 1 + sum(one != other for one, other in pairwise(ids))
+    runs = 1 + sum(id_ != other for id_, other in pairwise(ids))
     return len(set(ids)) < min(len(set(ratings)), runs) and _are_ratings(ids)
 
 

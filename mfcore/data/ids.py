@@ -158,7 +158,7 @@ def find_codes(ids: Ids, wanted: Any) -> NDArray[np.int32]:
     wanted = list(wanted)
     texts: list[str | None]
     if len(wanted) <= _FEW:
-        codes, texts = np.arange(len(wanted)), [id_text(one) for one in wanted]
+        codes, texts = np.arange(len(wanted)), [id_text(id_) for id_ in wanted]
     else:
         codes, texts = _distinct(pd.Series(wanted, dtype=object))
     given = np.array([text or "" for text in texts], dtype=object)
@@ -189,4 +189,4 @@ def _distinct(column: "pd.Series[Any]") -> tuple[NDArray[np.int64], list[str | N
         codes, distinct = pd.factorize(column.astype(object))
     except TypeError:
         raise DataInvalid(f"{column.name or 'ids'}: lists and tables are no ids; give text or numbers.") from None
-    return codes, [id_text(one) for one in distinct]
+    return codes, [id_text(id_) for id_ in distinct]

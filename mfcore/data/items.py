@@ -35,7 +35,7 @@ def genres_of(column: pd.Series) -> tuple[list[str], NDArray[np.bool_]]:
     >>> names, has.astype(int).tolist()
     (['Drama', 'War'], [[1, 1], [0, 0], [0, 1]])
     """
-    of_items = [{one for one in text.split("|") if one} for text in column.fillna("").astype(str)]
+    of_items = [{genre for genre in text.split("|") if genre} for text in column.fillna("").astype(str)]
     names = sorted(set().union(*of_items))
     has = np.array([[name in own for name in names] for own in of_items], np.bool_).reshape(len(of_items), len(names))
     return names, has

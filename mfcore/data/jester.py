@@ -33,13 +33,13 @@ def read_wide(folder: Path, origin: str) -> tuple[RawRatings, pd.DataFrame | Non
         raise DataInvalid(f"{origin}: found {matrix.shape[1]} columns, not a count and a column for each joke.")
     counts, values = matrix[:, 0], matrix[:, 1:]
     is_rated = values != _NOT_RATED
-    found = is_rated.sum(axis=1)
+    counted = is_rated.sum(axis=1)
     users, items = np.nonzero(is_rated)
     frame = pd.DataFrame({"user_id": users + 1, "item_id": items + 1, "rating": values[is_rated]})
     frame.index += 1  # one row of the file gives many ratings, so they are numbered themselves
-    wrong = frame.index[(found != counts)[users]]
+    wrong = frame.index[(counted != counts)[users]]
     frame.loc[wrong, "rating"] = np.nan
-    texts = [f"row {u + 1} says {counts[u]:g} ratings, holds {found[u]}" for u in users[wrong - 1]]
+    texts = [f"row {u + 1} says {counts[u]:g} ratings, holds {counted[u]}" for u in users[wrong - 1]]
     unread = pd.DataFrame({"row": wrong, "column": "row", "text": texts}, dtype=object)
     return RawRatings(frame, None, unread), _texts(folder)
 

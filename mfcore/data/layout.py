@@ -168,19 +168,19 @@ def _likeliest(path: Path, origin: str) -> str:
     return _WESTERN
 
 
-def sniff(path: Path, origin: str, config: DatasetConfig, found: Survey) -> Layout:
+def sniff(path: Path, origin: str, config: DatasetConfig, surveyed: Survey) -> Layout:
     """Find out the separator and the columns of a text.
 
     Args:
         path: the file.
         origin: what to call it in messages.
         config: names the columns.
-        found: what `survey` said of the file.
+        surveyed: what `survey` said of the file.
 
     Raises:
         DataInvalid: it is empty, not text, or columns are missing.
     """
-    lines = _first_lines(path, found.encoding)
+    lines = _first_lines(path, surveyed.encoding)
     n_before = next((number for number, line in enumerate(lines) if line.strip()), len(lines))
     if n_before == len(lines):
         raise DataInvalid(f"{origin} is empty: it should hold a line of column names, then a line for each rating.")
@@ -221,7 +221,7 @@ def _headed(tables: dict[str, list[list[str]]], origin: str, config: DatasetConf
     fitting = [separator for separator, rows in tables.items() if is_table(rows[0], config)]
     if not fitting:
         return None
-    separator = max(fitting, key=lambda one: len(tables[one][0]))
+    separator = max(fitting, key=lambda candidate: len(tables[candidate][0]))
     head, *rows = tables[separator]
     names = _as_wide_as(head, rows)
     return separator, names, by_name(names, config, origin), True
@@ -239,7 +239,7 @@ def _as_wide_as(head: list[str], rows: Sequence[Sequence[str]]) -> list[str]:
 
 def _headless(tables: dict[str, list[list[str]]], origin: str, config: DatasetConfig) -> _Found | None:
     """The layout of a text whose columns are named by `dataset.columns`, or known by their values."""
-    for separator in sorted(tables, key=lambda one: -len(tables[one][0])):
+    for separator in sorted(tables, key=lambda candidate: -len(tables[candidate][0])):
         rows = tables[separator]
         is_trailed = len(rows[0]) > 1 and all(not row[-1].strip() for row in rows)
         sample = [row[:-1] for row in rows] if is_trailed else rows
@@ -283,19 +283,19 @@ def quoted_fields(lines: Sequence[str], separator: str) -> list[list[str]]:
     return rows or [[given[0]]]
 
 
-def _why_not(origin: str, line: str, found: Sequence[str], config: DatasetConfig) -> str:
-    if any(map(is_number, found)) and len(found) > 2:
+def _why_not(origin: str, line: str, values: Sequence[str], config: DatasetConfig) -> str:
+    if any(map(is_number, values)) and len(values) > 2:
         return (
             f"{origin} has no line of column names: its first line, {_short(line)!r}, holds data. Name its "
-            f'{len(found)} columns by their order: dataset.columns = ["{config.user_column}", '
+            f'{len(values)} columns by their order: dataset.columns = ["{config.user_column}", '
             f'"{config.item_column}", "{config.rating_column}", …].'
         )
-    if len(found) < 3 and not any(name in found for name in (config.user_column, config.item_column)):
+    if len(values) < 3 and not any(name in values for name in (config.user_column, config.item_column)):
         return (
             f"{origin}: no separator found in its first line, {_short(line)!r}. Separate columns by one of "
             f"{', '.join(SEPARATORS.values())}, and name them in the first line."
         )
-    return no_columns(origin, found, config)
+    return no_columns(origin, values, config)
 
 
 def _short(text: str, limit: int = 200) -> str:

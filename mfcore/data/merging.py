@@ -104,4 +104,4 @@ def _times(ratings: Ratings) -> NDArray[np.int64]:
 
 
 def _as_text(column: "pd.Series[int]") -> "pd.Series[str]":
-    return pd.Series([str(one) for one in column], column.index, dtype=object)
+    return pd.Series([str(value) for value in column], column.index, dtype=object)

@@ -40,7 +40,7 @@ def read_table(paths: Sequence[Path], origin: str, config: DatasetConfig) -> Raw
         with scratch_folder() as scratch:
             return _opened(paths[0], origin, config, scratch)[1]()
     paths, left_out = _first_split(sorted(path for path in paths if may_be_table(path.name) and path.stat().st_size))
-    found: dict[str, list[tuple[Path, Callable[[], RawRatings]]]] = {}
+    readable: dict[str, list[tuple[Path, Callable[[], RawRatings]]]] = {}
     why_not: list[str] = []
     with scratch_folder() as scratch:
         for path in paths:
@@ -49,9 +49,9 @@ def read_table(paths: Sequence[Path], origin: str, config: DatasetConfig) -> Raw
             except DataInvalid as error:
                 why_not.append(str(error))
             else:
-                found.setdefault(columns, []).append((path, read))
-        named = {columns: parts for columns, parts in found.items() if columns}
-        tables = list((named or found).values())
+                readable.setdefault(columns, []).append((path, read))
+        named = {columns: parts for columns, parts in readable.items() if columns}
+        tables = list((named or readable).values())
         if not tables:
             raise DataInvalid(
                 f"none of {counted(len(paths), 'file')} holds ratings. {clause(why_not[0])}."
@@ -88,7 +88,7 @@ def _opened(path: Path, origin: str, config: DatasetConfig, scratch: Path) -> tu
     if suffix == ".xlsx" or is_json:
         text = scratch / f"{path.name}.csv"
         (rewrite_sheet if suffix == ".xlsx" else rewrite_json)(path, text, origin)
-    found = survey(text, origin)
-    layout = sniff(text, origin, config, found)
+    surveyed = survey(text, origin)
+    layout = sniff(text, origin, config, surveyed)
     columns = "\t".join(layout.names) if layout.header else ""
-    return columns, lambda: read_text(text, origin, layout, found)
+    return columns, lambda: read_text(text, origin, layout, surveyed)

@@ -62,7 +62,7 @@ def data_page(
         problems: what stopped the run, if anything did.
         notes: warnings, and how the data were understood.
     """
-    n_failed = sum(not one["success"] for one in results)
+    n_failed = sum(not result["success"] for result in results)
     verdict = f"Accepted, {n_failed} checks with findings" if n_failed else "All checks passed"
     verdict = "Refused" if problems else verdict
     sections = [

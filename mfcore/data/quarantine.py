@@ -42,7 +42,7 @@ def why_refused(
         what = _UNREAD[column]
         reasons.setdefault(row, f"{what}: {text[:_MAX_TEXT]!r}")
     for rows, reason in failures:
-        for row in frame.loc[[one for one in rows if one not in reasons]].itertuples():
+        for row in frame.loc[[row for row in rows if row not in reasons]].itertuples():
             reasons[row.Index] = reason(row)
     return pd.Series(reasons, dtype=object).sort_index()
 

@@ -115,7 +115,7 @@ def _rated(frame: pd.DataFrame, not_rated: tuple[float, ...]) -> tuple[pd.DataFr
     if not not_rated:
         return frame, ()
     is_rated = ~frame["rating"].isin(not_rated)
-    values = listed((f"{one:g}" for one in not_rated), "or")
+    values = listed((f"{value:g}" for value in not_rated), "or")
     n_left_out = int((~is_rated).sum())
     note = f"{n_left_out:,} of {counted(len(frame), 'row')} left out: {values} stands for not rated"
     return frame[is_rated], (note,)
@@ -123,9 +123,9 @@ def _rated(frame: pd.DataFrame, not_rated: tuple[float, ...]) -> tuple[pd.DataFr
 
 def _same_ids(items: pd.DataFrame, ratings: pd.DataFrame) -> pd.DataFrame:
     """Bring the items' ids to the ratings' type, so that they can be joined."""
-    ids = pd.Series([id_text(one) for one in items["item_id"]], items.index, dtype=object)
+    ids = pd.Series([id_text(id_) for id_ in items["item_id"]], items.index, dtype=object)
     if pd.api.types.is_integer_dtype(ratings["item_id"].dtype):
-        ids = pd.Series([int(one) if one and re.match(INTEGER, one) else None for one in ids], ids.index, dtype="Int64")
+        ids = pd.Series([int(id_) if id_ and re.match(INTEGER, id_) else None for id_ in ids], ids.index, dtype="Int64")
         items = items[ids.notna()].assign(item_id=ids[ids.notna()].astype(np.int64))
     else:
         items = items[ids.notna()].assign(item_id=ids[ids.notna()])
@@ -169,5 +169,5 @@ _FORMATS = {
     "jester-long": _Format(_holds("jester_ratings.dat"), jester.read_long),
     "jester-wide": _Format(_holds("jester-data-*"), jester.read_wide),
     "netflix": _Format(published.is_netflix, published.read_netflix),
-    **{name: _Format(one.is_here, one.read, one.layout.names) for name, one in published.PUBLISHED.items()},
+    **{name: _Format(entry.is_here, entry.read, entry.layout.names) for name, entry in published.PUBLISHED.items()},
 }

@@ -28,7 +28,7 @@ def rewrite_sheet(path: Path, target: Path, origin: str) -> None:
     try:
         book = openpyxl.load_workbook(path, read_only=True, data_only=True)
         try:
-            sheet = max(book.worksheets, key=lambda one: one.max_row or 0)
+            sheet = max(book.worksheets, key=lambda table: table.max_row or 0)
             rows = sheet.iter_rows(values_only=True)
             _write(([_cell(cell) for cell in row] for row in rows if any(cell is not None for cell in row)), target)
         finally:
@@ -45,8 +45,8 @@ def rewrite_json(path: Path, target: Path, origin: str) -> None:
     Raises:
         DataInvalid: it holds no records.
     """
-    found = survey(path, origin)
-    with path.open(encoding="utf-8-sig" if found.encoding == "utf-8" else found.encoding) as text:
+    surveyed = survey(path, origin)
+    with path.open(encoding="utf-8-sig" if surveyed.encoding == "utf-8" else surveyed.encoding) as text:
         start = text.read(1)
         while start.isspace():
             start = text.read(1)

@@ -64,7 +64,7 @@ def identity(dataset: Dataset) -> Any:
     if isinstance(source, Objects):
         bucket = Bucket(source.url)
         return {"objects": bucket.checksums(_wanted_objects(bucket).__contains__)}
-    archives = [one.checksum for one in dataset.sources if isinstance(one, Web)]
+    archives = [source.checksum for source in dataset.sources if isinstance(source, Web)]
     return {"name": dataset.name, "checksums": dataset.checksums or archives}
 
 
@@ -304,4 +304,4 @@ def _may_matter(name: str) -> bool:
 
 def _is_wanted(name: str) -> bool:
     *folders, file = name.replace("\\", "/").split("/")
-    return not any(one.startswith("__MACOSX") for one in folders) and _UNWANTED.fullmatch(file) is None
+    return not any(folder.startswith("__MACOSX") for folder in folders) and _UNWANTED.fullmatch(file) is None

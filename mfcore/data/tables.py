@@ -51,30 +51,30 @@ class RawRatings:
     not_rated: tuple[float, ...] = ()
 
 
-def read_text(path: Path, origin: str, layout: Layout, found: Survey | None = None) -> RawRatings:
+def read_text(path: Path, origin: str, layout: Layout, surveyed: Survey | None = None) -> RawRatings:
     """Read a delimited text as `layout` says; a row that can't be read is kept, as missing values.
 
     Args:
         path: the file.
         origin: what to call it in messages.
         layout: separator and columns.
-        found: what `survey` says of the file, where that is known already.
+        surveyed: what `survey` says of the file, where that is known already.
 
     Raises:
         DataInvalid: the file can't be read as such a text at all.
     """
-    found = found or survey(path, origin)
+    surveyed = surveyed or survey(path, origin)
     if layout.separator == " ":
         with scratch_folder() as scratch:
             tabbed = scratch / path.name
-            _write_tabbed(path, tabbed, found.encoding)
+            _write_tabbed(path, tabbed, surveyed.encoding)
             plain = replace(layout, separator="\t", quoted=False)
-            return read_text(tabbed, origin, plain, replace(found, encoding="utf-8"))
+            return read_text(tabbed, origin, plain, replace(surveyed, encoding="utf-8"))
     import pyarrow as pa
     import pyarrow.csv as pacsv
 
     ragged: dict[int, str] = {}
-    is_quoted = layout.quoted and found.has_quotes
+    is_quoted = layout.quoted and surveyed.has_quotes
 
     def skip(row: Any) -> str:
         ragged[row.number] = row.text
@@ -89,7 +89,7 @@ def read_text(path: Path, origin: str, layout: Layout, found: Survey | None = No
                 block_size=_BLOCK,
                 column_names=layout.physical_names,
                 skip_rows=layout.n_skipped,
-                encoding=found.encoding,
+                encoding=surveyed.encoding,
             ),
             parse_options=pacsv.ParseOptions(
                 delimiter=layout.separator[0],
@@ -108,8 +108,8 @@ def read_text(path: Path, origin: str, layout: Layout, found: Survey | None = No
         titles = _gather(gatherer, reader, layout)
     except (pa.ArrowException, UnicodeDecodeError) as error:
         if is_quoted:
-            _refuse_open_quote(path, origin, layout, found.encoding)
-        if not ragged and found.n_lines <= layout.n_skipped:  # a head line and nothing else
+            _refuse_open_quote(path, origin, layout, surveyed.encoding)
+        if not ragged and surveyed.n_lines <= layout.n_skipped:  # a head line and nothing else
             return _finish(gatherer, None, np.empty(0, np.int64), {}, origin, layout.notes)
         separator = SEPARATORS.get(layout.separator, layout.separator)
         raise DataInvalid(
@@ -120,11 +120,11 @@ def read_text(path: Path, origin: str, layout: Layout, found: Survey | None = No
     rows = np.arange(first, first + n_rows)
     if ragged:
         rows = np.delete(rows, np.fromiter(ragged, np.int64) - first)
-    if is_quoted and found.n_lines > n_rows + first - 1:
+    if is_quoted and surveyed.n_lines > n_rows + first - 1:
         # Fields hold line ends, which is fine if the text ends outside of quotes. That is
         # rare, so the slow look is taken only then.
-        _refuse_open_quote(path, origin, layout, found.encoding)
-    return _finish(gatherer, titles, rows, ragged, origin, (*found.notes, *layout.notes))
+        _refuse_open_quote(path, origin, layout, surveyed.encoding)
+    return _finish(gatherer, titles, rows, ragged, origin, (*surveyed.notes, *layout.notes))
 
 
 def read_parquet(path: Path, origin: str, config: DatasetConfig) -> RawRatings:
@@ -185,7 +185,7 @@ def concatenated(parts: list[RawRatings]) -> RawRatings:
 
 
 def _as_text(column: "pd.Series[Any]") -> "pd.Series[Any]":
-    return pd.Series([id_text(one) for one in column.astype(object)], column.index, dtype=object)
+    return pd.Series([id_text(value) for value in column.astype(object)], column.index, dtype=object)
 
 
 def _write_tabbed(path: Path, target: Path, encoding: str) -> None:

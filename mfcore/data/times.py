@@ -133,10 +133,10 @@ class Times:
         dates = texts.iloc[rest].str.strip().str.replace(_ZONE, "+00:00", regex=True)
         moments = pd.to_datetime(dates, errors="coerce", utc=True, format="ISO8601")
         seconds = moments.dt.tz_localize(None).to_numpy().astype("datetime64[s]")
-        found = ~np.isnat(seconds)
-        self._n_dated += int(found.sum())
-        values[rest[found]] = seconds[found].astype(np.float64)
-        for place, text in zip(rest[~found], dates[~found], strict=True):
+        is_known = ~np.isnat(seconds)
+        self._n_dated += int(is_known.sum())
+        values[rest[is_known]] = seconds[is_known].astype(np.float64)
+        for place, text in zip(rest[~is_known], dates[~is_known], strict=True):
             if not is_missing(text):
                 self._late[start + int(place)] = text
         self._seconds.extend(values)

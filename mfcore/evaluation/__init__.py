@@ -9,14 +9,14 @@ if TYPE_CHECKING:
     from mfcore.evaluation.candidates import Candidate
     from mfcore.evaluation.curves import LearningCurve, learning_curve
     from mfcore.evaluation.gate import Decision, decide
-    from mfcore.evaluation.scoring import Score, Scored, comparison, evaluate
+    from mfcore.evaluation.scoring import Score, ScoredModel, comparison, evaluate
 
 __all__ = [
     "Candidate",
     "Decision",
     "LearningCurve",
     "Score",
-    "Scored",
+    "ScoredModel",
     "blend_of",
     "comparison",
     "decide",
@@ -31,6 +31,6 @@ __getattr__, __dir__ = face(
         "candidates": ("Candidate",),
         "curves": ("LearningCurve", "learning_curve"),
         "gate": ("Decision", "decide"),
-        "scoring": ("Score", "Scored", "comparison", "evaluate"),
+        "scoring": ("Score", "ScoredModel", "comparison", "evaluate"),
     },
 )

@@ -39,12 +39,12 @@ def blend_of(
         parts: (train, validation) as in tuning, one or several folds.
     """
     objective, metric = yardstick.objective, f"validation_{yardstick.metric}"
-    able = [one for one in finalists if objective in one.objectives and metric in one.validation]
-    able.sort(key=lambda one: (objective.loss(one.validation[metric]), one.name))
+    able = [finalist for finalist in finalists if objective in finalist.objectives and metric in finalist.validation]
+    able.sort(key=lambda finalist: (objective.loss(finalist.validation[metric]), finalist.name))
     if len(able) < _FEWEST:
         return None
     try:
-        fits = [[one.recipe.build().train(train) for one in able] for train, _ in parts]
+        fits = [[finalist.recipe.build().train(train) for finalist in able] for train, _ in parts]
     except TrainingDiverged:  # on these ratings alone, or it would be no finalist
         return None
     chosen = [place for place, member in enumerate(fits[0]) if member.link == fits[0][0].link]

@@ -85,10 +85,12 @@ def assemble(
 
 
 def _merged(candidates: Iterable[Candidate]) -> list[Candidate]:
-    found: dict[str, Candidate] = {}
-    for one in candidates:
-        first = found.setdefault(one.recipe.fingerprint, one)
-        objectives = tuple(objective for objective in Objective if objective in (*first.objectives, *one.objectives))
-        together = {"objectives": objectives, "validation": {**one.validation, **first.validation}}
-        found[one.recipe.fingerprint] = first.model_copy(update=together)
-    return list(found.values())
+    merged: dict[str, Candidate] = {}
+    for candidate in candidates:
+        first = merged.setdefault(candidate.recipe.fingerprint, candidate)
+        objectives = tuple(
+            objective for objective in Objective if objective in (*first.objectives, *candidate.objectives)
+        )
+        together = {"objectives": objectives, "validation": {**candidate.validation, **first.validation}}
+        merged[candidate.recipe.fingerprint] = first.model_copy(update=together)
+    return list(merged.values())

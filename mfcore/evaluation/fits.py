@@ -153,7 +153,7 @@ def fits_in_workers(evaluator: Evaluator, n_workers: int, n_threads: int, home: 
                 sent.append(threads.submit(fit, candidate))
                 if len(sent) > n_workers * (1 + _AHEAD):
                     yield sent.pop(0).result()
-            for one in sent:
-                yield one.result()
+            for future in sent:
+                yield future.result()
 
         yield fits

@@ -69,13 +69,17 @@ def decide(
     if champion is None:
         return Decision(promote=True, challenger_value=challenger.value, reason="there was no champion to compare with")
     metric, sign = ("NDCG", 1) if higher_is_better else ("RMSE", -1)
-    found = compare("challenger", challenger, "champion", champion, metric)
-    assert found is not None  # there are test ratings, or the split would have refused
+    difference = compare("challenger", challenger, "champion", champion, metric)
+    assert difference is not None  # there are test ratings, or the split would have refused
     # Without an interval nobody can tell a better recipe from a lucky one.
-    least = None if found.low is None or found.high is None else min(sign * found.low, sign * found.high)
+    least = (
+        None
+        if difference.low is None or difference.high is None
+        else min(sign * difference.low, sign * difference.high)
+    )
     gain = f"gain of {metric} over the champion"
     rules = [
-        Rule(of=name, name=gain, found=sign * found.difference, relation="≥", limit=min_improvement),
+        Rule(of=name, name=gain, found=sign * difference.difference, relation="≥", limit=min_improvement),
         Rule(of=name, name=f"{gain}, at least", found=least, relation=">", limit=0),
     ]
     promote = all(rule.passed for rule in rules)
@@ -83,20 +87,20 @@ def decide(
     if promote:
         reason = f"a better recipe: test {metric} {ours}, the champion's {theirs}"
     else:
-        reason = "a tie, and " if found.tie else ""
+        reason = "a tie, and " if difference.tie else ""
         reason += f"the recipe of the champion stays: test {metric} {theirs}, the challenger {ours}"
-    if found.low is None or found.high is None:
-        reason += f" ({found.reason})"
+    if difference.low is None or difference.high is None:
+        reason += f" ({difference.reason})"
     else:
-        reason += f" ({found.difference:+.4f}, 95 % {found.low:+.4f} to {found.high:+.4f})"
+        reason += f" ({difference.difference:+.4f}, 95 % {difference.low:+.4f} to {difference.high:+.4f})"
     return Decision(
         promote=promote,
         challenger_value=challenger.value,
         champion_value=champion.value,
-        difference=found.difference,
-        interval=None if found.low is None or found.high is None else (found.low, found.high),
-        p_value=found.p_value,
-        tie=found.tie,
+        difference=difference.difference,
+        interval=None if difference.low is None or difference.high is None else (difference.low, difference.high),
+        p_value=difference.p_value,
+        tie=difference.tie,
         reason=reason,
         rules=rules,
     )

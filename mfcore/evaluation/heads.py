@@ -58,11 +58,13 @@ def challenger_of(objective: Objective, candidates: Sequence[Candidate], metric:
     """The finalist or blend with the best validation figure; None where the objective has none."""
     name = f"validation_{metric}"
     able = [
-        one
-        for one in candidates
-        if objective in one.objectives and one.role in ("finalist", "blend") and name in one.validation
+        candidate
+        for candidate in candidates
+        if objective in candidate.objectives
+        and candidate.role in ("finalist", "blend")
+        and name in candidate.validation
     ]
-    return min(able, key=lambda one: (objective.loss(one.validation[name]), one.name), default=None)
+    return min(able, key=lambda candidate: (objective.loss(candidate.validation[name]), candidate.name), default=None)
 
 
 def judge(
@@ -128,7 +130,9 @@ def judge(
     lowest = _among(FLOOR[objective], baselines)
     if chosen is None:
         floor_alone = {name: baselines[name] for name in lowest}
-        able = [one for one in baselines if not failed(_above(objective, metric, one, floor_alone, figures))]
+        able = [
+            baseline for baseline in baselines if not failed(_above(objective, metric, baseline, floor_alone, figures))
+        ]
         chosen = min(able or lowest, key=lambda name: objective.loss(figures[name].value), default=first)
     status: Status = "kept"
     if objective is Objective.RANKING and chosen in lowest:
@@ -164,11 +168,11 @@ def _baselines(
 ) -> dict[str, Recipe]:
     """Baselines of an objective that have a figure, also where the champion or a finalist is the very same."""
     return {
-        one.name: one.recipe
-        for one in candidates
-        if one.name in figures
-        and objective in one.objectives
-        and (one.role == "baseline" or one.recipe in FLOOR[objective])
+        candidate.name: candidate.recipe
+        for candidate in candidates
+        if candidate.name in figures
+        and objective in candidate.objectives
+        and (candidate.role == "baseline" or candidate.recipe in FLOOR[objective])
     }
 
 
@@ -218,7 +222,7 @@ def _gains(objective: Objective, beside: Comparison) -> tuple[float, float]:
 
 
 def _name_of(recipe: Recipe | None, candidates: Sequence[Candidate]) -> str | None:
-    return next((one.name for one in candidates if one.recipe == recipe), None)
+    return next((candidate.name for candidate in candidates if candidate.recipe == recipe), None)
 
 
 def _has_value(estimate: Estimate) -> bool:

@@ -59,8 +59,8 @@ def cost_of_levers(model: Model, evaluator: Evaluator, tried: Mapping[str, Lists
     plain: Estimate | None = None
     for name, asked in {_NONE: ListsConfig(), **tried}.items():
         items = _lists(model, evaluator, asked)
-        found = _figures(evaluator, items)
-        ndcg = found["ndcg"]
+        figures = _figures(evaluator, items)
+        ndcg = figures["ndcg"]
         plain = plain or ndcg
         cost = compare(_NONE, plain, name, ndcg, "ndcg")
         yield {
@@ -70,7 +70,7 @@ def cost_of_levers(model: Model, evaluator: Evaluator, tried: Mapping[str, Lists
             "low": cost and cost.low,
             "high": cost and cost.high,
             "coverage": coverage(items, len(model.item_ids)),
-            **{measure: _or_none(found[measure].value) for measure in ("diversity", "novelty", "popularity_lift")},
+            **{measure: _or_none(figures[measure].value) for measure in ("diversity", "novelty", "popularity_lift")},
             "length": float((items >= 0).sum(axis=1).mean()),
         }
 
@@ -95,7 +95,7 @@ def _figures(evaluator: Evaluator, items: NDArray[np.int32]) -> dict[str, Estima
         **evaluator.profiles.statistics(users, items, k, everybody, "nobody has a list"),
     }
     estimates = evaluator.bootstrap.estimate(statistics.values())
-    return {name.partition("_at_")[0]: one for name, one in zip(statistics, estimates, strict=True)}
+    return {name.partition("_at_")[0]: estimate for name, estimate in zip(statistics, estimates, strict=True)}
 
 
 def _or_none(value: float) -> float | None:

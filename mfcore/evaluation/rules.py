@@ -92,7 +92,7 @@ class Facts(BaseModel):
             places = coverage.n * int(coverage.metric.rpartition("_")[2])
             share = coverage.value / min(1.0, places / len(factors.item_ids))
         return cls(
-            not_finite=sum(int(np.count_nonzero(~np.isfinite(one))) for one in (*arrays, factors.global_mean)),
+            not_finite=sum(int(np.count_nonzero(~np.isfinite(array))) for array in (*arrays, factors.global_mean)),
             off_scale=int(np.count_nonzero(~((predictions >= scale.minimum) & (predictions <= scale.maximum)))),
             coverage=share,
         )
@@ -119,11 +119,11 @@ def drift_rules(checks: Iterable[Mapping[str, Any]], config: DriftConfig) -> lis
     return [
         Rule(
             of="data",
-            name=f"drift of {one['measure']}",
-            found=abs(one["observed"]),
+            name=f"drift of {check['measure']}",
+            found=abs(check["observed"]),
             relation="≤",
-            limit=getattr(config, one["measure"]),
+            limit=getattr(config, check["measure"]),
         )
-        for one in checks
-        if one.get("measure") in config.stop_on
+        for check in checks
+        if check.get("measure") in config.stop_on
     ]

@@ -15,18 +15,18 @@ _NO_TABLE = ("genre ", "predicted ")
 Table = tuple[str, list[dict[str, Any]]]
 
 
-def scoreboard(found: Evaluation) -> Iterator[Table]:
+def scoreboard(evaluation: Evaluation) -> Iterator[Table]:
     """Titles and rows of tables, what matters most first."""
-    k = found.scores[0].measure("ndcg").metric.rpartition("_")[2]
+    k = evaluation.scores[0].measure("ndcg").metric.rpartition("_")[2]
     yield (
         f"{Objective.RATING.purpose}\nRatings: RMSE with its 95 % interval over users, and what the difference from "
         "the least is",
         [
             {
                 "model": score.candidate.name,
-                "role": _role(found, score, Objective.RATING),
+                "role": _role(evaluation, score, Objective.RATING),
                 "RMSE": _with_interval(score.measure("rmse")),
-                "beside the least": _standing(found, score, "rmse", "least"),
+                "beside the least": _standing(evaluation, score, "rmse", "least"),
                 "MAE": score.measure("mae").value,
                 "R²": score.measure("r2").value,
                 "user RMSE": score.measure("user_rmse").value,
@@ -34,7 +34,7 @@ def scoreboard(found: Evaluation) -> Iterator[Table]:
                 "cold": _percent(score.measure("cold")),
                 "seconds": f"{score.seconds:.1f}",
             }
-            for score in found.scores
+            for score in evaluation.scores
         ],
     )
     yield (
@@ -42,9 +42,9 @@ def scoreboard(found: Evaluation) -> Iterator[Table]:
         [
             {
                 "model": score.candidate.name,
-                "role": _role(found, score, Objective.RANKING),
+                "role": _role(evaluation, score, Objective.RANKING),
                 "NDCG": _with_interval(score.measure("ndcg")),
-                "beside the greatest": _standing(found, score, "ndcg", "greatest"),
+                "beside the greatest": _standing(evaluation, score, "ndcg", "greatest"),
                 "stratified": score.measure("stratified_ndcg").value,
                 "recall": score.measure("recall").value,
                 "MAP": score.measure("map").value,
@@ -55,28 +55,28 @@ def scoreboard(found: Evaluation) -> Iterator[Table]:
                 "diversity": score.measure("diversity").value,
                 "popularity lift": _percent(score.measure("popularity_lift"), "+"),
             }
-            for score in found.scores
+            for score in evaluation.scores
         ],
     )
     # What is only to make lists predicts nothing for new users, and its scores are no ratings.
-    predicting = [score for score in found.scores if Objective.RATING in score.candidate.objectives]
+    predicting = [score for score in evaluation.scores if Objective.RATING in score.candidate.objectives]
     yield (
         "RMSE by slice",
         [
             {"slice": name, **{score.candidate.name: score.measure("rmse", name).value for score in predicting}}
             | {"which is": meaning}
-            for name, meaning in found.slices.items()
+            for name, meaning in evaluation.slices.items()
             if not name.startswith(_NO_TABLE)
         ],
     )
-    missing = list(_missing(found))
+    missing = list(_missing(evaluation))
     if missing:
         yield "No figure", missing
 
 
-def _role(found: Evaluation, score: Score, objective: Objective) -> str:
+def _role(evaluation: Evaluation, score: Score, objective: Objective) -> str:
     """What a model is here: nothing where it competes for the other objective alone."""
-    head = found.heads.get(objective)
+    head = evaluation.heads.get(objective)
     if head is not None and head.chosen == score.candidate.name:
         return f"head ({head.status})"
     return score.candidate.role if objective in score.candidate.objectives else ""
@@ -94,17 +94,17 @@ def _percent(measure: Measure, sign: str = "") -> str | None:
     return None if measure.value is None else f"{100 * measure.value:{sign}.1f} %"
 
 
-def _standing(found: Evaluation, score: Score, metric: str, best_is: Literal["least", "greatest"]) -> str | None:
+def _standing(evaluation: Evaluation, score: Score, metric: str, best_is: Literal["least", "greatest"]) -> str | None:
     """How a model compares, paired, with the one that has the best figure."""
     own = score.measure(metric)
     if own.value is None:
         return None
-    figures = {one.candidate.name: one.measure(metric).value for one in found.scores}
+    figures = {other.candidate.name: other.measure(metric).value for other in evaluation.scores}
     known = {name: figure for name, figure in figures.items() if figure is not None}
     best = (min if best_is == "least" else max)(known, key=lambda name: known[name])
     if best == score.candidate.name:
         return best_is
-    compared = found.compare(score.candidate.name, best, own.metric)
+    compared = evaluation.compare(score.candidate.name, best, own.metric)
     assert compared is not None  # both have a figure
     if compared.p_value is None:
         return f"unknown: {compared.reason}"
@@ -112,15 +112,15 @@ def _standing(found: Evaluation, score: Score, metric: str, best_is: Literal["le
     return f"{verdict}, {compared.difference:+.4f} (p {compared.p_value:.3f})"
 
 
-def _missing(found: Evaluation) -> Iterator[dict[str, str]]:
+def _missing(evaluation: Evaluation) -> Iterator[dict[str, str]]:
     """Each reason once, with the models and metrics it is true of."""
     reasons: dict[str, tuple[list[str], list[str]]] = {}
-    for score in found.scores:
-        for one in score.measures:
-            if one.value is None:
-                models, metrics = reasons.setdefault(str(one.reason), ([], []))
+    for score in evaluation.scores:
+        for measure in score.measures:
+            if measure.value is None:
+                models, metrics = reasons.setdefault(str(measure.reason), ([], []))
                 models.append(score.candidate.name)
-                metrics.append(one.metric if one.slice == "all" else f"{one.metric} of {one.slice}")
+                metrics.append(measure.metric if measure.slice == "all" else f"{measure.metric} of {measure.slice}")
     for reason, (models, metrics) in reasons.items():
         named = list(dict.fromkeys(metrics))
         more = f" and {len(named) - 3} more" if len(named) > 3 else ""

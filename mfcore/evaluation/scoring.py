@@ -22,7 +22,7 @@ __all__ = [
     "HEADLINE",
     "Evaluation",
     "Score",
-    "Scored",
+    "ScoredModel",
     "comparison",
     "comparisons",
     "evaluate",
@@ -57,13 +57,17 @@ class Score(BaseModel):
     @property
     def metrics(self) -> dict[str, float]:
         """What could be computed on all test ratings, under names such as `test_rmse` and `test_ndcg_at_10`."""
-        return {f"test_{one.metric}": one.value for one in self.measures if one.slice == ALL and one.value is not None}
+        return {
+            f"test_{measure.metric}": measure.value
+            for measure in self.measures
+            if measure.slice == ALL and measure.value is not None
+        }
 
     @property
     def headline(self) -> dict[str, float]:
         """Those of `metrics` that are in `HEADLINE`."""
-        found = (self.measure(name) for name in HEADLINE)
-        return {f"test_{one.metric}": one.value for one in found if one.value is not None}
+        measures = (self.measure(name) for name in HEADLINE)
+        return {f"test_{measure.metric}": measure.value for measure in measures if measure.value is not None}
 
     def measure(self, metric: str, part: str = ALL) -> Measure:
         """A measure by its metric, `ndcg` being `ndcg_at_` the first k, and slice.
@@ -71,15 +75,15 @@ class Score(BaseModel):
         Raises:
             KeyError: there is none.
         """
-        for one in self.measures:
-            if one.slice == part and (one.metric == metric or one.metric.startswith(f"{metric}_at_")):
-                return one
+        for measure in self.measures:
+            if measure.slice == part and (measure.metric == metric or measure.metric.startswith(f"{metric}_at_")):
+                return measure
         raise KeyError(f"{metric} of {part}")
 
     def frame(self) -> pd.DataFrame:
         """A row a measure: metric, slice, value, low, high, n, reason."""
         columns = {"value": float, "low": float, "high": float}
-        return pd.DataFrame([one.model_dump() for one in self.measures]).astype(columns)
+        return pd.DataFrame([measure.model_dump() for measure in self.measures]).astype(columns)
 
 
 class Evaluation(BaseModel):
@@ -108,8 +112,8 @@ class Evaluation(BaseModel):
     @property
     def recipes(self) -> dict[Objective, Recipe]:
         """What the heads of the next champion are made by; ratings are predicted by biases where nothing else does."""
-        found = {objective: self.chosen(objective).candidate.recipe for objective in self.heads}
-        return {Objective.RATING: FLOOR[Objective.RATING][0], **found}
+        recipes = {objective: self.chosen(objective).candidate.recipe for objective in self.heads}
+        return {Objective.RATING: FLOOR[Objective.RATING][0], **recipes}
 
     @property
     def headline(self) -> dict[str, float]:
@@ -133,14 +137,14 @@ class Evaluation(BaseModel):
 
     def compare(self, model: str, other: str, metric: str) -> Comparison | None:
         """Two models in one metric, the difference being `model`'s less `other`'s; None where one has no figure."""
-        for one in self.comparisons:
-            if one.metric == metric and {one.model, one.other} == {model, other}:
-                return one if one.model == model else one.turned()
+        for comparison in self.comparisons:
+            if comparison.metric == metric and {comparison.model, comparison.other} == {model, other}:
+                return comparison if comparison.model == model else comparison.turned()
         return None
 
 
 @dataclass(frozen=True, eq=False)
-class Scored:
+class ScoredModel:
     """A score with what it was computed from.
 
     Attributes:
@@ -168,7 +172,7 @@ class Scored:
         return self.curve.validation
 
 
-def evaluate(candidates: Sequence[Candidate], evaluator: Evaluator, fits: Fits | None = None) -> Iterator[Scored]:
+def evaluate(candidates: Sequence[Candidate], evaluator: Evaluator, fits: Fits | None = None) -> Iterator[ScoredModel]:
     """Train each candidate's recipe, as `Parts.fit` does, and score it on test, one at a time.
 
     Args:
@@ -194,7 +198,7 @@ def evaluate(candidates: Sequence[Candidate], evaluator: Evaluator, fits: Fits |
     for candidate, fit in zip(candidates, trained, strict=True):
         measured = evaluator.measure(fit.factors, fit.without)
         score = Score(candidate=candidate, measures=measured.measures, seconds=fit.seconds)
-        yield Scored(score, fit.factors, measured.predictions, measured.estimates, fit.curve)
+        yield ScoredModel(score, fit.factors, measured.predictions, measured.estimates, fit.curve)
 
 
 def comparisons(estimates: Mapping[str, Mapping[str, Estimate]]) -> list[Comparison]:
@@ -203,12 +207,12 @@ def comparisons(estimates: Mapping[str, Mapping[str, Estimate]]) -> list[Compari
     Args:
         estimates: model → metric → estimate.
     """
-    found = [
-        compare(one, estimates[one][metric], another, estimates[another][metric], metric)
-        for one, another in combinations(estimates, 2)
-        for metric in estimates[one]
+    rows = [
+        compare(first, estimates[first][metric], another, estimates[another][metric], metric)
+        for first, another in combinations(estimates, 2)
+        for metric in estimates[first]
     ]
-    return [comparison for comparison in found if comparison is not None]
+    return [comparison for comparison in rows if comparison is not None]
 
 
 def comparison(scores: Iterable[Score]) -> pd.DataFrame:
@@ -218,9 +222,9 @@ def comparison(scores: Iterable[Score]) -> pd.DataFrame:
     rows = []
     for score in scores:
         ends = {
-            f"test_{one.metric}_{end}": value
-            for one in (score.measure("rmse"), score.measure("ndcg"))
-            for end, value in (("low", one.low), ("high", one.high))
+            f"test_{measure.metric}_{end}": value
+            for measure in (score.measure("rmse"), score.measure("ndcg"))
+            for end, value in (("low", measure.low), ("high", measure.high))
         }
         rows.append(
             {
@@ -228,7 +232,7 @@ def comparison(scores: Iterable[Score]) -> pd.DataFrame:
                 "role": score.candidate.role,
                 "for": " and ".join(score.candidate.objectives),
                 **{name: score.candidate.validation.get(name) for name in validated},
-                **{f"test_{one.metric}": one.value for one in map(score.measure, HEADLINE)},
+                **{f"test_{measure.metric}": measure.value for measure in map(score.measure, HEADLINE)},
                 **ends,
                 "seconds": round(score.seconds, 2),
             }

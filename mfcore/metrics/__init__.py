@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 from mfcore.faces import face
 
 if TYPE_CHECKING:
-    from mfcore.metrics.evaluator import Evaluator, Measured
+    from mfcore.metrics.evaluator import Evaluator, ModelMeasures
     from mfcore.metrics.intervals import Bootstrap, Comparison, Estimate, compare
     from mfcore.metrics.measure import Measure
     from mfcore.metrics.objective import Objective
@@ -17,7 +17,7 @@ __all__ = [
     "Estimate",
     "Evaluator",
     "Measure",
-    "Measured",
+    "ModelMeasures",
     "Objective",
     "compare",
     "mae",
@@ -27,7 +27,7 @@ __all__ = [
 __getattr__, __dir__ = face(
     __name__,
     {
-        "evaluator": ("Evaluator", "Measured"),
+        "evaluator": ("Evaluator", "ModelMeasures"),
         "intervals": ("Bootstrap", "Comparison", "Estimate", "compare"),
         "measure": ("Measure",),
         "objective": ("Objective",),

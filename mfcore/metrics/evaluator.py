@@ -23,7 +23,7 @@ from mfcore.models.factors import Factors
 from mfcore.models.lists import top_items
 from mfcore.models.rated import RatedItems
 
-__all__ = ["Evaluator", "Measured"]
+__all__ = ["Evaluator", "ModelMeasures"]
 
 Named = tuple[str, str, Statistic]
 """Metric, slice, and the sums it is made from."""
@@ -34,7 +34,7 @@ _NO_COLD_START = "no user with a test rating has 20 training ratings"
 
 
 @dataclass(frozen=True, eq=False)
-class Measured:
+class ModelMeasures:
     """What was found of a model.
 
     Attributes:
@@ -112,12 +112,12 @@ class Evaluator:
     @property
     def meanings(self) -> dict[str, str]:
         """What each slice is: name → meaning."""
-        found = {one.name: one.meaning for one in self.slices}
-        found |= {name: "by predicted rating, whatever the true one" for name in self._predicted_names()}
+        meanings = {part.name: part.meaning for part in self.slices}
+        meanings |= {name: "by predicted rating, whatever the true one" for name in self._predicted_names()}
         folded = f"{len(self.cold_start.users):,} users whom training did not see"
-        return found | {_cold_start_name(number): folded for number in NUMBERS_KNOWN}
+        return meanings | {_cold_start_name(number): folded for number in NUMBERS_KNOWN}
 
-    def measure(self, factors: Factors, without_cold_start: Factors | None) -> Measured:
+    def measure(self, factors: Factors, without_cold_start: Factors | None) -> ModelMeasures:
         """Measure a model.
 
         Args:
@@ -133,11 +133,15 @@ class Evaluator:
         if without_cold_start is not None:
             named += self._cold_start_metrics(without_cold_start)
         estimates = self.bootstrap.estimate(statistic for _, _, statistic in named)
-        measures = [Measure.of(name, part, one) for (name, part, _), one in zip(named, estimates, strict=True)]
+        measures = [
+            Measure.of(name, part, estimate) for (name, part, _), estimate in zip(named, estimates, strict=True)
+        ]
         measures += self._of_all_lists(items)
-        return Measured(
+        return ModelMeasures(
             measures=sorted(measures, key=lambda measure: measure.slice != ALL),
-            estimates={name: one for (name, part, _), one in zip(named, estimates, strict=True) if part == ALL},
+            estimates={
+                name: estimate for (name, part, _), estimate in zip(named, estimates, strict=True) if part == ALL
+            },
             predictions=predicted,
         )
 
@@ -152,9 +156,9 @@ class Evaluator:
         self, factors: Factors, scores: NDArray[np.float32], predicted: NDArray[np.float32]
     ) -> Iterator[Named]:
         clipped = (scores != predicted) if factors.link == "identity" else np.zeros(len(scores), np.bool_)
-        for one in self.slices:
-            rows = one.of(self.test)
-            found = rating_statistics(
+        for part in self.slices:
+            rows = part.of(self.test)
+            statistics = rating_statistics(
                 self.position[rows],
                 len(self.users),
                 predicted[rows],
@@ -162,27 +166,27 @@ class Evaluator:
                 clipped[rows],
                 self.cold[rows],
             )
-            yield from ((name, one.name, statistic) for name, statistic in found.items())
+            yield from ((name, part.name, statistic) for name, statistic in statistics.items())
 
     def _calibration(self, predicted: NDArray[np.float32]) -> Iterator[Named]:
         """The mean error of predictions in each tenth of the scale."""
         parts, none = calibration_bins(predicted, self.test.scale), np.zeros(len(predicted), np.bool_)
         for part, name in enumerate(self._predicted_names()):
             rows = parts == part
-            found = rating_statistics(
+            statistics = rating_statistics(
                 self.position[rows], len(self.users), predicted[rows], self.test.values[rows], none[rows], none[rows]
             )
-            yield "mean_error", name, replace(found["mean_error"], unknown="nothing is predicted there")
+            yield "mean_error", name, replace(statistics["mean_error"], unknown="nothing is predicted there")
 
     def _predicted_names(self) -> list[str]:
         return [f"predicted {low:.4g} to {high:.4g}" for low, high in pairwise(calibration_edges(self.test.scale))]
 
     def _ranks(self, items: NDArray[np.int32] | None) -> Iterator[Named]:
-        for one in self.slices:
-            relevant = self.relevant if one.items is None else self.relevant.among(one.items)
+        for part in self.slices:
+            relevant = self.relevant if part.items is None else self.relevant.among(part.items)
             n_relevant = relevant.counts(self.users)
-            if one.users is not None:
-                n_relevant = np.where(one.users[self.users], n_relevant, 0)
+            if part.users is not None:
+                n_relevant = np.where(part.users[self.users], n_relevant, 0)
             if items is None:
                 hits, n_relevant, unknown = (
                     np.zeros((len(self.users), max(self.ks)), np.bool_),
@@ -191,25 +195,25 @@ class Evaluator:
                 )
             else:
                 hits, unknown = relevant.hits(self.users, items), self.no_relevant
-            for k in self.ks if one.name == ALL else self.ks[:1]:
-                found = rank_statistics(hits, n_relevant, k, unknown)
-                yield from ((name, one.name, statistic) for name, statistic in found.items())
+            for k in self.ks if part.name == ALL else self.ks[:1]:
+                statistics = rank_statistics(hits, n_relevant, k, unknown)
+                yield from ((name, part.name, statistic) for name, statistic in statistics.items())
         shown = np.full((len(self.users), max(self.ks)), -1, np.int32) if items is None else items
         relevant = self.relevant if items is not None else RelevantItems(self.relevant.keys[:0], self.relevant.n_items)
         unknown = self.no_relevant if items is not None else _NO_ORDER
-        found = self.stratified.statistics(relevant, self.users, shown, self.ks[0], unknown)
-        yield from ((name, ALL, statistic) for name, statistic in found.items())
+        statistics = self.stratified.statistics(relevant, self.users, shown, self.ks[0], unknown)
+        yield from ((name, ALL, statistic) for name, statistic in statistics.items())
 
     def _beyond(self, items: NDArray[np.int32] | None) -> Iterator[Named]:
-        for one in self.slices:
-            if one.items is None:
-                among = np.ones(len(self.users), np.bool_) if one.users is None else one.users[self.users]
+        for part in self.slices:
+            if part.items is None:
+                among = np.ones(len(self.users), np.bool_) if part.users is None else part.users[self.users]
                 if items is None:
                     shown, unknown = np.full((len(self.users), max(self.ks)), -1, np.int32), _NO_ORDER
                 else:
                     shown, unknown = items, "nobody has a list"
-                found = self.profiles.statistics(self.users, shown, self.ks[0], among, unknown)
-                yield from ((name, one.name, statistic) for name, statistic in found.items())
+                statistics = self.profiles.statistics(self.users, shown, self.ks[0], among, unknown)
+                yield from ((name, part.name, statistic) for name, statistic in statistics.items())
 
     def _of_all_lists(self, items: NDArray[np.int32] | None) -> Iterator[Measure]:
         n_items = self.test.n_items
@@ -227,9 +231,9 @@ class Evaluator:
         test = self.cold_start.test
         position, none = np.searchsorted(self.users, test.users), np.zeros(len(test), np.bool_)
         for number, predicted in self.cold_start.predictions(factors):
-            found = rating_statistics(position, len(self.users), predicted, test.values, none, none)
+            statistics = rating_statistics(position, len(self.users), predicted, test.values, none, none)
             for name in ("rmse", "mae"):
-                yield name, _cold_start_name(number), replace(found[name], unknown=_NO_COLD_START)
+                yield name, _cold_start_name(number), replace(statistics[name], unknown=_NO_COLD_START)
 
 
 def _cold_start_name(number: int) -> str:

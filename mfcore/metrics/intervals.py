@@ -146,39 +146,42 @@ class Bootstrap:
 
     def estimate(self, statistics: Iterable[Statistic]) -> list[Estimate]:
         """Each statistic's value and replicates."""
-        found: list[Estimate] = []
+        estimates: list[Estimate] = []
         batch: list[Statistic] = []
         for statistic in statistics:
-            if batch and sum(one.columns.shape[1] for one in batch) + statistic.columns.shape[1] > _BLOCK_COLUMNS:
-                found += self._estimate(batch)
+            if (
+                batch
+                and sum(waiting.columns.shape[1] for waiting in batch) + statistic.columns.shape[1] > _BLOCK_COLUMNS
+            ):
+                estimates += self._estimate(batch)
                 batch = []
             batch.append(statistic)
-        return found + self._estimate(batch)
+        return estimates + self._estimate(batch)
 
     def _estimate(self, statistics: list[Statistic]) -> list[Estimate]:
         if not statistics:
             return []
-        columns = np.concatenate([one.columns for one in statistics], axis=1)
+        columns = np.concatenate([statistic.columns for statistic in statistics], axis=1)
         sums, replicates = columns.sum(axis=0), self._replicates(columns)
-        found, first = [], 0
-        for one in statistics:
-            part = slice(first, first := first + one.columns.shape[1])
-            n_users = np.count_nonzero(one.columns[:, -1])
+        estimates, first = [], 0
+        for statistic in statistics:
+            part = slice(first, first := first + statistic.columns.shape[1])
+            n_users = np.count_nonzero(statistic.columns[:, -1])
             with np.errstate(divide="ignore", invalid="ignore"):
-                value, spread = float(one.of(sums[part])), one.of(replicates[:, part])
-            own = one.columns[one.columns[:, -1] != 0]
+                value, spread = float(statistic.of(sums[part])), statistic.of(replicates[:, part])
+            own = statistic.columns[statistic.columns[:, -1] != 0]
             unknown, users = None, None
             if not np.isfinite(value):
-                value, spread, unknown = np.nan, spread[:0], one.unknown
+                value, spread, unknown = np.nan, spread[:0], statistic.unknown
             elif n_users < LEAST_USERS:
                 spread, unknown = spread[:0], f"fewer than {LEAST_USERS} users: no interval"
             elif _n_differing(own[:, 0]) < LEAST_DIFFERING:
                 spread, unknown = spread[:0], f"fewer than {LEAST_DIFFERING} users differ from the rest: no interval"
             if 0 < n_users < MANY_USERS:
-                change, share = own @ _gradient(one.of, sums[part]), own[:, -1] / sums[part][-1]
-                users = Influence(own[:, 0], change, share, self._drawn_of(one.columns[:, -1] != 0))
-            found.append(Estimate(value, spread, int(sums[part][-1]), unknown, users))
-        return found
+                change, share = own @ _gradient(statistic.of, sums[part]), own[:, -1] / sums[part][-1]
+                users = Influence(own[:, 0], change, share, self._drawn_of(statistic.columns[:, -1] != 0))
+            estimates.append(Estimate(value, spread, int(sums[part][-1]), unknown, users))
+        return estimates
 
     def _drawn_of(self, these: NDArray[np.bool_]) -> NDArray[np.float32]:
         """How often some few users were drawn; many figures are of the same ones."""
@@ -231,7 +234,7 @@ class Comparison(BaseModel):
         return self.model_copy(update={**names, "low": ends[0], "high": ends[1]})
 
 
-def compare(model: str, one: Estimate, other: str, another: Estimate, metric: str) -> Comparison | None:
+def compare(model: str, first: Estimate, other: str, another: Estimate, metric: str) -> Comparison | None:
     r"""Compare two models' figures, paired: replicate by replicate, on the same draws of users.
 
     With the difference d, its standard error se by the influence of n users, the differences d_1 … d_B of
@@ -254,17 +257,17 @@ def compare(model: str, one: Estimate, other: str, another: Estimate, metric: st
     >>> round(found.difference, 6), found.tie, round(found.p_value, 3)
     (-0.01, False, 0.005)
     """
-    if not np.isfinite([one.value, another.value]).all():
+    if not np.isfinite([first.value, another.value]).all():
         return None
-    difference = one.value - another.value
-    if len(one.replicates) == 0 or len(another.replicates) == 0:
-        reason = one.unknown or another.unknown
+    difference = first.value - another.value
+    if len(first.replicates) == 0 or len(another.replicates) == 0:
+        reason = first.unknown or another.unknown
         return Comparison(model=model, other=other, metric=metric, difference=difference, reason=reason)
-    users = one.users.less(another.users) if one.users is not None and another.users is not None else None
+    users = first.users.less(another.users) if first.users is not None and another.users is not None else None
     if users is not None and 0 < _n_differing(users.own) < LEAST_DIFFERING:
         reason = f"fewer than {LEAST_DIFFERING} users tell the two apart: no interval"
         return Comparison(model=model, other=other, metric=metric, difference=difference, reason=reason)
-    low, high, p_value = _tested(difference, one.replicates - another.replicates, users)
+    low, high, p_value = _tested(difference, first.replicates - another.replicates, users)
     return Comparison(
         model=model,
         other=other,

@@ -45,9 +45,9 @@ class Objective(StrEnum):
             return math.inf
         return -value if self.higher_is_better else value
 
-    def better(self, one: float | None, other: float | None) -> bool:
+    def better(self, value: float | None, other: float | None) -> bool:
         """Whether `one` is better than `other`; a value is better than none."""
-        return self.loss(one) < self.loss(other)
+        return self.loss(value) < self.loss(other)
 
     def best(self, values: Sequence[float]) -> int:
         """The place of the best value, of equals the first."""

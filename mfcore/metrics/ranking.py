@@ -102,15 +102,15 @@ def rank_metrics(hits: NDArray[np.bool_], n_relevant: NDArray[np.int64], k: int)
     gains = 1 / np.log2(places + 1)
     best = np.concatenate(([1.0], np.cumsum(gains)))[np.minimum(n_relevant, k)]
     liked = np.maximum(n_relevant, 1)
-    found = hits.sum(axis=1)
+    n_hits = hits.sum(axis=1)
     precisions = np.cumsum(hits, axis=1) / places
     return {
         "ndcg": hits @ gains / best,
-        "precision": found / k,
-        "recall": found / liked,
+        "precision": n_hits / k,
+        "recall": n_hits / liked,
         "map": np.einsum("nk,nk->n", hits, precisions) / liked,
-        "mrr": np.where(found > 0, 1 / (np.argmax(hits, axis=1) + 1), 0.0),
-        "hit_rate": (found > 0).astype(np.float64),
+        "mrr": np.where(n_hits > 0, 1 / (np.argmax(hits, axis=1) + 1), 0.0),
+        "hit_rate": (n_hits > 0).astype(np.float64),
     }
 
 

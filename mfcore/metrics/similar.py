@@ -24,7 +24,7 @@ def genres_of(
         items: item_id and genres, separated by "|".
         item_ids: the ids of the codes.
     """
-    columns = [one.items for one in genres(items, item_ids) if one.items is not None]
+    columns = [genre.items for genre in genres(items, item_ids) if genre.items is not None]
     return np.column_stack(columns) if columns else None
 
 
@@ -65,14 +65,14 @@ def rare_share(neighbors: NDArray[np.int32], train: Ratings, fewer_than: int = 5
     return float(np.mean(counts[shown] < fewer_than)) if len(shown) else float("nan")
 
 
-def list_overlap(one: NDArray[np.int32], other: NDArray[np.int32]) -> float:
+def list_overlap(lists: NDArray[np.int32], other: NDArray[np.int32]) -> float:
     """Mean share of a list that is also in the other list of the same row, in any order; NaN for empty lists.
 
     >>> list_overlap(np.array([[3, 1, 2, 0]]), np.array([[0, 5, 3, 9]]))
     0.5
     """
-    common = ((one[:, :, None] == other[:, None, :]) & (one >= 0)[:, :, None]).any(axis=2).sum(axis=1)
-    longest = np.maximum((one >= 0).sum(axis=1), (other >= 0).sum(axis=1))
+    common = ((lists[:, :, None] == other[:, None, :]) & (lists >= 0)[:, :, None]).any(axis=2).sum(axis=1)
+    longest = np.maximum((lists >= 0).sum(axis=1), (other >= 0).sum(axis=1))
     return float(np.mean(common[longest > 0] / longest[longest > 0])) if longest.any() else float("nan")
 
 
@@ -102,10 +102,10 @@ def similar_metrics(
     """
     counts = np.bincount(train.items, minlength=train.n_items).astype(np.int64)
     items = np.flatnonzero(counts >= _WELL_KNOWN).astype(np.int32)
-    neighbors, others = (similar_items(Likeness.of(one, counts), items, k)[0] for one in (factors, reseeded))
-    found = {
+    neighbors, others = (similar_items(Likeness.of(head, counts), items, k)[0] for head in (factors, reseeded))
+    metrics = {
         "similar_genre_overlap": float("nan") if genres is None else genre_overlap(items, neighbors, genres),
         "similar_rare_share": rare_share(neighbors, train),
         "similar_stability": list_overlap(neighbors, others),
     }
-    return {name: value for name, value in found.items() if not np.isnan(value)}
+    return {name: value for name, value in metrics.items() if not np.isnan(value)}

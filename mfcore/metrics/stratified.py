@@ -73,8 +73,8 @@ class Stratified:
     ) -> dict[str, Statistic]:
         """Their means, as `stratified_ndcg_at_10` and the like."""
         counted = relevant.counts(users) > 0
-        found = self.metrics(relevant, users, items, k)
-        return {f"{name}_at_{k}": mean(values, counted, unknown=unknown) for name, values in found.items()}
+        metrics = self.metrics(relevant, users, items, k)
+        return {f"{name}_at_{k}": mean(values, counted, unknown=unknown) for name, values in metrics.items()}
 
     def _greatest(self, relevant: RelevantItems, users: NDArray[np.int32], k: int) -> tuple[Floats, Floats]:
         """Of each user: the weights of all that they liked, and the gain of the best list."""

@@ -123,7 +123,7 @@ class _OnSpark(Training):
         r, ratings = self.recommender, self.ratings
         if self.epoch == 0 and len(ratings):
             left = (ratings.values - self.base.pair_scores(ratings.users, ratings.items)) / np.float32(self.unit)
-            found = factorize(
+            both = factorize(
                 ratings.users,
                 ratings.items,
                 left,
@@ -138,7 +138,7 @@ class _OnSpark(Training):
                 numUserBlocks=r.n_blocks,
                 numItemBlocks=r.n_blocks,
             )
-            self.user_factors, self.item_factors = (rows * np.float32(self.unit**0.5) for rows in found)
+            self.user_factors, self.item_factors = (rows * np.float32(self.unit**0.5) for rows in both)
         self.epoch += 1
         self.check_finite(r, "a larger reg", self.user_factors, self.item_factors)
 

@@ -72,7 +72,9 @@ class Blend(Recommender):
     @classmethod
     def _built(cls, members: Any) -> Any:
         try:
-            return tuple(Recipe.model_validate(one).build() if isinstance(one, dict) else one for one in members)
+            return tuple(
+                Recipe.model_validate(member).build() if isinstance(member, dict) else member for member in members
+            )
         except UsageError as error:
             raise ValueError(str(error)) from error
 
@@ -85,11 +87,13 @@ class Blend(Recommender):
 
     @field_serializer("members")
     def _as_recipes(self, members: tuple[Recommender, ...]) -> list[dict[str, Any]]:
-        return [Recipe.of(one).model_dump() for one in members]
+        return [Recipe.of(member).model_dump() for member in members]
 
     def reseeded(self, seed: int) -> Self:
         """The same members and hyper-parameters with another seed, the members' too."""
-        return self.model_copy(update={"seed": seed, "members": tuple(one.reseeded(seed) for one in self.members)})
+        return self.model_copy(
+            update={"seed": seed, "members": tuple(member.reseeded(seed) for member in self.members)}
+        )
 
     def begin(self, ratings: Ratings, start: Factors | None = None) -> Training:
         """Nothing is learned before the first step. `start` is of no use here."""
@@ -174,16 +178,18 @@ def ranking_weights(
     users = users[:: -(-len(users) * known.n_items // _CELLS)].astype(np.int32)
     rated, wanted = (_among(users, ratings) for ratings in (known, liked))
     with threadpool_limits(1, "blas"):  # another number of threads would be other bits
-        scores = [np.where(rated, -np.inf, one.scores(users) / _spread(one)).astype(np.float32) for one in members]
+        scores = [
+            np.where(rated, -np.inf, member.scores(users) / _spread(member)).astype(np.float32) for member in members
+        ]
     total, counts = np.zeros_like(scores[0]), np.zeros(n)
     best, best_counts = -1.0, counts
     for _ in range(_ROUNDS):
-        found = [_mean_ndcg(total + one, wanted, k) for one in scores]
-        chosen = int(np.argmax(found))
+        ndcg = [_mean_ndcg(total + own, wanted, k) for own in scores]
+        chosen = int(np.argmax(ndcg))
         total += scores[chosen]
         counts = counts + np.eye(n)[chosen]
-        if found[chosen] > best:
-            best, best_counts = found[chosen], counts
+        if ndcg[chosen] > best:
+            best, best_counts = ndcg[chosen], counts
     weights: NDArray[np.float64] = best_counts / best_counts.sum()
     return weights
 

@@ -103,10 +103,10 @@ class ItemRegression:
         """The rows, (n_items, …), with those of cold items put in."""
         from threadpoolctl import threadpool_limits
 
-        found = rows.copy()
+        whole = rows.copy()
         with threadpool_limits(1, "blas"):
-            found[self.is_cold] = (self.shares @ rows[~self.is_cold].astype(np.float64)).astype(np.float32)
-        return found
+            whole[self.is_cold] = (self.shares @ rows[~self.is_cold].astype(np.float64)).astype(np.float32)
+        return whole
 
     def of_factors(self, factors: Factors) -> Factors:
         """A model with the biases and factors of cold items, which somebody new may have rated as well."""
@@ -179,21 +179,21 @@ def score_on_held_out(recommender: Recommender, ratings: Ratings, items: pd.Data
     n_ratings = np.bincount(rest.items, minlength=ratings.n_items).astype(np.int64)
     table = aligned(items, ratings.item_ids)
     features = features_of(table.assign(title=titles_of(ratings.item_ids, items)))
-    found = {}
+    scores = {}
     for name, known in (("cold_item_rmse", features), ("cold_item_rmse_of_mean", features[:, :0])):
         predicted = ItemRegression.of(known, n_ratings, reg).of_factors(factors).predict(test.users, test.items)
-        found[name] = float(np.sqrt(np.mean(np.square(predicted.astype(np.float64) - test.values))))
-    return found
+        scores[name] = float(np.sqrt(np.mean(np.square(predicted.astype(np.float64) - test.values))))
+    return scores
 
 
 def _with_others(known: Ids, wanted: pd.Series) -> Ids:
     """The ids and those of others, sorted; others that are of another type are left out."""
     codes = find_codes(known, wanted)
-    others = {as_id(known, one) for one, code in zip(wanted, codes, strict=True) if code < 0}
+    others = {as_id(known, item_id) for item_id, code in zip(wanted, codes, strict=True) if code < 0}
     if known.dtype == np.int64:
-        own = [one for one in others if isinstance(one, int) and -(2**63) <= one < 2**63]
+        own = [item_id for item_id in others if isinstance(item_id, int) and -(2**63) <= item_id < 2**63]
     else:
-        own = [one for one in others if one is not None]
+        own = [item_id for item_id in others if item_id is not None]
     return np.sort(np.append(known, np.array(own, known.dtype)))
 
 
@@ -201,9 +201,9 @@ def _spread(factors: Factors, item_ids: Ids, place: NDArray[np.int32]) -> Factor
     """The same model over more items: rows of zeros for those that it does not have."""
 
     def rows(array: NDArray[np.float32]) -> NDArray[np.float32]:
-        found = np.zeros((len(item_ids), *array.shape[1:]), np.float32)
-        found[place] = array
-        return found
+        spread_out = np.zeros((len(item_ids), *array.shape[1:]), np.float32)
+        spread_out[place] = array
+        return spread_out
 
     def of_part(part: Part) -> Part:
         return replace(

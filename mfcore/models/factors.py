@@ -124,9 +124,9 @@ class Factors:
 
     def list_scores(self, users: NDArray[np.int32], items: NDArray[np.int32]) -> NDArray[np.float32]:
         """Scores of lists, (len(users), k), one a user; NaN where an item is −1."""
-        found = items >= 0
+        listed = items >= 0
         scores = np.full(items.shape, np.nan, np.float32)
-        scores[found] = self.pair_scores(np.broadcast_to(users[:, None], items.shape)[found], items[found])
+        scores[listed] = self.pair_scores(np.broadcast_to(users[:, None], items.shape)[listed], items[listed])
         return scores
 
     def _chunks(self, n: int) -> Iterator[slice]:
@@ -151,7 +151,7 @@ class Factors:
         deviations = np.zeros(len(users), dtype=np.float32)
         for part in self._chunks(len(users) if self.n_draws > 1 else 0):
             x, y = _rows(self.user_factors, users[part]), _rows(self.item_factors, items[part])
-            draws = np.einsum("nsk,nsk->ns", *(one.reshape(len(x), self.n_draws, width) for one in (x, y)))
+            draws = np.einsum("nsk,nsk->ns", *(matrix.reshape(len(x), self.n_draws, width) for matrix in (x, y)))
             deviations[part] = self.n_draws * draws.std(axis=1)
         return deviations
 
@@ -222,20 +222,20 @@ class Factors:
             float64 (len(to), len(items))
         """
         targets = self._targets(np.asarray(values, np.float64))
-        found = np.zeros((len(to), len(items)))
+        contributions = np.zeros((len(to), len(items)))
         biases, drawn = np.zeros(len(items)), np.zeros(len(to))
         for part, own in self._own():
             columns = self.item_factors[:, own]
             shares = part.shares(columns, items, targets, self.link == "logistic")
             y = columns[to].astype(np.float64)
-            found += part.weight * (y[:, : part.n_factors] @ shares[:, :-1].T)
+            contributions += part.weight * (y[:, : part.n_factors] @ shares[:, :-1].T)
             biases += part.weight * shares[:, -1]
             if part.columns > part.n_factors:
                 draws = part.weight * y[:, part.n_factors]
                 drawn += draws
-                found += np.outer(draws, shares[:, -1])
+                contributions += np.outer(draws, shares[:, -1])
         weight = sum(part.weight for part in self.parts)
-        return found - np.outer(drawn, biases / weight) if weight else found
+        return contributions - np.outer(drawn, biases / weight) if weight else contributions
 
     def _targets(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
         """Ratings as `Part.solve` takes them."""

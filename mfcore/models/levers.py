@@ -124,8 +124,8 @@ def _limits(k: int, levers: Levers, groups: ItemGroups) -> tuple[NDArray[np.bool
     # Buckets take longer to tell apart than a list to make.
     if levers.max_popularity_share < 1:
         limited.append((thirds(groups.n_ratings), levers.max_popularity_share))
-    member = np.concatenate([one for one, _ in limited] or [groups.genres[:, :0]], axis=1)
-    most = [max(1, int(share * k + 1e-9)) for one, share in limited for _ in range(one.shape[1])]
+    member = np.concatenate([columns for columns, _ in limited] or [groups.genres[:, :0]], axis=1)
+    most = [max(1, int(share * k + 1e-9)) for columns, share in limited for _ in range(columns.shape[1])]
     return member, np.array(most, np.int64)
 
 
@@ -152,10 +152,10 @@ def _chosen(
         able = free & ~(of_pool & (n_taken >= most)[:, None, :]).any(axis=2)
         worth = np.where(able, value - np.float32(diversity) * nearest, -np.inf)
         best = worth.argmax(axis=1)
-        found = able[rows, best]
-        items[:, place] = np.where(found, pool[rows, best], -1)
-        free[rows[found], best[found]] = False
-        n_taken[found] += of_pool[rows[found], best[found]]
+        choice = able[rows, best]
+        items[:, place] = np.where(choice, pool[rows, best], -1)
+        free[rows[choice], best[choice]] = False
+        n_taken[choice] += of_pool[rows[choice], best[choice]]
         if vectors is not None:
             nearest = np.maximum(nearest, np.einsum("npf,nf->np", vectors, vectors[rows, best]))
     return items

@@ -186,9 +186,9 @@ def similar_items(likeness: Likeness, items: NDArray[np.int32], k: int) -> Lists
         own = place[items[part]]
         starts = np.concatenate(([0], np.cumsum(own >= 0)))
         best, values = top_k(unit[items[part]] @ likeness.toward.T, starts, own[own >= 0].astype(np.int32), k)
-        found = best >= 0
-        others[part] = np.where(found, candidates.take(best, mode="clip") if len(candidates) else -1, -1)
-        cosines[part] = np.where(found, np.clip(values, -1, 1), np.nan)
+        filled = best >= 0
+        others[part] = np.where(filled, candidates.take(best, mode="clip") if len(candidates) else -1, -1)
+        cosines[part] = np.where(filled, np.clip(values, -1, 1), np.nan)
     return others, cosines
 
 
@@ -227,11 +227,11 @@ def directions(factors: Factors) -> NDArray[np.float32]:
     parts = [(part.columns, part.n_factors, part.weight) for part in factors.parts if part.n_factors]
     parts = parts or [(factors.n_factors, factors.n_factors, 1.0)]
     total = sum(weight for _, _, weight in parts)
-    found, first = [], 0
+    result, first = [], 0
     for columns, n_factors, weight in parts:
         rows = factors.item_factors[:, first : first + n_factors].astype(np.float64)
         lengths = np.linalg.norm(rows, axis=1, keepdims=True)
         share = weight / total if total > 0 else 0.0
-        found.append((np.sqrt(share) * rows / np.where(lengths > 0, lengths, 1)).astype(np.float32))
+        result.append((np.sqrt(share) * rows / np.where(lengths > 0, lengths, 1)).astype(np.float32))
         first += columns
-    return np.ascontiguousarray(np.concatenate(found, axis=1))
+    return np.ascontiguousarray(np.concatenate(result, axis=1))

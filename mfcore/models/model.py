@@ -222,16 +222,16 @@ class Model:
         n_reasons: int,
     ) -> Columns:
         rows, ranks = np.nonzero(items >= 0)
-        found = items[rows, ranks]
+        listed = items[rows, ranks]
         columns = {
             "user_id": _as_known(self.user_ids, ids, users)[rows],
             "rank": (ranks + 1).astype(np.int32),
-            "item_id": self.item_ids[found],
+            "item_id": self.item_ids[listed],
             "score": scores[rows, ranks],
-            "predicted_rating": self.factors.predict(users[rows], found),
-            "title": self.titles[found],
+            "predicted_rating": self.factors.predict(users[rows], listed),
+            "title": self.titles[listed],
             "known_user": (users >= 0)[rows] & (not self.is_new),
-            "known_item": self.n_ratings[found] > 0,
+            "known_item": self.n_ratings[listed] > 0,
         }
         if n_reasons:
             reasons = strongest(self.lists, self.rated, users, items, n_reasons)[rows, ranks]
@@ -317,7 +317,7 @@ class Model:
         """
         items = find_codes(self.item_ids, list(rated))
         if (items < 0).any():
-            unknown = listed(one for one, code in zip(rated, items, strict=True) if code < 0)
+            unknown = listed(item_id for item_id, code in zip(rated, items, strict=True) if code < 0)
             raise UsageError(f"no item has the id {unknown}: look ids up in `Model.item_ids`.")
         # Of ids that are the same item, as 7 and "7", the last value counts.
         last = dict(zip(items.tolist(), rated.values(), strict=True))
@@ -348,14 +348,14 @@ class Model:
         alike = Likeness.of(self.likeness, self.n_ratings, min_ratings) if own else self._alike
         items, cosines = similar_items(alike, codes, k)
         rows, ranks = np.nonzero(items >= 0)
-        found = items[rows, ranks]
+        listed = items[rows, ranks]
         return {
             "item_id": _as_known(self.item_ids, ids, codes)[rows],
             "rank": (ranks + 1).astype(np.int32),
-            "other_item_id": self.item_ids[found],
+            "other_item_id": self.item_ids[listed],
             "cosine": cosines[rows, ranks],
-            "title": self.titles[found],
-            "n_ratings": self.n_ratings[found],
+            "title": self.titles[listed],
+            "n_ratings": self.n_ratings[listed],
         }
 
     @cached_property
@@ -442,9 +442,9 @@ def _codes(known: Ids, ids: ArrayLike) -> NDArray[np.int32]:
 
 def _or_none(known: NDArray[Any], codes: NDArray[np.int32]) -> NDArray[np.object_]:
     """The ids or titles of these codes; None for code −1."""
-    found = known[codes].astype(object)
-    found[codes < 0] = None
-    return found
+    ids = known[codes].astype(object)
+    ids[codes < 0] = None
+    return ids
 
 
 def _as_known(known: Ids, ids: Sequence[Any], codes: NDArray[np.int32]) -> Ids:
@@ -452,5 +452,5 @@ def _as_known(known: Ids, ids: Sequence[Any], codes: NDArray[np.int32]) -> Ids:
     if (codes >= 0).all():
         return known[codes]
     return np.array(
-        [known[code] if code >= 0 else as_id(known, one) for one, code in zip(ids, codes, strict=True)], object
+        [known[code] if code >= 0 else as_id(known, id_) for id_, code in zip(ids, codes, strict=True)], object
     )

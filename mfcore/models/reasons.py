@@ -43,7 +43,7 @@ def strongest(
     """
     from threadpoolctl import threadpool_limits
 
-    found = np.full((*items.shape, k), -1, np.int32)
+    strongest_items = np.full((*items.shape, k), -1, np.int32)
     # On matrices as small as one user's, BLAS's threads wait for each other most of the time.
     with threadpool_limits(1, "blas"):
         for row, user in enumerate(users):
@@ -52,5 +52,5 @@ def strongest(
             brought = factors.contributions(own, values, items[row, listed])
             best = np.argsort(-brought, axis=1, kind="stable")[:, :k]
             is_for = np.take_along_axis(brought, best, axis=1) > 0
-            found[row, listed, : best.shape[1]] = np.where(is_for, own[best], -1)
-    return found
+            strongest_items[row, listed, : best.shape[1]] = np.where(is_for, own[best], -1)
+    return strongest_items

@@ -52,7 +52,7 @@ class Recipe(BaseModel):
         """
         members, n_factors = self.params.get("members"), self.params.get("n_factors")
         if isinstance(members, list):
-            return f"{self.algorithm} of {', '.join(str(one['algorithm']) for one in members)}"
+            return f"{self.algorithm} of {', '.join(str(member['algorithm']) for member in members)}"
         return self.algorithm if n_factors is None else f"{self.algorithm}, {n_factors} factors"
 
     def build(self) -> Recommender:

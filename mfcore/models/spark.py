@@ -99,15 +99,15 @@ def factorize(
         spark.sparkContext.setCheckpointDir((folder / "checkpoints").as_uri())
         ratings = spark.read.parquet((folder / "ratings.parquet").as_uri())
         model = ALS(userCol="user", itemCol="item", ratingCol="value", coldStartStrategy="drop", **params).fit(ratings)
-        found = []
+        sides = []
         for name, learned, n in (("users", model.userFactors, shape[0]), ("items", model.itemFactors, shape[1])):
             learned.write.parquet((folder / name).as_uri())
             table = pq.read_table(folder / name)
             rows = np.zeros((n, params["rank"]), np.float32)
             of_each = table["features"].combine_chunks().flatten().to_numpy(zero_copy_only=False)
             rows[table["id"].to_numpy()] = of_each.reshape(-1, params["rank"])
-            found.append(rows)
-    return found[0], found[1]
+            sides.append(rows)
+    return sides[0], sides[1]
 
 
 def best_items(factors: Factors, k: int, rated: RatedItems, allowed: NDArray[np.bool_]) -> NDArray[np.int32]:
@@ -185,7 +185,7 @@ def _table(rows: list[dict[str, Any]], numbers: tuple[str, ...], arrays: tuple[s
 def _best_of_pairs(batches: "Iterator[pa.RecordBatch]", k: int) -> "Iterator[pa.RecordBatch]":
     """The `k` best items of a block for each user of a block, for pairs of blocks; a worker of Spark's runs it."""
     for batch in batches:
-        found = []
+        best_of = []
         for row in batch.to_pylist():
             bias, base = _read(row["bias"], np.float32), _read(row["base"], np.float32)
             x, y = (_read(row[name], np.float32).reshape(n, -1) for name, n in (("x", len(base)), ("y", len(bias))))
@@ -199,15 +199,15 @@ def _best_of_pairs(batches: "Iterator[pa.RecordBatch]", k: int) -> "Iterator[pa.
             codes, best = top_k_for(len(scores))(scores, starts, own[here], k)
             codes = np.where(codes >= 0, codes + first, -1).astype(np.int32)
             pair = {"user": row["user"], "item": row["item"]}
-            found.append({**pair, "codes": codes.tobytes(), "scores": best.tobytes()})
-        yield from _table(found, ("user", "item"), ("codes", "scores")).to_batches()
+            best_of.append({**pair, "codes": codes.tobytes(), "scores": best.tobytes()})
+        yield from _table(best_of, ("user", "item"), ("codes", "scores")).to_batches()
 
 
 def _merged(table: "pa.Table", k: int) -> "pa.Table":
     """The `k` best items of all blocks for each user of one block; a worker of Spark's runs it."""
     table = table.sort_by("item")  # of equal scores the lower code comes first
     columns = {
-        name: np.concatenate([_read(one, dtype, k) for one in table[name].to_pylist()], axis=1)
+        name: np.concatenate([_read(content, dtype, k) for content in table[name].to_pylist()], axis=1)
         for name, dtype in (("codes", np.int32), ("scores", np.float32))
     }
     order = np.argsort(-columns["scores"], axis=1, kind="stable")[:, :k]

@@ -60,7 +60,9 @@ class Audience:
         if user_ids:
             codes = find_codes(self.ratings.user_ids, list(dict.fromkeys(user_ids)))
             if (codes < 0).any():
-                unknown = listed(one for one, code in zip(dict.fromkeys(user_ids), codes, strict=True) if code < 0)
+                unknown = listed(
+                    user_id for user_id, code in zip(dict.fromkeys(user_ids), codes, strict=True) if code < 0
+                )
                 first, last = self.ratings.user_ids[0], self.ratings.user_ids[-1]
                 raise UsageError(
                     f"unknown user {unknown}: there are {self.ratings.n_users:,}, {first} to {last} among them."
@@ -105,6 +107,6 @@ class Audience:
             user_id=str(self.ratings.user_ids[user]),
             n_rated=len(items),
             rated=[(item_of(model, int(items[place])), float(values[place])) for place in best],
-            liked=sorted(held_out, key=lambda one: (one.rank is None, one.rank)),
+            liked=sorted(held_out, key=lambda like: (like.rank is None, like.rank)),
             listed=entries,
         )

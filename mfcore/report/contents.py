@@ -146,8 +146,8 @@ class Report:
         """All items on the pages, those of well-known ones first; some of them more than once."""
         for known in self.neighborhoods:
             yield known.item
-            yield from (item for found in known.by_model.values() for item, _ in found)
+            yield from (item for neighbors in known.by_model.values() for item, _ in neighbors)
         for person in self.people:
             yield from (entry.item for entry in person.listed)
-            yield from (one.item for one in person.liked)
+            yield from (liked.item for liked in person.liked)
             yield from (item for item, _ in person.rated)

@@ -50,17 +50,17 @@ def forest(scores: Iterable[Score], objective: Objective, metric: str, chosen: s
         metric: such as `rmse`.
         chosen: name of the candidate that makes the head.
     """
-    found = []
+    shown = []
     for score in scores:
         if objective not in score.candidate.objectives:
             continue
-        one = score.measure(metric)
-        if one.value is not None:
-            low, high = (one.value if end is None else end for end in (one.low, one.high))
-            found.append((score.candidate, one.value, low, high))
-    if not found:
+        estimate = score.measure(metric)
+        if estimate.value is not None:
+            low, high = (estimate.value if end is None else end for end in (estimate.low, estimate.high))
+            shown.append((score.candidate, estimate.value, low, high))
+    if not shown:
         return None
-    least, most = min(low for _, _, low, _ in found), max(high for *_, high in found)
+    least, most = min(low for _, _, low, _ in shown), max(high for *_, high in shown)
     margin = _MARGIN * max(most - least, 1e-9)
     least, most = least - margin, most + margin
 
@@ -68,8 +68,8 @@ def forest(scores: Iterable[Score], objective: Objective, metric: str, chosen: s
         return round(100 * (value - least) / (most - least), 2)
 
     rows = [
-        Row(one.name, one.role, one.name == chosen, value, low, high, place(value), place(low), place(high))
-        for one, value, low, high in found
+        Row(name.name, name.role, name.name == chosen, value, low, high, place(value), place(low), place(high))
+        for name, value, low, high in shown
     ]
     return Forest(metric, least, most, sorted(rows, key=lambda row: objective.loss(row.value)))
 

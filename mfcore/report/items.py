@@ -37,10 +37,10 @@ def neighborhoods(models: Mapping[str, Model]) -> list[Neighborhood]:
     first = next(iter(models.values()))
     known = np.argsort(-first.n_ratings, kind="stable")[:_N_KNOWN]
     ids = first.item_ids[known]
-    found = {name: model.similar(ids, _N_SIMILAR) for name, model in models.items()}
+    similar_by = {name: model.similar(ids, _N_SIMILAR) for name, model in models.items()}
 
     def neighbors(name: str, item_id: Any) -> list[tuple[Item, float]]:
-        own = found[name][found[name]["item_id"] == item_id]
+        own = similar_by[name][similar_by[name]["item_id"] == item_id]
         codes = find_codes(first.item_ids, own["other_item_id"])
         cosines = own["cosine"].to_numpy()
         return [(item_of(first, int(codes[n])), float(cosines[n])) for n in np.flatnonzero(codes >= 0)]

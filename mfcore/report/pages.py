@@ -36,7 +36,7 @@ def write_pages(report: Report, folder: Path) -> None:
     Titles, ids and texts are data: they are escaped wherever they stand.
     """
     environment = _environment()
-    pages = [(one, f"user-{place}.html") for place, one in enumerate(report.people, 1)]
+    pages = [(person, f"user-{place}.html") for place, person in enumerate(report.people, 1)]
 
     def render(template: str, name: str, **values: Any) -> None:
         page = environment.get_template(template).render(here=name, report=report, pages=pages, **values)
@@ -77,9 +77,12 @@ def _environment() -> Environment:
 
 def _catalog(report: Report) -> list[tuple[str, str, str]]:
     """What the search finds: label, what else is said of it, and the page it leads to, if there is one."""
-    on_page = {one.item.title: f"similar.html#item-{place}" for place, one in enumerate(report.neighborhoods, 1)}
-    people = [(f"User {one.user_id}", f"{one.n_rated:,} ratings", f"user-{place}.html")
-              for place, one in enumerate(report.people, 1)]  # fmt: skip
+    on_page = {
+        neighborhood.item.title: f"similar.html#item-{place}"
+        for place, neighborhood in enumerate(report.neighborhoods, 1)
+    }
+    people = [(f"User {person.user_id}", f"{person.n_rated:,} ratings", f"user-{place}.html")
+              for place, person in enumerate(report.people, 1)]  # fmt: skip
     titles = [(title, f"{n:,} ratings", on_page.get(title, "")) for title, n in report.titles]
     others = [(f"User {user_id}", f"no page: mfcore report --user {user_id}", "") for user_id in report.user_ids]
     return people + titles + others

@@ -128,10 +128,10 @@ class Posters:
     def _is_known(self, film: Film) -> bool:
         """Whether there is a file that is not too old."""
         try:
-            found = self._file(film).stat()
+            status = self._file(film).stat()
         except FileNotFoundError:
             return False
-        return time.time() - found.st_mtime < (_KEPT_S if found.st_size else _KEPT_NONE_S)
+        return time.time() - status.st_mtime < (_KEPT_S if status.st_size else _KEPT_NONE_S)
 
     def _picture(self, client: httpx.Client, film: Film, until: float) -> bytes:
         """The bytes of a film's poster; none where it has none.
@@ -153,12 +153,16 @@ class Posters:
                 answer = self._ask(client, f"/movie/{film.tmdb_id}", until)
                 return None if answer is None else _Movie.model_validate_json(answer.content).poster_path
             answer = self._ask(client, "/search/movie", until, query=film.title, year=str(film.year))
-            found = [] if answer is None else _Found.model_validate_json(answer.content).results
+            results = [] if answer is None else _Found.model_validate_json(answer.content).results
         except ValidationError as error:
             raise _Silent(f"TMDB answers something else than films: {first_line(error)}") from error
-        of_year = [movie for movie in found if movie.is_of(film.year) and movie.poster_path]
-        same = [one for one in of_year if is_same(one.title, film.title) or is_same(one.original_title, film.title)]
-        return next((one.poster_path for one in same or of_year), None)
+        of_year = [movie for movie in results if movie.is_of(film.year) and movie.poster_path]
+        same = [
+            result
+            for result in of_year
+            if is_same(result.title, film.title) or is_same(result.original_title, film.title)
+        ]
+        return next((result.poster_path for result in same or of_year), None)
 
     def _ask(self, client: httpx.Client, path: str, until: float, **params: str) -> httpx.Response | None:
         return self._get(client, self._api + path, until, params={**params, **self._params}, headers=self._headers)

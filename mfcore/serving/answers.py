@@ -72,9 +72,9 @@ class Answers:
             user_id, item_id, prediction (float64), known_user, known_item, model_version; a row for each pair.
         """
         refuse_more_than(MOST_ROWS, len(user_ids), "rows in the answer")
-        found = self.model.pairs_for(self._who(user_ids), item_ids)
-        found["prediction"] = found["prediction"].astype(np.float64)
-        return self._signed({"user_id": _objects(user_ids), "item_id": _objects(item_ids), **found}, len(user_ids))
+        pairs = self.model.pairs_for(self._who(user_ids), item_ids)
+        pairs["prediction"] = pairs["prediction"].astype(np.float64)
+        return self._signed({"user_id": _objects(user_ids), "item_id": _objects(item_ids), **pairs}, len(user_ids))
 
     def lists(
         self,
@@ -172,14 +172,14 @@ def _ids(name: str, ids: Any) -> ArrayLike | None:
     return _objects(list(ids))
 
 
-def refuse_more_than(most: int, found: int, what: str) -> None:
+def refuse_more_than(most: int, n: int, what: str) -> None:
     """Refuse a question that asks for more than is served at a time.
 
     Raises:
         UsageError: it is more than `most`.
     """
-    if found > most:
-        raise UsageError(f"{found:,} {what} are more than the {most:,} that are served at a time; ask in parts.")
+    if n > most:
+        raise UsageError(f"{n:,} {what} are more than the {most:,} that are served at a time; ask in parts.")
 
 
 def _shown(value: Any) -> str:

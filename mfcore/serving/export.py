@@ -75,9 +75,9 @@ def export_model(
 
         def recommended() -> Iterator[pd.DataFrame]:
             nonlocal n_shorter
-            for found in _lists(bundle, length, config, filters, contender, version):
-                n_shorter -= int((found["rank"] == length).sum())
-                yield _with_types(found, bundle.item_ids)
+            for frame in _lists(bundle, length, config, filters, contender, version):
+                n_shorter -= int((frame["rank"] == length).sum())
+                yield _with_types(frame, bundle.item_ids)
 
         neighbors = (bundle.similar(ids, config.n_similar) for ids in _parts(bundle.item_ids))
         tables: dict[str, Iterator[pd.DataFrame]] = {}
@@ -91,7 +91,7 @@ def export_model(
         )
         tables["similar_items"] = (frame.assign(model_version=version) for frame in neighbors)
         n_rows = {name: write_table(folder, name, frames, config.format) for name, frames in tables.items()}
-        rows = {f"{name}.{one}": n for name, n in n_rows.items() for one in config.format}
+        rows = {f"{name}.{suffix}": n for name, n in n_rows.items() for suffix in config.format}
         ids = {"user_id": bundle.user_ids, "item_id": bundle.item_ids, "other_item_id": bundle.item_ids}
         text_ids = [name for name, own in ids.items() if own.dtype.kind == "O"]
         formulas = {"rating": _formula(bundle.factors), "ranking": _formula(bundle.lists)}

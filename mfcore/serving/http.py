@@ -155,7 +155,7 @@ def make_app(live: Live[Any]) -> FastAPI:
 
 async def _answered(work: Callable[[], Response], *given: Sized | None, k: int = 0) -> Response:
     """Answer a small question at once: to hand it to a thread would take longer; a large one keeps nobody waiting."""
-    size = k + sum(len(one) for one in given if one is not None)
+    size = k + sum(len(values) for values in given if values is not None)
     return work() if size <= _SMALL else await run_in_threadpool(work)
 
 

@@ -59,7 +59,7 @@ def team_draft(first: Sequence[int], second: Sequence[int], k: int, seed: str) -
         # The second of a round is the other one of who was first.
         picks = 1 - teams[-1] if is_second else coin[turn // 8 % len(coin)] >> turn % 8 & 1
         for team in (picks, 1 - picks):
-            item = next((one for one in left[team] if one not in taken), None)
+            item = next((candidate for candidate in left[team] if candidate not in taken), None)
             if item is not None:
                 break
         else:
@@ -113,8 +113,8 @@ def interleaved(
 
 def _lists(known_by: Model, model: Model, user_ids: ArrayLike, k: int, filters: dict[str, Any]) -> list[list[int]]:
     """A model's list for each user, in item codes of another one, without what that does not know."""
-    found = model.lists_for(user_ids, k, **filters)
-    codes = find_codes(known_by.item_ids, found["item_id"])
-    starts = np.flatnonzero(found["rank"] == 1)
-    by_user = dict(zip(found["user_id"][starts].tolist(), np.split(codes, starts[1:]), strict=True))
+    lists = model.lists_for(user_ids, k, **filters)
+    codes = find_codes(known_by.item_ids, lists["item_id"])
+    starts = np.flatnonzero(lists["rank"] == 1)
+    by_user = dict(zip(lists["user_id"][starts].tolist(), np.split(codes, starts[1:]), strict=True))
     return [[code for code in by_user.get(user, ()) if code >= 0] for user in np.asarray(user_ids).tolist()]

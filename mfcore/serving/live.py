@@ -71,15 +71,15 @@ class Live(Generic[V]):
     def look(self) -> None:
         """Serve the champion, if it is another version than the one that is served."""
         try:
-            found = self._source.champion()
-            if found is not None and (self.answers is None or self.answers.version != found.version):
-                answers = Answers(self._source.pull(found), found.version)
+            champion = self._source.champion()
+            if champion is not None and (self.answers is None or self.answers.version != champion.version):
+                answers = Answers(self._source.pull(champion), champion.version)
                 # The first question would otherwise wait for what is made once.
                 answers.similar(answers.model.item_ids[:1], 1)
                 answers.lists(answers.model.user_ids[:1], 1)
-                self.answers, self.name = answers, found.name
-                _LOG.info("%s version %d answers now", found.name, found.version)
-            self.problem = None if found is not None else "the registry has no champion"
+                self.answers, self.name = answers, champion.name
+                _LOG.info("%s version %d answers now", champion.name, champion.version)
+            self.problem = None if champion is not None else "the registry has no champion"
         except MfcoreError as error:
             if str(error) != self.problem:
                 _LOG.warning("%s", error)

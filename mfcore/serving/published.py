@@ -113,8 +113,8 @@ def copied(url: str) -> Iterator[Path]:
 def fetch_version(version: int, shelf_url: str, folder: Path) -> bool:
     """Copy the newest export of a version to `folder`; False where the store has none."""
     shelf = Bucket(shelf_url)
-    found = [shelf / name for name in shelf.names() if name.startswith(f"{version}-")]
-    whole = [export for export in found if export.has(MANIFEST)]
+    versions = [shelf / name for name in shelf.names() if name.startswith(f"{version}-")]
+    whole = [export for export in versions if export.has(MANIFEST)]
     if whole:
         with new_folder(folder) as temporary:
             max(whole, key=lambda export: export.touched()).fetch(temporary)
@@ -124,17 +124,19 @@ def fetch_version(version: int, shelf_url: str, folder: Path) -> bool:
 def old_objects(exports_url: str, rule: Rule, needed: Callable[[str], Collection[int]]) -> list[Leftover]:
     """Exports of versions that may go, as `mfcore.storage.retention.old_exports` finds them in a folder."""
     root = Bucket(exports_url)
-    found, latest = [], set()
+    leftovers, latest = [], set()
     for dataset in root.names():
         shelf = root / dataset
         latest.add(f"{shelf.url}/{latest_folder(shelf)}")
         for name in (name for name in shelf.names() if name.partition("-")[0].isdigit()):
-            one = shelf / name
-            found.append(Leftover(what="export", dataset=dataset, name=name, used_at=one.touched(), url=one.url))
+            folder = shelf / name
+            leftovers.append(
+                Leftover(what="export", dataset=dataset, name=name, used_at=folder.touched(), url=folder.url)
+            )
     return [
-        one.model_copy(update={"n_bytes": (root / f"{one.dataset}/{one.name}").size()})
-        for one in rule.expired(found, lambda one: one.dataset)
-        if int(one.name.partition("-")[0]) not in needed(str(one.dataset)) and one.url not in latest
+        leftover.model_copy(update={"n_bytes": (root / f"{leftover.dataset}/{leftover.name}").size()})
+        for leftover in rule.expired(leftovers, lambda leftover: leftover.dataset)
+        if int(leftover.name.partition("-")[0]) not in needed(str(leftover.dataset)) and leftover.url not in latest
     ]
 
 

@@ -55,7 +55,7 @@ def write_table(folder: Path, name: str, frames: Iterator[pd.DataFrame], formats
     table = pa.Table.from_pandas(first, preserve_index=False)
     n_rows: int = table.num_rows
     with ExitStack() as stack:
-        writers: list[_Writer] = [_WRITERS[one](folder / f"{name}.{one}", table) for one in formats]
+        writers: list[_Writer] = [_WRITERS[suffix](folder / f"{name}.{suffix}", table) for suffix in formats]
         for writer in writers:
             stack.callback(writer.close)
             writer.write(table)
@@ -80,7 +80,7 @@ def read_table(folder: Path, name: str) -> tuple[dict[str, NDArray[Any]], Path]:
     Raises:
         SourceUnavailable: there is no such file, or it holds something else.
     """
-    path = next((one for suffix in _READERS if (one := folder / f"{name}.{suffix}").is_file()), None)
+    path = next((file for suffix in _READERS if (file := folder / f"{name}.{suffix}").is_file()), None)
     if path is None:
         raise SourceUnavailable(f"{folder} has no table {name}. Make it again with `mfcore export`.")
     try:
@@ -143,7 +143,9 @@ def _flat(table: "pa.Table") -> "pa.Table":
     columns: dict[str, pa.Array] = {}
     for name, column in zip(table.column_names, table.columns, strict=True):
         if name == _LIST:
-            columns |= {f"factor_{n}": pa.array(one) for n, one in enumerate(_matrix(column.to_numpy()).T, start=1)}
+            columns |= {
+                f"factor_{n}": pa.array(column_of) for n, column_of in enumerate(_matrix(column.to_numpy()).T, start=1)
+            }
         else:
             columns[name] = column.cast(pa.string()) if pa.types.is_null(column.type) else column
     return pa.table(columns)
@@ -177,8 +179,10 @@ def _read_csv(path: Path) -> dict[str, NDArray[Any]]:
 
 
 def _read_arrays(path: Path) -> dict[str, NDArray[Any]]:
-    with np.load(path, allow_pickle=False) as found:
-        return {name: found[name].astype(object) if found[name].dtype.kind == "U" else found[name] for name in found}
+    with np.load(path, allow_pickle=False) as arrays:
+        return {
+            name: arrays[name].astype(object) if arrays[name].dtype.kind == "U" else arrays[name] for name in arrays
+        }
 
 
 _READERS = {"parquet": _read_parquet, "npz": _read_arrays, "csv": _read_csv}

@@ -73,20 +73,20 @@ def find_item(model: Model, wanted: str) -> FoundItem:
         return FoundItem(model.item_ids[code], str(model.titles[code]), is_exact=True)
     titles = _Titles(model.titles)
     exact = titles.exact(wanted)
-    found = exact or titles.near(wanted) or titles.containing(wanted)
-    if len(found) == 1:
-        return FoundItem(model.item_ids[found[0]], str(model.titles[found[0]]), is_exact=bool(exact))
-    if not found:
+    codes = exact or titles.near(wanted) or titles.containing(wanted)
+    if len(codes) == 1:
+        return FoundItem(model.item_ids[codes[0]], str(model.titles[codes[0]]), is_exact=bool(exact))
+    if not codes:
         nearest = "; ".join(str(model.titles[code]) for code in titles.nearest(wanted)).rstrip(".")
         raise UsageError(f"no item has the id or title {wanted!r}{f'; the nearest: {nearest}' if nearest else ''}.")
-    found.sort(key=lambda code: (-model.n_ratings[code], code))
+    codes.sort(key=lambda code: (-model.n_ratings[code], code))
     which = "the title" if exact else "a title like"
-    shown = f", of which these {_MOST_SHOWN} are rated most" if len(found) > _MOST_SHOWN else ""
+    shown = f", of which these {_MOST_SHOWN} are rated most" if len(codes) > _MOST_SHOWN else ""
     raise Ambiguous(
-        f"{counted(len(found), 'item')} have {which} {wanted!r}{shown}; name one by its id.",
+        f"{counted(len(codes), 'item')} have {which} {wanted!r}{shown}; name one by its id.",
         [
             {"item_id": model.item_ids[code], "title": str(model.titles[code]), "n_ratings": int(model.n_ratings[code])}
-            for code in found[:_MOST_SHOWN]
+            for code in codes[:_MOST_SHOWN]
         ],
     )
 
@@ -139,34 +139,38 @@ class _Titles:
         bare, year = _dated(wanted)
         plain = _plain(bare)
         numbers = _numbers(plain)
-        found = process.extract(plain, self._names, scorer=OSA.distance, score_cutoff=_typing_errors(plain), limit=None)
+        matches = process.extract(
+            plain, self._names, scorer=OSA.distance, score_cutoff=_typing_errors(plain), limit=None
+        )
         return self._of_year(wanted, 1) or [
-            code for name, _, code in found if _numbers(name) == numbers and (year is None or self._years[code] == year)
+            code
+            for name, _, code in matches
+            if _numbers(name) == numbers and (year is None or self._years[code] == year)
         ]
 
     def containing(self, wanted: str) -> list[int]:
         """Items whose titles hold this as whole words; with a year, items of the title and another year."""
         bare, year = _dated(wanted)
-        found = self._holding(_plain(wanted))
-        if not found and year is not None:
-            found = [code for code in self._holding(_plain(bare)) if self._years[code] == year]
-        return found or self._named(_plain(bare))
+        codes = self._holding(_plain(wanted))
+        if not codes and year is not None:
+            codes = [code for code in self._holding(_plain(bare)) if self._years[code] == year]
+        return codes or self._named(_plain(bare))
 
     def nearest(self, wanted: str) -> list[int]:
         """A few items to name where none of the others finds any."""
         from rapidfuzz import fuzz, process
 
-        found = process.extract(
+        matches = process.extract(
             _plain(wanted), self._names, scorer=fuzz.ratio, score_cutoff=_LEAST_LIKENESS, limit=_NEAREST
         )
-        return [code for _, _, code in found]
+        return [code for _, _, code in matches]
 
     def _of_year(self, wanted: str, distance: int) -> list[int]:
         bare, year = _dated(wanted)
         if year is None:
             return []
-        found = self._named(_plain(bare))
-        return [code for code in found if (own := self._years[code]) is not None and abs(own - year) <= distance]
+        codes = self._named(_plain(bare))
+        return [code for code in codes if (own := self._years[code]) is not None and abs(own - year) <= distance]
 
     def _holding(self, plain: str) -> list[int]:
         return [code for code, name in enumerate(self._names) if f" {plain} " in f" {name} "] if plain else []
@@ -194,7 +198,9 @@ def _plain(title: str) -> str:
         title = f"{moved[2]} {moved[1]}"
     text = title.casefold()
     if not text.isascii():
-        text = "".join(one for one in unicodedata.normalize("NFKD", text) if not unicodedata.combining(one))
+        text = "".join(
+            character for character in unicodedata.normalize("NFKD", text) if not unicodedata.combining(character)
+        )
     words = _WORD.findall(_INSIDE_WORDS.sub("", text.replace("&", " and ")))
     kept = [_ROMAN.get(word, word) for word in words if word not in _ARTICLES]
     return " ".join(kept or words)

@@ -26,7 +26,10 @@ def fitted(context: Context, algorithms: Iterable[str]) -> dict[str, Model]:
     recipes = {name: _recipe_of(context, name) for name in algorithms}
     recommenders = {name: recipe.build() for name, recipe in recipes.items()}
     data = Snapshot.load(context.store.newest(Kind.RATINGS, context.dataset_name).path)
-    return {name: Model.of(one.train(data.ratings), data.ratings, data.items) for name, one in recommenders.items()}
+    return {
+        name: Model.of(recommender.train(data.ratings), data.ratings, data.items)
+        for name, recommender in recommenders.items()
+    }
 
 
 def _recipe_of(context: Context, algorithm: str) -> Recipe:
@@ -44,6 +47,6 @@ def _finalists(context: Context) -> Iterator[tuple[str, tuple[Objective, ...], R
     if not context.store.has(Kind.EVALUATIONS, context.dataset_name):
         return
     evaluation = load_evaluation(context.store.newest(Kind.EVALUATIONS, context.dataset_name))
-    tuned = [one.candidate for one in evaluation.scores if one.candidate.role in ("finalist", "blend")]
-    for one in sorted(tuned, key=lambda candidate: Objective.RANKING not in candidate.objectives):
-        yield one.name, one.objectives, one.recipe
+    tuned = [score.candidate for score in evaluation.scores if score.candidate.role in ("finalist", "blend")]
+    for entrant in sorted(tuned, key=lambda candidate: Objective.RANKING not in candidate.objectives):
+        yield entrant.name, entrant.objectives, entrant.recipe

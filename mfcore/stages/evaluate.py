@@ -62,14 +62,16 @@ def evaluate_recipes(context: Context, studies: Artifact | None = None) -> Artif
     with context.parent_run("evaluate") as run:
         source = studies or studies_of(context)
         evaluation = _score(context, source, champion.recipes if champion else {}, run)
-        found = load_evaluation(evaluation)
+        result = load_evaluation(evaluation)
         if run.has_begun:
-            context.experiment.note(run.id, evaluation_note(found, context.experiment.id))
-    context.observer.step("publish", lambda: _publish(context, found))
-    for head in found.heads.values():
+            context.experiment.note(run.id, evaluation_note(result, context.experiment.id))
+    context.observer.step("publish", lambda: _publish(context, result))
+    for head in result.heads.values():
         if head.warning is not None:
             logger.warning("%s: %s", head.objective, head.warning)
-    return context.report(evaluation, "; ".join(f"{head.chosen} for {head.objective}" for head in found.heads.values()))
+    return context.report(
+        evaluation, "; ".join(f"{head.chosen} for {head.objective}" for head in result.heads.values())
+    )
 
 
 def load_evaluation(evaluation: Artifact) -> Evaluation:
@@ -104,24 +106,31 @@ def _score(context: Context, studies: Artifact, champion: Mapping[Objective, Rec
                 "train_and_score", lambda: _train_and_score(candidates, evaluator, log, home, move)
             )
         k, rules = config.evaluation.ks[0], config.registration
-        judged = {one: judge(one, candidates, estimates, facts, k, champion.get(one), rules) for one in Objective}
+        judged = {
+            objective: judge(objective, candidates, estimates, facts, k, champion.get(objective), rules)
+            for objective in Objective
+        }
         wanted = {objective for objective, _ in config.tuning.studies}
-        found = Evaluation(
+        result = Evaluation(
             scores=scores,
             comparisons=comparisons(estimates),
             slices=evaluator.meanings,
             heads={objective: head for objective, head in judged.items() if head is not None},
-            left_out={one: _WHY_NONE[one] for one, head in judged.items() if head is None and one in wanted},
+            left_out={
+                objective: _WHY_NONE[objective]
+                for objective, head in judged.items()
+                if head is None and objective in wanted
+            },
         )
-        (folder / _FILE).write_text(found.model_dump_json(indent=1), encoding="utf-8")
-        found.measures().to_parquet(folder / "measures.parquet", index=False)
-        pd.DataFrame([one.model_dump() for one in found.comparisons]).to_parquet(
+        (folder / _FILE).write_text(result.model_dump_json(indent=1), encoding="utf-8")
+        result.measures().to_parquet(folder / "measures.parquet", index=False)
+        pd.DataFrame([comparison.model_dump() for comparison in result.comparisons]).to_parquet(
             folder / "comparisons.parquet", index=False
         )
         curves.to_parquet(folder / "learning_curves.parquet", index=False)
         log_comparison(experiment, scores, run.id)
-        heads = {objective.value: head.model_dump(mode="json") for objective, head in found.heads.items()}
-        recipes = {str(objective): recipe.fingerprint for objective, recipe in found.recipes.items()}
+        heads = {objective.value: head.model_dump(mode="json") for objective, head in result.heads.items()}
+        recipes = {str(objective): recipe.fingerprint for objective, recipe in result.recipes.items()}
         return {**heads, "asked": asked, "chosen": recipes}
 
     return context.store.make(Kind.EVALUATIONS, studies.dataset, key, write, [studies])
@@ -139,15 +148,17 @@ def _candidates(
         Candidate(
             name=name,
             role="finalist",
-            objectives=(found.objective,),
-            recipe=found.recipe,
-            validation={found.metric_name: found.value},
+            objectives=(tuned_recipe.objective,),
+            recipe=tuned_recipe.recipe,
+            validation={tuned_recipe.metric_name: tuned_recipe.value},
         )
-        for name, found in tuned.items()
+        for name, tuned_recipe in tuned.items()
     ]
     train, validation = ratings.take(parts.train), ratings.take(parts.validation)
     sticks = [Yardstick.of(objective, config.tuning, config.evaluation) for objective in Objective]
-    blends = [blend_of(one, finalists, folds_of(train, validation, config.tuning, one)) for one in sticks]
+    blends = [
+        blend_of(objective, finalists, folds_of(train, validation, config.tuning, objective)) for objective in sticks
+    ]
     some = [blend for blend in blends if blend is not None]
     return assemble([*finalists, *some], champion, ratings.n_items, config.evaluation)
 
@@ -160,7 +171,7 @@ def _train_and_score(
     facts: dict[str, Facts] = {}
     curves = []
     side_by_side = n_together(len(candidates), _FITS * len(candidates), len(evaluator.known))
-    if any(MODELS[one.recipe.algorithm].elsewhere for one in candidates):
+    if any(MODELS[candidate.recipe.algorithm].elsewhere for candidate in candidates):
         side_by_side = 1
     with ExitStack() as stack:
         fits = None
@@ -181,13 +192,13 @@ def _train_and_score(
 def _in_words(score: Score) -> str:
     """What a candidate was scored at, by what it competes for."""
     names = {Objective.RATING: "rmse", Objective.RANKING: "ndcg"}
-    found = [score.measure(names[objective]) for objective in score.candidate.objectives]
-    return ", ".join(f"test_{one.metric} {one.value:.4f}" for one in found if one.value is not None)
+    measures = [score.measure(names[objective]) for objective in score.candidate.objectives]
+    return ", ".join(f"test_{measure.metric} {measure.value:.4f}" for measure in measures if measure.value is not None)
 
 
-def _publish(context: Context, found: Evaluation) -> None:
+def _publish(context: Context, result: Evaluation) -> None:
     """Show the comparison."""
-    table = comparison(found.scores)
-    reasons = "; ".join(f"{head.objective}: {head.decision.reason}" for head in found.heads.values())
+    table = comparison(result.scores)
+    reasons = "; ".join(f"{head.objective}: {head.decision.reason}" for head in result.heads.values())
     rows: list[dict[str, Any]] = json.loads(table.to_json(orient="records"))
     context.observer.show_table(f"comparison-{context.dataset_name}", rows, reasons)

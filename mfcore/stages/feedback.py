@@ -46,8 +46,8 @@ def collect_feedback(context: Context, file: Path) -> list[VersionFeedback]:
     n_strays = int(version.isna().sum())
     if n_strays:
         logger.warning("%d events are from before there was a champion: left out", n_strays)
-    found = []
-    for number in sorted({int(one) for one in version.dropna()}):
+    tables = []
+    for number in sorted({int(value) for value in version.dropna()}):
         folder = context.settings.exports / context.dataset_name / str(number)
         if not folder.is_dir() and not _fetched(context, number, folder):
             logger.warning("version %d: no export at %s, so nobody knows what it showed; left out", number, folder)
@@ -55,15 +55,15 @@ def collect_feedback(context: Context, file: Path) -> list[VersionFeedback]:
         factors = load_export(folder)
         columns, _ = read_table(folder, "recommendations")
         lists = pd.DataFrame({name: columns[name] for name in _OF_LISTS if name in columns})
-        found.append(figures_of(number, lists, factors, events[version == number]))
-    if not found:
+        tables.append(figures_of(number, lists, factors, events[version == number]))
+    if not tables:
         raise NothingToWorkFrom(
             f"no event of {file} belongs to a version that was exported to {context.settings.exports}."
         )
     with context.experiment.run("feedback", tags={"stage": "feedback"}) as run_id:
-        context.experiment.log_table(run_id, pd.DataFrame([one.model_dump() for one in found]), "feedback.json")
-        context.experiment.log_by_version(run_id, {one.version: one.metrics for one in found})
-    return found
+        context.experiment.log_table(run_id, pd.DataFrame([table.model_dump() for table in tables]), "feedback.json")
+        context.experiment.log_by_version(run_id, {table.version: table.metrics for table in tables})
+    return tables
 
 
 def _fetched(context: Context, version: int, folder: Path) -> bool:
@@ -74,9 +74,9 @@ def _fetched(context: Context, version: int, folder: Path) -> bool:
 
 def _champion_at(registry: Registry, times: "pd.Series[int]") -> "pd.Series[float]":
     """The version that was champion at each time; NaN before the first."""
-    reigns = [one for one in registry.history() if one.role == CHAMPION]
-    since = np.array([one.since for one in reigns], np.float64) / 1000
-    versions = np.array([np.nan, *(one.version for one in reigns)])
+    reigns = [reign for reign in registry.history() if reign.role == CHAMPION]
+    since = np.array([reign.since for reign in reigns], np.float64) / 1000
+    versions = np.array([np.nan, *(reign.version for reign in reigns)])
     return pd.Series(versions[np.searchsorted(since, times.to_numpy(), side="right")], index=times.index)
 
 

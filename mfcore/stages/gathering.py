@@ -65,15 +65,15 @@ def gather(context: Context, champion: Registered, user_ids: Sequence[str] = ())
     evaluation = context.store.newest(Kind.EVALUATIONS, champion.dataset)
     splits = context.store.input(evaluation, Kind.SPLITS)
     data = context.store.input(splits, Kind.RATINGS)
-    snapshot, parts, found = Snapshot.load(data.path), Split.load(splits.path), load_evaluation(evaluation)
+    snapshot, parts, result = Snapshot.load(data.path), Split.load(splits.path), load_evaluation(evaluation)
     ratings = snapshot.ratings
     audience = Audience.of(ratings, parts, context.config)
     users = audience.chosen(user_ids, context.config.split.seed)
     evaluator = Evaluator(ratings, parts, snapshot.items, context.config.evaluation)
     known = evaluator.known
-    fits = {recipe.fingerprint: recipe for recipe in found.recipes.values()}
+    fits = {recipe.fingerprint: recipe for recipe in result.recipes.values()}
     trained = {name: recipe.build().train(known) for name, recipe in fits.items()}
-    heads = {objective: trained[recipe.fingerprint] for objective, recipe in found.recipes.items()}
+    heads = {objective: trained[recipe.fingerprint] for objective, recipe in result.recipes.items()}
     model = Model.of(heads[Objective.RATING], known, snapshot.items, heads.get(Objective.RANKING))
     people = audience.people(model, users)
     bundle = context.registry.pull(champion)
@@ -88,7 +88,7 @@ def gather(context: Context, champion: Registered, user_ids: Sequence[str] = ())
         title=champion.dataset if described is None else described.title,
         made_at=datetime.now(UTC),
         champion=champion,
-        evaluation=found,
+        evaluation=result,
         night=last_nights(context.settings, champion.dataset)[0],
         exported_at=exported_at(context, champion.dataset),
         facts=_facts(ratings, data),
@@ -147,10 +147,10 @@ def _facts(ratings: Ratings, data: Artifact) -> dict[str, str]:
 def _figures(tuned: Iterable[Tuned]) -> "dict[str, Figure]":
     """How each objective's search and its trials went."""
     scored = [[trial for trial in some.trials if trial.value is not None] for some in tuned]
-    found: dict[str, Figure] = {}
+    figures: dict[str, Figure] = {}
     for objective in Objective:
         own = {some[0].algorithm: some for some in scored if some and some[0].objective is objective}
         if own:
-            found[f"{objective}_optimization_history"] = history(own)
-            found[f"{objective}_learning_curves"] = learning_curves(own)
-    return found
+            figures[f"{objective}_optimization_history"] = history(own)
+            figures[f"{objective}_learning_curves"] = learning_curves(own)
+    return figures

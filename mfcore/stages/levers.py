@@ -24,11 +24,11 @@ def measure_levers(context: Context, evaluation: Artifact) -> list[dict[str, Any
         NothingToWorkFrom: what the evaluation was made from is not there any more.
         UsageError: the section `lists` of the configuration asks for what items do not have, or leaves none.
     """
-    found = load_evaluation(evaluation)
+    result = load_evaluation(evaluation)
     splits = context.store.input(evaluation, Kind.SPLITS)
     snapshot = Snapshot.load(context.store.input(splits, Kind.RATINGS).path)
     evaluator = Evaluator(snapshot.ratings, Split.load(splits.path), snapshot.items, context.config.evaluation)
-    chosen = found.chosen(Objective.RANKING if Objective.RANKING in found.heads else Objective.RATING)
+    chosen = result.chosen(Objective.RANKING if Objective.RANKING in result.heads else Objective.RATING)
     factors = chosen.candidate.recipe.build().train(evaluator.known)
     return levers_of(Model.of(factors, evaluator.known, snapshot.items), evaluator, context.config.lists)
 

@@ -50,9 +50,9 @@ class Head(BaseModel):
     warning: str | None = None
 
     @classmethod
-    def of(cls, found: Evaluation, objective: Objective, version: int) -> "Head":
+    def of(cls, evaluation: Evaluation, objective: Objective, version: int) -> "Head":
         """An objective's head, as an evaluation found it."""
-        head, score = found.heads[objective], found.chosen(objective)
+        head, score = evaluation.heads[objective], evaluation.chosen(objective)
         return cls(
             algorithm=score.candidate.recipe.algorithm,
             version=version,
@@ -122,14 +122,14 @@ def run_pipeline(context: Context, run_stage: Callable[[Stage[Any], Context, Any
         champion = run(REGISTER, evaluation).champion
         exported = run(EXPORT, champion)
         report = run(REPORT, champion).index if context.config.report.enabled else None
-        found = load_evaluation(evaluation)
-        context.experiment.log_metrics(run_id, found.headline)
+        result = load_evaluation(evaluation)
+        context.experiment.log_metrics(run_id, result.headline)
         algorithms = {str(objective): recipe.algorithm for objective, recipe in champion.recipes.items()}
         context.experiment.tag(run_id, {"champion": str(champion.version), **algorithms})
         context.experiment.link_model(run_id, champion.name, champion.version)
         if report is not None:
             context.experiment.tag(run_id, {"report": str(report)})
-        note = _note(context, found, ratings, splits, champion.uri, exported.place, report)
+        note = _note(context, result, ratings, splits, champion.uri, exported.place, report)
         context.experiment.note(run_id, note)
         context.observer.show_text(f"summary-{context.dataset_name}", _summary(context, note, stages))
     return PipelineResult(
@@ -137,8 +137,8 @@ def run_pipeline(context: Context, run_stage: Callable[[Stage[Any], Context, Any
         champion=champion.name,
         version=champion.version,
         algorithm=champion.recipes[Objective.RATING].algorithm,
-        heads={objective: Head.of(found, objective, champion.version) for objective in found.heads},
-        metrics=found.headline,
+        heads={objective: Head.of(result, objective, champion.version) for objective in result.heads},
+        metrics=result.headline,
         model_uri=champion.uri,
         export_path=exported.path,
         export_url=exported.url,
@@ -150,7 +150,7 @@ def run_pipeline(context: Context, run_stage: Callable[[Stage[Any], Context, Any
 
 def _note(
     context: Context,
-    found: Evaluation,
+    evaluation: Evaluation,
     ratings: Artifact,
     splits: Artifact,
     champion: str,
@@ -159,7 +159,7 @@ def _note(
 ) -> str:
     """The description of the pipeline's run in MLflow."""
     return pipeline_note(
-        found,
+        evaluation,
         experiment_id=context.experiment.id,
         ratings=ratings.details,
         parts=splits.details,
@@ -173,6 +173,6 @@ def _note(
 
 def _summary(context: Context, note: str, stages: dict[str, StageResult]) -> str:
     """What the run's description in MLflow says, and what took how long."""
-    rows = "\n".join(f"| {name} | {one.status} | {one.seconds:.1f} |" for name, one in stages.items())
+    rows = "\n".join(f"| {name} | {outcome.status} | {outcome.seconds:.1f} |" for name, outcome in stages.items())
     text = standalone(note, context.settings.tracking_uri)
     return f"{text}\n### Stages\n\n| stage | outcome | seconds |\n|---|---|---|\n{rows}\n"

@@ -52,23 +52,23 @@ def prune(context: Context, *, for_good: bool = False) -> list[Leftover]:
     if not for_good:
         return _find(context)
     with context.store.in_use(alone=True):
-        found = _find(context)
-        _remove(context, found)
-    return found
+        leftovers = _find(context)
+        _remove(context, leftovers)
+    return leftovers
 
 
 def summary(leftovers: Sequence[Leftover]) -> list[dict[str, Any]]:
     """How many of what, from when, and how large; a row for each kind of thing."""
     kinds: dict[str, list[Leftover]] = defaultdict(list)
-    for one in leftovers:
-        kinds[one.what].append(one)
+    for leftover in leftovers:
+        kinds[leftover.what].append(leftover)
     return [
         {
             "what": what,
             "count": len(some),
-            "MB": round(sum(one.n_bytes for one in some) / 1e6, 1),
-            "oldest": _day(min(one.used_at for one in some)),
-            "newest": _day(max(one.used_at for one in some)),
+            "MB": round(sum(leftover.n_bytes for leftover in some) / 1e6, 1),
+            "oldest": _day(min(leftover.used_at for leftover in some)),
+            "newest": _day(max(leftover.used_at for leftover in some)),
         }
         for what, some in kinds.items()
     ]
@@ -81,47 +81,47 @@ def _find(context: Context) -> list[Leftover]:
     shelves = {name: Shelf(settings, name) for name in sorted(known_datasets(settings))}
     versions = {name: shelf.old_versions(rule) for name, shelf in shelves.items()}
     staying: dict[str, list[Registered]] = {name: stay for name, (_, stay) in versions.items()}
-    aliased = {name: [one for one in stay if one.aliases] for name, stay in staying.items()}
+    aliased = {name: [version for version in stay if version.aliases] for name, stay in staying.items()}
 
-    trained_on = {one.data for some in aliased.values() for one in some}
+    trained_on = {version.data for some in aliased.values() for version in some}
     artifacts = old_artifacts(store, rule, trained_on)
 
     def needed(dataset: str) -> set[int]:
-        return {one.version for one in aliased.get(dataset, ())}
+        return {version.version for version in aliased.get(dataset, ())}
 
     exports = old_exports(settings.exports, rule, needed)
     if settings.exports_url is not None:
         exports += old_objects(settings.exports_url, rule, needed)
-    found = [*artifacts, *old_journals(store.home, rule), *old_quarantine(store.home, rule), *exports]
-    found += old_replays(store.home, rule)
-    found += abandoned(store.home, settings.exports)
+    leftovers = [*artifacts, *old_journals(store.home, rule), *old_quarantine(store.home, rule), *exports]
+    leftovers += old_replays(store.home, rule)
+    leftovers += abandoned(store.home, settings.exports)
 
-    scored = _scored(context, {one.path for one in artifacts})
+    scored = _scored(context, {artifact.path for artifact in artifacts})
     for name, shelf in shelves.items():
-        found += versions[name][0]
-        found += shelf.old_models(rule, staying[name], scored)
-        found += shelf.old_trials(rule, config.best_trials)
-    return found
+        leftovers += versions[name][0]
+        leftovers += shelf.old_models(rule, staying[name], scored)
+        leftovers += shelf.old_trials(rule, config.best_trials)
+    return leftovers
 
 
 def _scored(context: Context, going: Collection[Path | None]) -> set[str]:
     """URIs of the models of evaluations that stay: a run that reuses one may register the challenger in it."""
-    found = set()
+    scored = set()
     for path, _ in context.store.manifests(Kind.EVALUATIONS):
         if path not in going:
             # Who can't read one, as after an upgrade, can't reuse it.
             with suppress(NothingToWorkFrom, ValidationError):
-                found |= {score.model_uri for score in load_evaluation(context.store.open(path)).scores}
-    return {uri for uri in found if uri is not None}
+                scored |= {score.model_uri for score in load_evaluation(context.store.open(path)).scores}
+    return {uri for uri in scored if uri is not None}
 
 
 def _remove(context: Context, leftovers: Sequence[Leftover]) -> None:
     in_mlflow: dict[str, list[Leftover]] = defaultdict(list)
-    for one in leftovers:
-        if one.what in ("version", "model", "trial"):
-            in_mlflow[str(one.dataset)].append(one)
+    for leftover in leftovers:
+        if leftover.what in ("version", "model", "trial"):
+            in_mlflow[str(leftover.dataset)].append(leftover)
         else:
-            remove(one)
+            remove(leftover)
     for dataset, some in in_mlflow.items():
         Shelf(context.settings, dataset).remove(some)
     empty_trash(context.settings, context.config.retention.days)

@@ -67,11 +67,11 @@ class _Made:
     def intervals(self) -> dict[str, tuple[float, float]]:
         """The 95 % intervals of `metrics`, of those that have one."""
         return {
-            f"test_{one.metric}": (one.low, one.high)
+            f"test_{measure.metric}": (measure.low, measure.high)
             for score in self.scores
-            for one in score.measures
-            if one.slice == ALL and one.low is not None and one.high is not None
-            if self.metrics.get(f"test_{one.metric}") == one.value
+            for measure in score.measures
+            if measure.slice == ALL and measure.low is not None and measure.high is not None
+            if self.metrics.get(f"test_{measure.metric}") == measure.value
         }
 
 
@@ -97,21 +97,23 @@ def register_champion(context: Context, evaluation: Artifact | None = None) -> R
     # Two runs at once would register the same model twice.
     with locked(context.store.home / registry.name), context.parent_run("register") as run:
         source = context.input(evaluation, Kind.EVALUATIONS)
-        found = load_evaluation(source)
+        result = load_evaluation(source)
         splits = context.store.input(source, Kind.SPLITS)
         data = context.store.input(splits, Kind.RATINGS)
-        version = context.observer.step("train_on_all", lambda: _train_on_all(context, data, splits, found, run))
-        context.observer.step("register_challenger", lambda: _register_challenger(context, source, data, splits, found))
+        version = context.observer.step("train_on_all", lambda: _train_on_all(context, data, splits, result, run))
+        context.observer.step(
+            "register_challenger", lambda: _register_challenger(context, source, data, splits, result)
+        )
         drift = drift_rules(json.loads((data.path / CHECKS).read_text(encoding="utf-8")), context.config.drift)
         sound = [rule for rule in version.verdict if rule.of == _VERSION]
-        _publish(context, found, [*_asked(found), *sound, *drift], run)
+        _publish(context, result, [*_asked(result), *sound, *drift], run)
     before, problem = registry.champion(), failed(drift)
     if before is not None and before.version != version.version and problem:
         logger.warning("registry: version %d does not pass the gate: %s", version.version, problem)
         registry.set_challenger(version.version, f"did not pass the gate: {problem}")
         champion = before
     else:
-        champion = registry.succeed(version.version, _why(found))
+        champion = registry.succeed(version.version, _why(result))
         if champion.version != version.version:
             logger.info("registry: version %d was rolled back, and is not promoted again", version.version)
     reused = before is not None and before.version == champion.version
@@ -122,34 +124,36 @@ def register_champion(context: Context, evaluation: Artifact | None = None) -> R
     return Registration(champion=champion, reused=reused)
 
 
-def _why(found: Evaluation) -> str:
+def _why(evaluation: Evaluation) -> str:
     """What brought a version there, in a few words."""
     heads = []
-    for head in found.heads.values():
+    for head in evaluation.heads.values():
         gain = head.decision.difference
         figure = "" if gain is None or head.status != "promoted" else f" ({head.metric} {gain:+.4f})"
         heads.append(f"{head.objective} {head.status}{figure}")
     return f"{', '.join(heads)}, by a run"
 
 
-def _publish(context: Context, found: Evaluation, rules: Sequence[Rule], run: ParentRun) -> None:
+def _publish(context: Context, evaluation: Evaluation, rules: Sequence[Rule], run: ParentRun) -> None:
     """Show the verdict as a table, and what came of it as tags of the run."""
-    reasons = "; ".join(f"{head.objective}: {head.decision.reason}" for head in found.heads.values())
+    reasons = "; ".join(f"{head.objective}: {head.decision.reason}" for head in evaluation.heads.values())
     context.observer.show_table(f"gate-{context.dataset_name}", [rule.row for rule in rules], reasons)
-    tags = {f"verdict_{objective}": f"{head.status}: {head.chosen}" for objective, head in found.heads.items()}
+    tags = {f"verdict_{objective}": f"{head.status}: {head.chosen}" for objective, head in evaluation.heads.items()}
     if run.has_begun:
         context.experiment.tag(run.id, {**tags, "verdict": failed(rules)[:_MOST_SHOWN] or "every rule is kept to"})
 
 
-def _asked(found: Evaluation) -> list[Rule]:
+def _asked(evaluation: Evaluation) -> list[Rule]:
     """The gate's rules on the recipes of all heads."""
-    return [rule for head in found.heads.values() for rule in head.rules]
+    return [rule for head in evaluation.heads.values() for rule in head.rules]
 
 
-def _train_on_all(context: Context, data: Artifact, splits: Artifact, found: Evaluation, run: ParentRun) -> Registered:
+def _train_on_all(
+    context: Context, data: Artifact, splits: Artifact, evaluation: Evaluation, run: ParentRun
+) -> Registered:
     """Train the chosen recipes on all ratings and register them as one model, unless the very same is there."""
     registry, experiment = context.registry, context.experiment
-    recipes = found.recipes
+    recipes = evaluation.recipes
     named = {str(objective): recipe.fingerprint for objective, recipe in recipes.items()}
     cold = context.config.cold_items
     key = fingerprint("model", _CODE, named, data.fingerprint, *([cold.model_dump()] if cold.enabled else []))
@@ -189,16 +193,23 @@ def _train_on_all(context: Context, data: Artifact, splits: Artifact, found: Eva
         similar = similar_metrics(model.likeness, again, ratings, genres_of(snapshot.items, ratings.item_ids))
         if table is not None:
             similar |= score_on_held_out(recipes[Objective.RATING].build(), ratings, table, cold.reg)
-        experiment.log_metrics(own, {**found.headline, **similar}, model_uri=model_uri)
+        experiment.log_metrics(own, {**evaluation.headline, **similar}, model_uri=model_uri)
         experiment.log_dataset(own, data.fingerprint, data.path, len(ratings), "training")
     return _add(
         context,
-        _Made(model_uri, own, recipes, key, [found.chosen(objective) for objective in found.heads], found.headline),
-        found,
+        _Made(
+            model_uri,
+            own,
+            recipes,
+            key,
+            [evaluation.chosen(objective) for objective in evaluation.heads],
+            evaluation.headline,
+        ),
+        evaluation,
         data,
         splits,
         ratings,
-        [*_asked(found), *sound],
+        [*_asked(evaluation), *sound],
         key="card",
         trained_on=f"all {len(ratings):,} ratings",
         summary=f"Trained on all {len(ratings):,} ratings. Its metrics were measured on split {splits.fingerprint}, "
@@ -211,19 +222,19 @@ def _sound(model: Model, ratings: Ratings) -> list[Rule]:
     rows = np.linspace(0, len(ratings) - 1, min(len(ratings), _MOST_PREDICTED)).astype(np.int64)
     predictions = model.factors.predict(ratings.users[rows], ratings.items[rows])
     facts = [Facts.of(head, predictions) for head in (model.factors, model.lists)]
-    whole = facts[0].model_copy(update={"not_finite": sum(one.not_finite for one in facts)})
+    whole = facts[0].model_copy(update={"not_finite": sum(head.not_finite for head in facts)})
     return whole.rules(_VERSION, Objective.RATING)
 
 
 def _register_challenger(
-    context: Context, evaluation: Artifact, data: Artifact, splits: Artifact, found: Evaluation
+    context: Context, evaluation: Artifact, data: Artifact, splits: Artifact, result: Evaluation
 ) -> None:
     """Register a finalist that the gate turned down, as it was scored, under the alias challenger."""
-    lost = [head for head in found.heads.values() if head.chosen != head.challenger]
+    lost = [head for head in result.heads.values() if head.chosen != head.challenger]
     if not lost:
         return
     head = lost[0]
-    score = found.score_of(head.challenger)
+    score = result.score_of(head.challenger)
     if score.model_uri is None or score.run_id is None:  # a baseline that was tuned as well: it has no model of its own
         return
     key = fingerprint("challenger", evaluation.fingerprint, score.candidate.name)
@@ -231,7 +242,7 @@ def _register_challenger(
     version = context.registry.find(key) or _add(
         context,
         _Made(score.model_uri, score.run_id, recipes, key, [score], score.headline),
-        found,
+        result,
         data,
         splits,
         Ratings.load(data.path),
@@ -247,7 +258,7 @@ def _register_challenger(
 def _add(
     context: Context,
     made: _Made,
-    found: Evaluation,
+    evaluation: Evaluation,
     data: Artifact,
     splits: Artifact,
     ratings: Ratings,
@@ -264,7 +275,7 @@ def _add(
         context.described,
         ratings,
         made.recipes,
-        found,
+        evaluation,
         rules,
         trained_on=trained_on,
         data=data.fingerprint,

@@ -123,17 +123,19 @@ def replay(context: Context, first: datetime, last: datetime, every: timedelta) 
                 raise UsageError(f"no rating is from before {at:%Y-%m-%d}: begin the replay later.")
             night = Context(_as_of(snapshot, known, source.dataset, context.config, place), settings=settings)
             done.append(_measured(_run(night, at, len(known), done), night, after, done))
-            write_file(place / _FILE, json.dumps([one.model_dump(mode="json") for one in done], indent=1) + "\n")
+            write_file(place / _FILE, json.dumps([night.model_dump(mode="json") for night in done], indent=1) + "\n")
             logger.info("replay: %s", done[-1].row)
-    found = [one for one in done if first <= one.at <= last]
-    log_replay(settings, source.dataset, pd.DataFrame([one.row for one in found]), place)
-    return Replay(dataset=source.dataset, nights=found, path=place, tracking_uri=settings.tracking_uri)
+    nights = [night for night in done if first <= night.at <= last]
+    log_replay(settings, source.dataset, pd.DataFrame([night.row for night in nights]), place)
+    return Replay(dataset=source.dataset, nights=nights, path=place, tracking_uri=settings.tracking_uri)
 
 
 def _done(place: Path) -> list[ReplayedNight]:
     """The nights that were replayed before; where none is known, nothing is left that a night could learn from."""
     if (place / _FILE).is_file():
-        return [ReplayedNight.model_validate(one) for one in json.loads((place / _FILE).read_text(encoding="utf-8"))]
+        return [
+            ReplayedNight.model_validate(night) for night in json.loads((place / _FILE).read_text(encoding="utf-8"))
+        ]
     for name in ("home", "mlruns", "exports"):
         shutil.rmtree(place / name, ignore_errors=True)
     return []
@@ -191,12 +193,12 @@ def _measured(night: ReplayedNight, context: Context, after: Ratings, before: li
     churn = None
     if before and before[-1].version is not None:
         churn = _churn(model, lists, _pulled(context.registry, before[-1].version), k)
-    found = {"n_after": len(after), "churn": churn}
+    figures = {"n_after": len(after), "churn": churn}
     if len(after):
         predicted = model.predict(after.user_ids[after.users], after.item_ids[after.items])
-        found["rmse"] = rmse(predicted, after.values)
-        found["ndcg"] = _ndcg(model, lists, after, k, context.config.evaluation.relevant_from)
-    return night.model_copy(update=found)
+        figures["rmse"] = rmse(predicted, after.values)
+        figures["ndcg"] = _ndcg(model, lists, after, k, context.config.evaluation.relevant_from)
+    return night.model_copy(update=figures)
 
 
 def _pulled(registry: Registry, version: int) -> Model:
@@ -243,7 +245,7 @@ def _churn(model: Model, lists: NDArray[np.int32], before: Model, k: int) -> flo
         return None
     then, _ = top_n(before.lists, codes[shared], k, before.rated)
     # Items of the night before by tonight's codes; −2 where they are not known any more, as an empty place is −1.
-    renamed = np.append(np.where((found := find_codes(model.item_ids, before.item_ids)) < 0, -2, found), -2)
+    renamed = np.append(np.where((code_now := find_codes(model.item_ids, before.item_ids)) < 0, -2, code_now), -2)
     now, then = lists[shared], renamed[then]
     new = (now >= 0) & ~(now[:, :, None] == then[:, None, :]).any(axis=2)
     sizes = (now >= 0).sum(axis=1)

@@ -54,10 +54,10 @@ def tune_recipes(context: Context, splits: Artifact | None = None) -> Artifact:
     with context.parent_run("tune") as run:
         source = context.input(splits, Kind.SPLITS)
         studies = _search(context, source, recipes, run)
-        found = load_tuned(studies)
+        studied = load_tuned(studies)
         if run.has_begun:
-            log_trial_figures(context.experiment, found, run.id)
-    best = [f"{name} {tuned.metric_name} {tuned.value:.4f}" for name, tuned in found.items()]
+            log_trial_figures(context.experiment, studied, run.id)
+    best = [f"{name} {tuned.metric_name} {tuned.value:.4f}" for name, tuned in studied.items()]
     return context.report(studies, "best " + ", ".join(best))
 
 
@@ -73,7 +73,7 @@ def studies_of(context: Context) -> Artifact:
 def load_tuned(studies: Artifact) -> dict[str, Tuned]:
     """What each study found, by names such as `ranking-als`."""
     tree = json.loads((studies.path / _FILE).read_text(encoding="utf-8"))
-    return {name: Tuned.model_validate(found) for name, found in tree.items()}
+    return {name: Tuned.model_validate(entry) for name, entry in tree.items()}
 
 
 def _search(context: Context, splits: Artifact, champion: Mapping[Objective, Recipe], run: ParentRun) -> Artifact:
@@ -108,30 +108,30 @@ def _search(context: Context, splits: Artifact, champion: Mapping[Objective, Rec
             with alone:
                 log = _trial_log(context, keys[name], data, splits, run)
                 try:
-                    found = _study(context, name, space, train, validation, journal, log, best, is_stopped, pool)
+                    outcome = _study(context, name, space, train, validation, journal, log, best, is_stopped, pool)
                 except NothingRelevant as error:
                     return error
                 context.experiment.flush()
-                return found
+                return outcome
 
         outcomes = _all(study, spaces, train, validation, config, store.home / "studies")
-    found = {name: outcome for name, outcome in outcomes.items() if isinstance(outcome, Tuned)}
+    studied = {name: outcome for name, outcome in outcomes.items() if isinstance(outcome, Tuned)}
     unmeasurable = {
         spaces[name].objective: outcome for name, outcome in outcomes.items() if isinstance(outcome, NothingRelevant)
     }
     for objective, reason in unmeasurable.items():
         logger.warning("%s is left out: %s", objective, reason)
-    if not found:
+    if not studied:
         raise next(iter(unmeasurable.values()), KeyboardInterrupt())
     ended_early: dict[str, str] = {}
-    if len(found) < len(keys) or any(tuned.interrupted for tuned in found.values()):
+    if len(studied) < len(keys) or any(tuned.interrupted for tuned in studied.values()):
         ended_early = {"search": key}
-        key = fingerprint(key, {name: [trial.number for trial in tuned.trials] for name, tuned in found.items()})
+        key = fingerprint(key, {name: [trial.number for trial in tuned.trials] for name, tuned in studied.items()})
 
     def write(folder: Path) -> dict[str, Any]:
-        tree = {name: tuned.model_dump(mode="json") for name, tuned in found.items()}
+        tree = {name: tuned.model_dump(mode="json") for name, tuned in studied.items()}
         (folder / _FILE).write_text(json.dumps(tree, indent=1), encoding="utf-8")
-        best = {name: {tuned.metric_name: tuned.value, "at_edge": tuned.at_edge} for name, tuned in found.items()}
+        best = {name: {tuned.metric_name: tuned.value, "at_edge": tuned.at_edge} for name, tuned in studied.items()}
         return {**best, **ended_early}
 
     return store.make(Kind.STUDIES, splits.dataset, key, write, [splits])

@@ -52,9 +52,9 @@ def _read_and_check(context: Context, raw: Artifact, run: ParentRun) -> Artifact
         logger.info("nothing new: these ratings were the last to be accepted")
         return base
     key = fingerprint("ratings", asked, base and base.fingerprint)
-    found = store.find(Kind.RATINGS, raw.dataset, key)
-    if found is not None:
-        return found
+    known = store.find(Kind.RATINGS, raw.dataset, key)
+    if known is not None:
+        return known
     previous = base or (_last_accepted(store, raw.dataset) if has_previous else None)
     with scratch_folder() as scratch:
         docs = scratch / "data_docs"

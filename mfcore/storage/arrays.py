@@ -40,8 +40,8 @@ def load_array(
         raise SourceUnavailable(f"{path} can't be read: {reason}.") from error
     expected = f"{np.dtype(dtype)}[{', '.join('any' if length is None else str(length) for length in shape)}]"
     if not isinstance(array, np.ndarray) or array.dtype != dtype or len(array.shape) != len(shape):
-        found = f"{array.dtype}{list(array.shape)}" if isinstance(array, np.ndarray) else "an archive"
-        raise SourceUnavailable(f"{path} holds {found}, not {expected}.")
+        described = f"{array.dtype}{list(array.shape)}" if isinstance(array, np.ndarray) else "an archive"
+        raise SourceUnavailable(f"{path} holds {described}, not {expected}.")
     if any(want not in (None, length) for want, length in zip(shape, array.shape, strict=True)):
         raise SourceUnavailable(f"{path} holds {array.dtype}{list(array.shape)}, not {expected}.")
     if array.dtype.kind == "f" and not (np.isfinite(array) if finite else ~np.isnan(array)).all():

@@ -126,15 +126,15 @@ class ArtifactStore:
         `write` gets the folder and returns the details to record in the manifest. While another
         process makes the same artifact, this one waits.
         """
-        found = self.find(kind, dataset, key)
-        if found is not None:
-            return found
+        known = self.find(kind, dataset, key)
+        if known is not None:
+            return known
         names: dict[str, str] = {artifact.kind: artifact.path.name for artifact in inputs}
         path = self.home / kind / f"{dataset}-{key}"
         with locked(self.home / "locks" / f"{kind}-{path.name}"):
-            found = self.find(kind, dataset, key)  # made by whoever held the lock
-            if found is not None:
-                return found
+            known = self.find(kind, dataset, key)  # made by whoever held the lock
+            if known is not None:
+                return known
             with new_folder(path) as folder:
                 details = write(folder)
                 write_manifest(folder, kind=kind, dataset=dataset, fingerprint=key, inputs=names, details=details)
@@ -150,11 +150,11 @@ class ArtifactStore:
         Raises:
             NothingToWorkFrom: there is none, or it is damaged.
         """
-        found = self._made(kind, dataset, details)
-        if not found:
+        artifact = self._made(kind, dataset, details)
+        if not artifact:
             of = f" of {dataset}" if dataset else ""
             raise NothingToWorkFrom(f"no {kind}{of} in {self.home}: run the stage before this one, or `mfcore run`.")
-        return self.open(max(found)[1])
+        return self.open(max(artifact)[1])
 
     def _made(self, kind: Kind, dataset: str | None, details: Mapping[str, Any]) -> list[tuple[str, Path]]:
         """When artifacts were made, or found by who would make them, and where they are."""
@@ -181,13 +181,13 @@ class ArtifactStore:
         Raises:
             NothingToWorkFrom: it is not there any more.
         """
-        found = artifact
-        while found.kind != kind:
-            if not found.inputs:
+        known = artifact
+        while known.kind != kind:
+            if not known.inputs:
                 raise NothingToWorkFrom(f"{artifact.path} was not made from {kind}.")
-            ((parent, name),) = found.inputs.items()
-            found = self.open(self.home / parent / name)
-        return found
+            ((parent, name),) = known.inputs.items()
+            known = self.open(self.home / parent / name)
+        return known
 
     def open(self, path: Path) -> Artifact:
         """The artifact in the folder `path`, checked against its manifest.

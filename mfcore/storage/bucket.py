@@ -84,8 +84,8 @@ class Bucket:
     def files(self) -> dict[str, str]:
         """Path in the store of each file below, by its name as seen from here; of this very file, by its own."""
         with self._reached() as store:
-            found = sorted(path for path in store.find(self._path) if not path.endswith("/"))
-        return {path.rpartition("/")[2] if path == self._path else path[len(self._path) + 1 :]: path for path in found}
+            paths = sorted(path for path in store.find(self._path) if not path.endswith("/"))
+        return {path.rpartition("/")[2] if path == self._path else path[len(self._path) + 1 :]: path for path in paths}
 
     def checksums(self, wanted: Callable[[str], bool] = lambda name: True) -> dict[str, str]:
         """The files below whose names are wanted, each with what changes when its content does; of one file, its own.
@@ -100,10 +100,10 @@ class Bucket:
         """Files and folders in this folder; none where it is not there."""
         with self._reached() as store:
             try:
-                found = store.ls(self._path, detail=False)
+                paths = store.ls(self._path, detail=False)
             except FileNotFoundError:
-                found = []
-            return sorted(path.rstrip("/").rpartition("/")[2] for path in found)
+                paths = []
+            return sorted(path.rstrip("/").rpartition("/")[2] for path in paths)
 
     def has(self, name: str) -> bool:
         """Whether there is such a file."""

@@ -111,11 +111,11 @@ def database_errors(url: str, setting: str, aftermath: str = "") -> Iterator[Non
         message = f"{setting}: no driver for {url.partition(':')[0]}: {reason}. Install it, or name another in the URL."
         raise UsageError(message) from None
     except SQLAlchemyError as error:
-        found = refusal(error, url)
+        refused = refusal(error, url)
         end = f"; {aftermath}" if aftermath else ""
-        advice = f" {found.advice}" if found.advice else ""
+        advice = f" {refused.advice}" if refused.advice else ""
         # Not chained: the cause holds the connection's arguments.
-        raise SourceUnavailable(f"{setting}: {place_of(url)}: {found.reason}{end}.{advice}") from None
+        raise SourceUnavailable(f"{setting}: {place_of(url)}: {refused.reason}{end}.{advice}") from None
 
 
 def patience(url: "URL", seconds: float | None = None) -> dict[str, Any]:

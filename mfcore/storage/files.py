@@ -172,7 +172,7 @@ def is_full(error: BaseException) -> bool:
 
 def _number_of(error: OSError) -> int | None:
     # shutil's own error for a whole folder has no number, but lists those of its files.
-    return next((one for one in _FULL if one == error.errno or f"[Errno {one}]" in str(error)), None)
+    return next((number for number in _FULL if number == error.errno or f"[Errno {number}]" in str(error)), None)
 
 
 def discard(path: Path) -> None:

@@ -72,17 +72,17 @@ class Rule:
     keep: int
 
     def expired(
-        self, things: Iterable[Leftover], group: Callable[[Leftover], Hashable] = lambda one: 0
+        self, things: Iterable[Leftover], group: Callable[[Leftover], Hashable] = lambda leftover: 0
     ) -> list[Leftover]:
         """Those that may go; of each group the newest stay."""
         groups = defaultdict(list)
-        for one in things:
-            groups[group(one)].append(one)
-        found = []
+        for thing in things:
+            groups[group(thing)].append(thing)
+        expired = []
         for some in groups.values():
-            newest_first = sorted(some, key=lambda one: (one.used_at, one.name), reverse=True)
-            found += [one for one in newest_first[self.keep :] if one.used_at < self.before]
-        return found
+            newest_first = sorted(some, key=lambda thing: (thing.used_at, thing.name), reverse=True)
+            expired += [thing for thing in newest_first[self.keep :] if thing.used_at < self.before]
+        return expired
 
 
 def old_artifacts(store: ArtifactStore, rule: Rule, needed: Collection[str]) -> list[Leftover]:
@@ -93,10 +93,12 @@ def old_artifacts(store: ArtifactStore, rule: Rule, needed: Collection[str]) -> 
         rule: applied to each kind of each data set.
         needed: fingerprints that stay. What an artifact that stays was made from stays as well.
     """
-    found = {kind: {path.name: (path, manifest) for path, manifest in store.manifests(kind)} for kind in reversed(Kind)}
+    manifests = {
+        kind: {path.name: (path, manifest) for path, manifest in store.manifests(kind)} for kind in reversed(Kind)
+    }
     expired: list[Leftover] = []
     wanted: set[tuple[str, str]] = set()
-    for kind, some in found.items():
+    for kind, some in manifests.items():
         candidates = [
             Leftover(
                 what="artifact",
@@ -108,13 +110,13 @@ def old_artifacts(store: ArtifactStore, rule: Rule, needed: Collection[str]) -> 
             for name, (path, manifest) in some.items()
         ]
         may_go = {
-            one.path.name: one
-            for one in rule.expired(candidates, lambda one: one.dataset)
-            if one.path is not None
-            and (kind, one.path.name) not in wanted
-            and some[one.path.name][1]["fingerprint"] not in needed
+            leftover.path.name: leftover
+            for leftover in rule.expired(candidates, lambda leftover: leftover.dataset)
+            if leftover.path is not None
+            and (kind, leftover.path.name) not in wanted
+            and some[leftover.path.name][1]["fingerprint"] not in needed
         }
-        expired += [one.model_copy(update={"n_bytes": _size(some[name][0])}) for name, one in may_go.items()]
+        expired += [leftover.model_copy(update={"n_bytes": _size(some[name][0])}) for name, leftover in may_go.items()]
         for name, (_, manifest) in some.items():
             if name not in may_go:
                 wanted |= set(manifest["inputs"].items())
@@ -124,14 +126,14 @@ def old_artifacts(store: ArtifactStore, rule: Rule, needed: Collection[str]) -> 
 def old_journals(home: Path, rule: Rule) -> list[Leftover]:
     """Journals of studies; the rule is applied to those of the same objective, algorithm and data set."""
     files = (home / Kind.STUDIES / "journals").glob("[!.]*.log")
-    return rule.expired(_files("journal", files), lambda one: one.name.rpartition("-")[0])
+    return rule.expired(_files("journal", files), lambda leftover: leftover.name.rpartition("-")[0])
 
 
 def old_quarantine(home: Path, rule: Rule) -> list[Leftover]:
     """Pages and rows of ratings that were refused."""
     return rule.expired(
         _files("quarantine", (home / "quarantine").glob("[!.]*")),
-        lambda one: (one.name.rpartition("-")[0], Path(one.name).suffix),
+        lambda leftover: (leftover.name.rpartition("-")[0], Path(leftover.name).suffix),
     )
 
 
@@ -143,29 +145,33 @@ def old_exports(exports: Path, rule: Rule, needed: Callable[[str], Collection[in
         rule: applied to each data set.
         needed: from a data set's name to versions that stay.
     """
-    found = [
+    candidates = [
         Leftover(what="export", dataset=path.parent.name, name=path.name, used_at=path.stat().st_mtime, path=path)
         for path in exports.glob("[!.]*/[0-9]*")
         if path.is_dir() and path.name.isdigit()
     ]
     return [
-        one.model_copy(update={"n_bytes": _size(one.path)})
-        for one in rule.expired(found, lambda one: one.dataset)
-        if one.path is not None
-        and int(one.name) not in needed(str(one.dataset))
-        and (one.path.parent / "latest").resolve() != one.path.resolve()
+        leftover.model_copy(update={"n_bytes": _size(leftover.path)})
+        for leftover in rule.expired(candidates, lambda leftover: leftover.dataset)
+        if leftover.path is not None
+        and int(leftover.name) not in needed(str(leftover.dataset))
+        and (leftover.path.parent / "latest").resolve() != leftover.path.resolve()
     ]
 
 
 def old_replays(home: Path, rule: Rule) -> list[Leftover]:
     """Replays with their stores, by when the last night of each was replayed; the rule is applied to all of them."""
-    found = []
+    replays = []
     for path in (home / "replays").glob("[!.]*"):
         nights = path / "nights.json"
         with suppress(OSError):
             used_at = (nights if nights.exists() else path).stat().st_mtime
-            found.append(Leftover(what="replay", dataset=None, name=path.name, used_at=used_at, path=path))
-    return [one.model_copy(update={"n_bytes": _size(one.path)}) for one in rule.expired(found) if one.path is not None]
+            replays.append(Leftover(what="replay", dataset=None, name=path.name, used_at=used_at, path=path))
+    return [
+        leftover.model_copy(update={"n_bytes": _size(leftover.path)})
+        for leftover in rule.expired(replays)
+        if leftover.path is not None
+    ]
 
 
 def abandoned(home: Path, exports: Path) -> list[Leftover]:
@@ -177,18 +183,18 @@ def abandoned(home: Path, exports: Path) -> list[Leftover]:
         exports.glob("*/.*.tmp"),
     ]
     ours = Path(tempfile.gettempdir()).glob(f".*{TEMPORARY}")
-    found = []
+    leftovers = []
     for path in [*(path for some in places for path in some), *ours]:
         with suppress(OSError):  # whoever made it may delete it meanwhile
-            used_at = max(one.lstat().st_mtime for one in [path, *path.rglob("*")])
+            used_at = max(part.lstat().st_mtime for part in [path, *path.rglob("*")])
             if path.lstat().st_uid == os.getuid() and time.time() - used_at > ABANDONED_AFTER_S:
                 n_bytes = _size(path)
-                found.append(
+                leftovers.append(
                     Leftover(
                         what="temporary", dataset=None, name=path.name, used_at=used_at, n_bytes=n_bytes, path=path
                     )
                 )
-    return found
+    return leftovers
 
 
 def remove(leftover: Leftover) -> None:
@@ -213,12 +219,12 @@ def remove(leftover: Leftover) -> None:
 def _files(what: Literal["journal", "quarantine"], paths: Iterable[Path]) -> Iterator[Leftover]:
     for path in paths:
         with suppress(FileNotFoundError):
-            found = path.stat()
+            status = path.stat()
             yield Leftover(
-                what=what, dataset=None, name=path.name, used_at=found.st_mtime, n_bytes=found.st_size, path=path
+                what=what, dataset=None, name=path.name, used_at=status.st_mtime, n_bytes=status.st_size, path=path
             )
 
 
 def _size(path: Path) -> int:
     """Bytes of a file, or of all files in a folder."""
-    return sum(one.lstat().st_size for one in [path, *path.rglob("*")] if one.is_file() and not one.is_symlink())
+    return sum(part.lstat().st_size for part in [path, *path.rglob("*")] if part.is_file() and not part.is_symlink())

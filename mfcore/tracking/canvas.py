@@ -45,8 +45,8 @@ def canvas(
 
     figure = Figure(figsize=size, layout=ConstrainedLayoutEngine(h_pad=0.1, w_pad=0.08))
     axes = figure.subplots(n_rows, n_columns, squeeze=False, **options)
-    for one in axes.flat:
-        one.spines[["top", "right"]].set_visible(False)
+    for panel in axes.flat:
+        panel.spines[["top", "right"]].set_visible(False)
     return figure, list(axes.flat)
 
 

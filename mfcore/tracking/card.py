@@ -30,7 +30,7 @@ def model_card(
     described: Dataset | None,
     ratings: Ratings,
     recipes: Mapping[Objective, Recipe],
-    found: Evaluation,
+    evaluation: Evaluation,
     rules: Iterable[Rule],
     *,
     trained_on: str,
@@ -44,13 +44,15 @@ def model_card(
         described: what the catalog knows of it; None where that is nothing.
         ratings: all of them.
         recipes: what each head was made by.
-        found: the evaluation whose figures the card shows.
+        evaluation: whose figures the card shows.
         rules: the gate's, on what makes the heads.
         trained_on: what the heads were trained on, in words.
         data: fingerprint of the ratings.
         split: fingerprint of the split that metrics were measured on.
     """
-    scores = {objective: score for objective, recipe in recipes.items() if (score := _score(found, recipe)) is not None}
+    scores = {
+        objective: score for objective, recipe in recipes.items() if (score := _score(evaluation, recipe)) is not None
+    }
     return f"""# Model card: {model_name(dataset)}
 
 {len(recipes)} head{"s" if len(recipes) > 1 else ""}, trained on {trained_on}. Metrics are of the same recipes on test \
@@ -70,7 +72,7 @@ ratings that no choice of hyper-parameters saw (split `{split}`), with 95 % inte
 
 ## Slices
 
-{_slices(found, scores)}
+{_slices(evaluation, scores)}
 
 ## The gate
 
@@ -106,12 +108,12 @@ def period(ratings: Ratings) -> tuple[str, str] | None:
     times = None if ratings.times is None else ratings.times[ratings.times != UNKNOWN]
     if times is None or not len(times):
         return None
-    first, last = (f"{datetime.fromtimestamp(int(one), UTC):%Y-%m-%d}" for one in (times.min(), times.max()))
+    first, last = (f"{datetime.fromtimestamp(int(time), UTC):%Y-%m-%d}" for time in (times.min(), times.max()))
     return first, last
 
 
-def _score(found: Evaluation, recipe: Recipe) -> Score | None:
-    return next((score for score in found.scores if score.candidate.recipe == recipe), None)
+def _score(evaluation: Evaluation, recipe: Recipe) -> Score | None:
+    return next((score for score in evaluation.scores if score.candidate.recipe == recipe), None)
 
 
 def _data(dataset: str, described: Dataset | None, ratings: Ratings, data: str) -> str:
@@ -131,7 +133,7 @@ def _recipe(objective: Objective, recipe: Recipe) -> str:
     settings = recipe.settings
     members: list[dict[str, Any]] = settings.pop("members", [])
     lines = [f"- {objective} head: " + _listed(settings)]
-    lines += [f"    - member {one['algorithm']}: {_listed(one.get('params', {}))}" for one in members]
+    lines += [f"    - member {member['algorithm']}: {_listed(member.get('params', {}))}" for member in members]
     return "\n".join(lines)
 
 
@@ -141,32 +143,32 @@ def _listed(settings: Mapping[str, Any]) -> str:
 
 def _metrics(scores: Mapping[Objective, Score]) -> str:
     rows = [
-        [str(objective), title_of(f"test_{one.metric}"), _figure(one), f"{one.n:,}"]
+        [str(objective), title_of(f"test_{measure.metric}"), _figure(measure), f"{measure.n:,}"]
         for objective, score in scores.items()
-        for one in map(score.measure, HEADLINE)
-        if one.value is not None
+        for measure in map(score.measure, HEADLINE)
+        if measure.value is not None
     ]
     return table(["head", "metric", "value (95 % interval)", "of"], rows)
 
 
-def _slices(found: Evaluation, scores: Mapping[Objective, Score]) -> str:
+def _slices(evaluation: Evaluation, scores: Mapping[Objective, Score]) -> str:
     """The metric that each head was chosen by, on every slice."""
     wanted = {Objective.RATING: "rmse", Objective.RANKING: "ndcg"}
     columns = {objective: score.measure(wanted[objective]).metric for objective, score in scores.items()}
     by_slice = {
-        objective: {one.slice: one for one in scores[objective].measures if one.metric == metric}
+        objective: {measure.slice: measure for measure in scores[objective].measures if measure.metric == metric}
         for objective, metric in columns.items()
     }
     rows = []
-    for name, meaning in found.slices.items():
+    for name, meaning in evaluation.slices.items():
         cells = [_figure(some[name]) if name in some else "" for some in by_slice.values()]
         if any(cells):
             rows.append([name, *cells, meaning])
     return table(["slice", *(title_of(f"test_{metric}") for metric in columns.values()), "which is"], rows)
 
 
-def _figure(one: Measure) -> str:
-    return with_interval(one.value, one.low, one.high)
+def _figure(measure: Measure) -> str:
+    return with_interval(measure.value, measure.low, measure.high)
 
 
 def _limits(scores: Mapping[Objective, Score], ratings: Ratings) -> list[str]:

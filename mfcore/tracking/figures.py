@@ -112,14 +112,14 @@ def errors_by_activity(predicted: NDArray[np.float32], test: Ratings, train: Rat
     """
     figure, axes = canvas(1, 2, size=(9, 4.2), sharey=True)
     squared = (predicted.astype(np.float64) - test.values) ** 2
-    for one, codes, known, size, title, whose in (
+    for panel, codes, known, size, title, whose in (
         (axes[0], test.users, train.users, train.n_users, "Error by activity of the user", "user"),
         (axes[1], test.items, train.items, train.n_items, "Error by popularity of the item", "item"),
     ):
         counts = np.bincount(known, minlength=size)[codes]
-        _by_count(one, counts, squared)
-        one.axhline(np.sqrt(squared.mean()), color=MUTED, linestyle=":", label="all test ratings")
-        one.set(title=title, xlabel=f"training ratings of the {whose}")
+        _by_count(panel, counts, squared)
+        panel.axhline(np.sqrt(squared.mean()), color=MUTED, linestyle=":", label="all test ratings")
+        panel.set(title=title, xlabel=f"training ratings of the {whose}")
     axes[0].set_ylabel("RMSE on test ratings")
     axes[0].legend(frameon=False)
     return figure
@@ -173,14 +173,14 @@ def tastes(factors: Factors, train: Ratings, k: int) -> Tastes:
     return Tastes(rated[full], np.where(listed, share[items], 0).sum(axis=1)[full] / listed.sum(axis=1)[full])
 
 
-def popularity(found: Tastes, k: int) -> "Figure":
+def popularity(tastes: Tastes, k: int) -> "Figure":
     """How popular the items of a user's list of `k` are, beside those of the profile, a dot per user.
 
     Above the diagonal are users who are shown more popular items than they rate.
     """
     figure, (axes,) = canvas(size=(6, 5.2))
-    axes.scatter(found.rated, found.shown, s=9, color=HELD_OUT, alpha=0.45, linewidths=0)
-    top = 1.05 * max(found.rated.max(initial=0), found.shown.max(initial=0), 1e-9)
+    axes.scatter(tastes.rated, tastes.shown, s=9, color=HELD_OUT, alpha=0.45, linewidths=0)
+    top = 1.05 * max(tastes.rated.max(initial=0), tastes.shown.max(initial=0), 1e-9)
     axes.plot([0, top], [0, top], color=MUTED, linestyle=":", label="as popular as what they rate")
     axes.set(xlim=(0, top), ylim=(0, top))
     axes.set(title=f"Popularity of the {k} recommended items, a dot per user")

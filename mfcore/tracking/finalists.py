@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from mfcore.data.ratings import Ratings
-from mfcore.evaluation.scoring import Score, Scored, comparison
+from mfcore.evaluation.scoring import Score, ScoredModel, comparison
 from mfcore.metrics.objective import Objective
 from mfcore.models.model import Model
 from mfcore.storage.files import scratch_folder
@@ -71,7 +71,7 @@ class FinalistLog:
     def __exit__(self, *exception: object) -> None:
         self._thread.shutdown()
 
-    def add(self, scored: Scored) -> None:
+    def add(self, scored: ScoredModel) -> None:
         """Have a candidate logged as soon as the one before it is, which is waited for: one at most is held.
 
         Raises:
@@ -93,7 +93,7 @@ class FinalistLog:
         """
         return [sent.result() for sent in self._sent]
 
-    def _log(self, scored: Scored, made: tuple[Model, figures.Tastes] | None) -> Score:
+    def _log(self, scored: ScoredModel, made: tuple[Model, figures.Tastes] | None) -> Score:
         experiment, score = self._experiment, scored.score
         candidate, params = score.candidate, score.candidate.recipe.settings
         own = {**self._tags, "algorithm": candidate.recipe.algorithm, "role": candidate.role}
@@ -120,7 +120,7 @@ class FinalistLog:
                 _log_figures(experiment, run_id, self._pictures(scored, made[1]))
         return score.model_copy(update={"run_id": run_id, "model_uri": model_uri})
 
-    def _pictures(self, scored: Scored, tastes: figures.Tastes) -> "dict[str, Figure]":
+    def _pictures(self, scored: ScoredModel, tastes: figures.Tastes) -> "dict[str, Figure]":
         train, test, predictions = self._train, self._test, scored.predictions
         pictures = {"popularity": figures.popularity(tastes, _K)}
         if Objective.RATING in scored.score.candidate.objectives:
@@ -151,7 +151,7 @@ def log_trial_figures(experiment: Experiment, tuned: Mapping[str, Tuned], run_id
     Nothing is drawn where no trial is a child of this run: the run that has them has the figures.
     """
     if experiment.has_trials(run_id):
-        _log_figures(experiment, run_id, figures_of([found.trials for found in tuned.values()]))
+        _log_figures(experiment, run_id, figures_of([study.trials for study in tuned.values()]))
 
 
 def _log_figures(experiment: Experiment, run_id: str, pictures: "Mapping[str, Figure]") -> None:

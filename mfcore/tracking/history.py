@@ -120,13 +120,13 @@ def rolled_back(moves: Sequence[Move]) -> set[int]:
     >>> rolled_back([*won, Move(at=3, role="champion", version=1, why="rolled back", is_rollback=True)])
     {2}
     """
-    found: set[int] = set()
+    versions: set[int] = set()
     champion: int | None = None
     for move in moves:
         if move.role != CHAMPION:
             continue
         if move.is_rollback and champion is not None and champion != move.version:
-            found.add(champion)
+            versions.add(champion)
         champion = move.version
-        found.discard(champion)
-    return found
+        versions.discard(champion)
+    return versions

@@ -41,12 +41,12 @@ def last_nights(settings: Settings, dataset: str) -> tuple[Night | None, Night |
         return None, None
 
     def newest(condition: str) -> Night | None:
-        found = client.search_runs(
+        runs = client.search_runs(
             [experiment.experiment_id], condition, max_results=1, order_by=["attributes.start_time DESC"]
         )
-        if not found:
+        if not runs:
             return None
-        info = found[0].info
+        info = runs[0].info
         return Night(run_id=info.run_id, began=info.start_time, ended=info.end_time, status=info.status)
 
     return newest(_STAGE), newest(f"{_STAGE} and attributes.status = 'FINISHED'")

@@ -54,7 +54,7 @@ those named `…_by_epoch` are learning curves.
 
 
 def pipeline_note(
-    found: Evaluation,
+    evaluation: Evaluation,
     *,
     experiment_id: str,
     ratings: Mapping[str, Any],
@@ -68,7 +68,7 @@ def pipeline_note(
     """What a run of the pipeline worked with, found, chose and left behind.
 
     Args:
-        found: the evaluation.
+        evaluation: what was scored, and what was chosen.
         experiment_id: for links.
         ratings: details of the ratings' artifact: ratings, users, items, quarantined.
         parts: details of the split's: train, validation, test.
@@ -81,7 +81,7 @@ def pipeline_note(
     name, _, version = champion.removeprefix("models:/").partition("/")
     pages = "" if report is None else f"\n- Pages about it, lists and similar items: `{report}`"
     refused = f", {ratings['quarantined']:,} rows refused" if ratings.get("quarantined") else ""
-    return f"""{evaluation_note(found, experiment_id)}
+    return f"""{evaluation_note(evaluation, experiment_id)}
 ### Data
 
 {ratings["ratings"]:,} ratings by {ratings["users"]:,} users on {ratings["items"]:,} items{refused}; split \
@@ -108,17 +108,17 @@ def standalone(note: str, tracking_uri: str) -> str:
     return re.sub(r"\[([^]]*)\]\(#/[^)]*\)", r"\1", note)
 
 
-def evaluation_note(found: Evaluation, experiment_id: str) -> str:
+def evaluation_note(evaluation: Evaluation, experiment_id: str) -> str:
     """Which models were chosen for which objective and why, and all of them in a table."""
-    chosen = {head.chosen for head in found.heads.values()}
-    runs = {score.candidate.name: score.run_id for score in found.scores}
-    compared = comparison(sorted(found.scores, key=lambda score: score.candidate.name not in chosen))
+    chosen = {head.chosen for head in evaluation.heads.values()}
+    runs = {score.candidate.name: score.run_id for score in evaluation.scores}
+    compared = comparison(sorted(evaluation.scores, key=lambda score: score.candidate.name not in chosen))
     compared = compared.drop(columns=["seconds", "test_mae"])
     compared["model"] = [
         _strong(_run(experiment_id, name, runs[name]), name in chosen) for name in compared["model"].astype(str)
     ]
-    heads = "\n".join(_head(found, objective) for objective in Objective)
-    purposes = "\n".join(f"- {objective.purpose}" for objective in found.heads)
+    heads = "\n".join(_head(evaluation, objective) for objective in Objective)
+    purposes = "\n".join(f"- {objective.purpose}" for objective in evaluation.heads)
     return f"""Chosen:
 
 {heads}
@@ -132,12 +132,12 @@ ratings; validation alone named the challengers. Ranking metrics are over all it
 """
 
 
-def _head(found: Evaluation, objective: Objective) -> str:
+def _head(evaluation: Evaluation, objective: Objective) -> str:
     """What an objective's head is made by, in a line."""
-    head = found.heads.get(objective)
+    head = evaluation.heads.get(objective)
     if head is None:
-        return f"- {objective}: left out, {found.left_out.get(objective, 'it was not tuned')}"
-    chosen = found.score_of(head.chosen)
+        return f"- {objective}: left out, {evaluation.left_out.get(objective, 'it was not tuned')}"
+    chosen = evaluation.score_of(head.chosen)
     algorithm = chosen.candidate.recipe.algorithm
     named = f"**{head.chosen}**" + ("" if head.chosen.rpartition("-")[2] == algorithm else f" ({algorithm})")
     text = f"- {objective}: {named}, {title_of('test_' + head.metric)} {chosen.metrics['test_' + head.metric]:.4f}, "

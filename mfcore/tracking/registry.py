@@ -122,9 +122,9 @@ class Registry:
         Raises:
             UsageError: no model can have this data set's name.
         """
-        found = self.find(fingerprint)
-        if found is not None:
-            return found
+        known = self.find(fingerprint)
+        if known is not None:
+            return known
         try:
             self._client.create_registered_model(self.name, description=model_note(self.dataset))
         except MlflowException as error:
@@ -158,10 +158,10 @@ class Registry:
         prefix = model_name("")
         names = [model.name for model in client.search_registered_models(f"name LIKE '{prefix}%'")]
         champions = [registry.champion() for registry in (cls(settings, name.removeprefix(prefix)) for name in names)]
-        found = [champion for champion in champions if champion is not None]
-        if not found:
+        known_champions = [champion for champion in champions if champion is not None]
+        if not known_champions:
             raise NothingToWorkFrom("the registry has no champion yet: run `mfcore run` first.")
-        return cls(settings, max(found, key=lambda champion: champion.made_at).name.removeprefix(prefix))
+        return cls(settings, max(known_champions, key=lambda champion: champion.made_at).name.removeprefix(prefix))
 
     def find(self, fingerprint: str) -> Registered | None:
         """The newest version with this fingerprint."""
@@ -175,8 +175,8 @@ class Registry:
 
     def _search(self, condition: str = "") -> list[Registered]:
         quote = '"' if "'" in self.name else "'"
-        found = self._client.search_model_versions(f"name = {quote}{self.name}{quote}{condition}", max_results=1000)
-        named = [self._client.get_model_version(self.name, version.version) for version in found]
+        versions = self._client.search_model_versions(f"name = {quote}{self.name}{quote}{condition}", max_results=1000)
+        named = [self._client.get_model_version(self.name, version.version) for version in versions]
         own = [self._registered(version) for version in named if "recipes" in version.tags]
         return sorted(own, key=lambda version: version.version, reverse=True)
 
@@ -217,7 +217,7 @@ class Registry:
         try:
             return self._registered(self._client.get_model_version(self.name, str(version)))
         except (MlflowException, KeyError) as error:
-            known = listed(one.version for one in reversed(self.versions()))
+            known = listed(known_version.version for known_version in reversed(self.versions()))
             raise UsageError(f"{self.name} has no version {version}; there are: {known}.") from error
 
     def require_previous(self) -> Registered:
@@ -362,7 +362,7 @@ class Registry:
 
     def _write(self, move: Move, moves: list[Move]) -> Move:
         """Keep an entry, after all those that are there; clocks may differ."""
-        at = max(move.at, *(one.at + 1 for one in moves)) if moves else move.at
+        at = max(move.at, *(earlier.at + 1 for earlier in moves)) if moves else move.at
         kept = move.model_copy(update={"at": at, "mark": uuid.uuid4().hex[:8]})
         self._client.set_registered_model_tag(self.name, *kept.tag)
         return kept

@@ -49,12 +49,12 @@ def replayed(nights: pd.DataFrame) -> "Figure":
 
     days = [float(date2num(datetime.fromisoformat(day))) for day in nights["night"]]  # type: ignore[no-untyped-call]
     heads = {"rmse": ["rating"], "ndcg": ["ranking"], "churn": ["rating", "ranking"]}
-    for one, (name, (title, color)) in zip(axes, _MEASURES.items(), strict=True):
-        one.plot(days, nights[name].astype(float), color=color, marker="o", markersize=3)
+    for panel, (name, (title, color)) in zip(axes, _MEASURES.items(), strict=True):
+        panel.plot(days, nights[name].astype(float), color=color, marker="o", markersize=3)
         for day in (day for day, some in zip(days, nights[heads[name]].to_numpy(), strict=True) if "promoted" in some):
-            one.axvline(day, color=MUTED, linestyle=":", linewidth=1)
-        one.set(ylabel=name.upper() if name != "churn" else name)
-        one.set_title(title, fontsize=10)
+            panel.axvline(day, color=MUTED, linestyle=":", linewidth=1)
+        panel.set(ylabel=name.upper() if name != "churn" else name)
+        panel.set_title(title, fontsize=10)
     axes[0].set_title("RMSE of the days after (dotted: the gate promoted a recipe)", fontsize=10)
     places = AutoDateLocator()  # type: ignore[no-untyped-call]
     axes[-1].xaxis.set_major_locator(places)

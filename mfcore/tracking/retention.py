@@ -25,11 +25,12 @@ def known_datasets(settings: Settings) -> set[str]:
     """The data sets that MLflow has runs or models of."""
     client = prepare_store(settings.tracking_uri)
     runs = {
-        one.name.removeprefix(EXPERIMENTS) for one in _all(client.search_experiments, f"name LIKE '{EXPERIMENTS}%'")
+        experiment.name.removeprefix(EXPERIMENTS)
+        for experiment in _all(client.search_experiments, f"name LIKE '{EXPERIMENTS}%'")
     }
     prefix = model_name("")
     return runs | {
-        one.name.removeprefix(prefix) for one in _all(client.search_registered_models, f"name LIKE '{prefix}%'")
+        model.name.removeprefix(prefix) for model in _all(client.search_registered_models, f"name LIKE '{prefix}%'")
     }
 
 
@@ -57,15 +58,17 @@ class Shelf:
         """
         versions = self._registry.versions()
         free = {
-            one.version: Leftover(
-                what="version", dataset=self.dataset, name=str(one.version), used_at=one.made_at / 1000
+            version.version: Leftover(
+                what="version", dataset=self.dataset, name=str(version.version), used_at=version.made_at / 1000
             )
-            for one in versions
+            for version in versions
         }
-        bound = {one.version for one in versions if one.aliases or self._registry.is_rolled_back(one.version)}
-        expired = [one for one in rule.expired(free.values()) if int(one.name) not in bound]
-        gone = {int(one.name) for one in expired}
-        return expired, [one for one in versions if one.version not in gone]
+        bound = {
+            version.version for version in versions if version.aliases or self._registry.is_rolled_back(version.version)
+        }
+        expired = [leftover for leftover in rule.expired(free.values()) if int(leftover.name) not in bound]
+        gone = {int(leftover.name) for leftover in expired}
+        return expired, [version for version in versions if version.version not in gone]
 
     def old_models(self, rule: Rule, staying: Collection[Registered], needed: Collection[str]) -> list[Leftover]:
         """Logged models that no version is made of and that nothing needs.
@@ -78,37 +81,38 @@ class Shelf:
         if self._experiment_id is None:
             return []
         used = {model_id_of(uri) for uri in needed} | {
-            model_id_of(self._client.get_model_version(one.name, str(one.version)).source or "") for one in staying
+            model_id_of(self._client.get_model_version(version.name, str(version.version)).source or "")
+            for version in staying
         }
         models = _all(self._client.search_logged_models, experiment_ids=[self._experiment_id])
         running = self._running()
         return [
-            Leftover(what="model", dataset=self.dataset, name=one.model_id, used_at=one.creation_timestamp / 1000)
-            for one in models
-            if one.model_id not in used
-            and one.creation_timestamp < rule.before * 1000
-            and one.source_run_id not in running
+            Leftover(what="model", dataset=self.dataset, name=model.model_id, used_at=model.creation_timestamp / 1000)
+            for model in models
+            if model.model_id not in used
+            and model.creation_timestamp < rule.before * 1000
+            and model.source_run_id not in running
         ]
 
     def old_trials(self, rule: Rule, best: int) -> list[Leftover]:
         """Trials that may go, but for the best of each study; the rule counts the runs that they are children of."""
         trials = self._trials()
         last: dict[str, int] = defaultdict(int)
-        for one in trials:
-            parent = one.data.tags.get(PARENT, "")
-            last[parent] = max(last[parent], one.info.start_time)
+        for trial in trials:
+            parent = trial.data.tags.get(PARENT, "")
+            last[parent] = max(last[parent], trial.info.start_time)
         old = {
-            one.name
-            for one in rule.expired(
+            leftover.name
+            for leftover in rule.expired(
                 Leftover(what="trial", dataset=self.dataset, name=parent, used_at=began / 1000)
                 for parent, began in last.items()
             )
         } - self._running()
-        kept = {one.info.run_id for some in _studies(trials).values() for one in some[:best]}
+        kept = {trial.info.run_id for some in _studies(trials).values() for trial in some[:best]}
         return [
-            Leftover(what="trial", dataset=self.dataset, name=one.info.run_id, used_at=one.info.start_time / 1000)
-            for one in trials
-            if one.data.tags.get(PARENT, "") in old and one.info.run_id not in kept
+            Leftover(what="trial", dataset=self.dataset, name=trial.info.run_id, used_at=trial.info.start_time / 1000)
+            for trial in trials
+            if trial.data.tags.get(PARENT, "") in old and trial.info.run_id not in kept
         ]
 
     def remove(self, leftovers: Collection[Leftover]) -> None:
@@ -118,7 +122,8 @@ class Shelf:
         study would log them again.
         """
         names: Mapping[str, list[str]] = {
-            what: [one.name for one in leftovers if one.what == what] for what in ("version", "model", "trial")
+            what: [leftover.name for leftover in leftovers if leftover.what == what]
+            for what in ("version", "model", "trial")
         }
         for version in names["version"]:
             self._client.delete_model_version(self._registry.name, version)
@@ -126,10 +131,10 @@ class Shelf:
             self._client.delete_logged_model(model)
         going = set(names["trial"])
         for some in _studies(self._trials() if going else []).values():
-            if going.isdisjoint(one.info.run_id for one in some):
+            if going.isdisjoint(trial.info.run_id for trial in some):
                 continue
-            counted = [int(one.data.tags["trial"]) + 1 for one in some]
-            counted += [int(one.data.tags.get(REMOVED_BELOW, 0)) for one in some]
+            counted = [int(trial.data.tags["trial"]) + 1 for trial in some]
+            counted += [int(trial.data.tags.get(REMOVED_BELOW, 0)) for trial in some]
             self._client.set_tag(some[0].info.run_id, REMOVED_BELOW, str(max(counted)))
         for run_id in names["trial"]:
             self._client.delete_run(run_id)
@@ -138,15 +143,15 @@ class Shelf:
         if self._experiment_id is None:
             return []
         wanted = "tags.stage = 'tune' and attributes.status = 'FINISHED'"
-        found = _all(self._client.search_runs, [self._experiment_id], wanted)
-        return [one for one in found if "trial" in one.data.tags]
+        runs = _all(self._client.search_runs, [self._experiment_id], wanted)
+        return [run for run in runs if "trial" in run.data.tags]
 
     def _running(self) -> set[str]:
         """Runs that are under way, on whichever machine."""
         if self._experiment_id is None:
             return set()
-        found = _all(self._client.search_runs, [self._experiment_id], "attributes.status = 'RUNNING'")
-        return {one.info.run_id for one in found}
+        runs = _all(self._client.search_runs, [self._experiment_id], "attributes.status = 'RUNNING'")
+        return {run.info.run_id for run in runs}
 
 
 def empty_trash(settings: Settings, days: float) -> None:
@@ -173,14 +178,14 @@ def empty_trash(settings: Settings, days: float) -> None:
 def _studies(trials: list[Run]) -> dict[str, list[Run]]:
     """The trials of each study, the best one first; those that diverged are last."""
     studies: dict[str, list[Run]] = defaultdict(list)
-    for one in trials:
-        studies[one.data.tags["study"]].append(one)
+    for trial in trials:
+        studies[trial.data.tags["study"]].append(trial)
 
-    def loss(one: Run) -> tuple[float, int]:
-        objective = Objective(one.data.tags["objective"])
-        name = next(_figures(one.data.metrics), None)
-        value = float("inf") if name is None else objective.loss(one.data.metrics[name])
-        return value, int(one.data.tags["trial"])
+    def loss(trial: Run) -> tuple[float, int]:
+        objective = Objective(trial.data.tags["objective"])
+        name = next(_figures(trial.data.metrics), None)
+        value = float("inf") if name is None else objective.loss(trial.data.metrics[name])
+        return value, int(trial.data.tags["trial"])
 
     return {study: sorted(some, key=loss) for study, some in studies.items()}
 
@@ -193,8 +198,8 @@ def _figures(metrics: Mapping[str, float]) -> Iterator[str]:
 def _all(search: Any, *arguments: Any, **options: Any) -> list[Any]:
     """All that a search of MLflow's finds, page by page."""
     page = search(*arguments, **options)
-    found = list(page)
+    entries = list(page)
     while page.token:
         page = search(*arguments, page_token=page.token, **options)
-        found += page
-    return found
+        entries += page
+    return entries

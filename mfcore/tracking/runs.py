@@ -53,14 +53,14 @@ class Experiment:
         self._log = RunLog(self._client)
         try:
             with alone(settings.tracking_uri):
-                found = self._client.get_experiment_by_name(self.name)
-                if found is None:
+                experiment = self._client.get_experiment_by_name(self.name)
+                if experiment is None:
                     location = _artifact_location(settings.tracking_uri, self.name)
                     made = self._client.create_experiment(self.name, location, tags={_KIND: _MODEL_TRAINING})
-                    found = self._client.get_experiment(made)
-                self.id: str = found.experiment_id
+                    experiment = self._client.get_experiment(made)
+                self.id: str = experiment.experiment_id
                 for tag, value in ((NOTE, experiment_note(dataset, self.id)), (VIEW, runs_view())):
-                    if tag not in found.tags:
+                    if tag not in experiment.tags:
                         self._client.set_experiment_tag(self.id, tag, value)
         except MlflowException as error:
             raise UsageError(f"MLflow refuses the experiment {self.name}: {first_line(error)}.") from error

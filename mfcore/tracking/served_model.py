@@ -157,8 +157,8 @@ def _levers(text: str | None) -> Levers | None:
 def _registered_version(folder: Path) -> int | None:
     """The version under which MLflow fetched the model into `folder`; None if it was not from the registry."""
     path = folder / REGISTERED_MODEL_META_FILE_NAME
-    found = re.search(r"^model_version: '?(\d+)", path.read_text(encoding="utf-8"), re.M) if path.is_file() else None
-    return int(found[1]) if found else None
+    match = re.search(r"^model_version: '?(\d+)", path.read_text(encoding="utf-8"), re.M) if path.is_file() else None
+    return int(match[1]) if match else None
 
 
 set_model(ServedModel())

@@ -40,14 +40,14 @@ def listen(host: str, port: int) -> socket.socket:
         UsageError: nobody can listen there.
     """
     try:
-        found = socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET)
+        listener = socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET)
     except OSError as error:
         reason = str(error.strerror).partition(" (")[0]
         raise UsageError(f"can't listen at {host}, port {port}: {reason}; give another --host or --port.") from error
     # Connections take it over. Those of a socket that uvicorn itself makes for several processes lack it, so that a
     # body would wait 40 ms until its head is known to have arrived (Kludex/uvicorn#3149).
-    found.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    return found
+    listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    return listener
 
 
 def serve(dataset: str, listening: socket.socket, workers: int) -> None:

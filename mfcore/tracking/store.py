@@ -144,14 +144,14 @@ def _ours(tracking_uri: str, error: Exception) -> MfcoreError | None:
             return None
         where = f" to {error.filename}" if error.filename else ""
         return UsageError(f"cannot write{where}: {error.strerror}. Free some space there, or mend its permissions.")
-    found = refusal(error)
-    if found.kind in ("locked", "full"):
-        kind = SourceUnavailable if found.kind == "locked" else UsageError
-        return kind(f"{_cannot_use(tracking_uri)}: {found.reason}. {found.advice}")
-    if found.kind in ("read-only", "not opened"):
-        return _unusable(tracking_uri, found.reason)
-    if found.kind == "silent" and not is_server(tracking_uri):
-        return _unreachable(tracking_uri, found.reason)
+    refused = refusal(error)
+    if refused.kind in ("locked", "full"):
+        kind = SourceUnavailable if refused.kind == "locked" else UsageError
+        return kind(f"{_cannot_use(tracking_uri)}: {refused.reason}. {refused.advice}")
+    if refused.kind in ("read-only", "not opened"):
+        return _unusable(tracking_uri, refused.reason)
+    if refused.kind == "silent" and not is_server(tracking_uri):
+        return _unreachable(tracking_uri, refused.reason)
     code = error.error_code if isinstance(error, MlflowException) else ""
     if code == "TEMPORARILY_UNAVAILABLE" or (is_server(tracking_uri) and "API request to" in str(error)):
         return _unreachable(tracking_uri, f"it does not answer ({first_line(error)})")

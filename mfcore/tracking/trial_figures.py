@@ -30,26 +30,26 @@ def figures_of(studies: Iterable[Sequence[Trial]]) -> "dict[str, Figure]":
 
     Those that nothing can be shown in are left out.
     """
-    scored = [[one for one in some if one.value is not None] for some in studies]
-    found: dict[str, Figure] = {}
+    scored = [[trial for trial in some if trial.value is not None] for some in studies]
+    figures: dict[str, Figure] = {}
     for objective in Objective:
         own = {some[0].algorithm: some for some in scored if some and some[0].objective is objective}
-        found |= {f"{objective}_{name}": figure for name, figure in _figures_of(own).items()}
-    return found
+        figures |= {f"{objective}_{name}": figure for name, figure in _figures_of(own).items()}
+    return figures
 
 
 def _figures_of(scored: Trials) -> "dict[str, Figure]":
     if not scored:
         return {}
-    found = {"optimization_history": history(scored), "learning_curves": learning_curves(scored)}
+    figures = {"optimization_history": history(scored), "learning_curves": learning_curves(scored)}
     shares = {name: importances(some) for name, some in scored.items()}
     shares = {name: share for name, share in shares.items() if share}
     if shares:
-        found["parameter_importances"] = parameter_importances(shares)
+        figures["parameter_importances"] = parameter_importances(shares)
     several = {name: some for name, some in scored.items() if len(some) > 1 and varied(some)}
     if several:
-        found["parallel_coordinates"] = parallel_coordinates(several)
-    return found
+        figures["parallel_coordinates"] = parallel_coordinates(several)
+    return figures
 
 
 def history(trials: Trials) -> "Figure":
@@ -116,7 +116,7 @@ def parameter_importances(shares: Mapping[str, Mapping[str, float]]) -> "Figure"
         bars = axes.barh(names, [100 * share[name] for name in names], color=color_of(algorithm))
         axes.bar_label(bars, fmt="%.0f", padding=3)
         axes.set(title=algorithm, xlabel="importance (%)")
-        axes.set_xlim(0, 1.15 * 100 * max(max(one.values()) for one in shares.values()))
+        axes.set_xlim(0, 1.15 * 100 * max(max(shares_of.values()) for shares_of in shares.values()))
     return figure
 
 
@@ -191,14 +191,14 @@ class _Sight:
 
     @classmethod
     def of(cls, trials: Trials) -> "_Sight":
-        one = next(iter(trials.values()))[0]
+        trial = next(iter(trials.values()))[0]
         values = np.concatenate([_values(some) for some in trials.values()])
-        best = float(values[one.objective.best(list(values))])
-        if one.objective.higher_is_better:
-            limit = max(float(values.min()), best * (1 - _WITHIN[one.objective]))
+        best = float(values[trial.objective.best(list(values))])
+        if trial.objective.higher_is_better:
+            limit = max(float(values.min()), best * (1 - _WITHIN[trial.objective]))
         else:
-            limit = min(float(values.max()), best * (1 + _WITHIN[one.objective]))
-        return cls(one.objective, one.metric_name, best, limit)
+            limit = min(float(values.max()), best * (1 + _WITHIN[trial.objective]))
+        return cls(trial.objective, trial.metric_name, best, limit)
 
     @property
     def beyond(self) -> str:

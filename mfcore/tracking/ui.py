@@ -66,8 +66,8 @@ def serve(settings: Settings, port: int, announce: Callable[[str], None], *, ope
 
 def _first_page(client: MlflowClient) -> str:
     """Path of the page of this project's experiment with the newest run; the list of experiments if there is none."""
-    own = [one for one in client.search_experiments() if one.name.startswith(EXPERIMENTS)]
-    newest = client.search_runs([one.experiment_id for one in own], max_results=1) if own else []
+    own = [experiment for experiment in client.search_experiments() if experiment.name.startswith(EXPERIMENTS)]
+    newest = client.search_runs([experiment.experiment_id for experiment in own], max_results=1) if own else []
     return runs_page(newest[0].info.experiment_id) if newest else "/"
 
 

@@ -51,13 +51,13 @@ def sampled(train: Ratings, validation: Ratings, config: TuningConfig) -> Fold:
     drawn = np.sort(np.random.default_rng(config.seed).choice(known, n, replace=False))
     code_of = np.full(train.n_users, -1, np.int32)
     code_of[drawn] = np.arange(n)
-    found = [_of_users(part, code_of, drawn) for part in (train, validation)]
-    if not all(map(len, found)):
+    of_drawn = [_of_users(part, code_of, drawn) for part in (train, validation)]
+    if not all(map(len, of_drawn)):
         raise UsageError(
-            f"tuning.sample = {config.sample}: the {n} users that are drawn have {len(found[0])} training and "
-            f"{len(found[1])} validation ratings, too few to tune on. Draw more of the {len(known):,} users."
+            f"tuning.sample = {config.sample}: the {n} users that are drawn have {len(of_drawn[0])} training and "
+            f"{len(of_drawn[1])} validation ratings, too few to tune on. Draw more of the {len(known):,} users."
         )
-    return found[0], found[1]
+    return of_drawn[0], of_drawn[1]
 
 
 def _of_users(ratings: Ratings, code_of: NDArray[np.int32], drawn: NDArray[np.int64]) -> Ratings:
@@ -126,16 +126,16 @@ def measurable(folds: list[Fold], yardstick: Yardstick) -> list[Fold]:
     Raises:
         NothingRelevant: none has.
     """
-    found, missing = [], None
+    measured, missing = [], None
     for fold in folds:
         try:
             yardstick.on(*fold)
-            found.append(fold)
+            measured.append(fold)
         except NothingRelevant as error:
             missing = error
-    if not found and missing is not None:
+    if not measured and missing is not None:
         raise missing
-    return found
+    return measured
 
 
 def share(folds: list[Fold], folder: Path) -> None:

@@ -84,15 +84,15 @@ def distributions(space: Space) -> "dict[str, BaseDistribution]":
     """The space in Optuna's words."""
     from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 
-    found: dict[str, BaseDistribution] = {}
+    distributions_: dict[str, BaseDistribution] = {}
     for name, span in space.searched.items():
         if isinstance(span, Choice):
-            found[name] = CategoricalDistribution(span.values)
+            distributions_[name] = CategoricalDistribution(span.values)
         elif space.is_integer(name):
-            found[name] = IntDistribution(int(span.low), int(span.high), log=span.log)
+            distributions_[name] = IntDistribution(int(span.low), int(span.high), log=span.log)
         else:
-            found[name] = FloatDistribution(span.low, span.high, log=span.log)
-    return found
+            distributions_[name] = FloatDistribution(span.low, span.high, log=span.log)
+    return distributions_
 
 
 def _as_known(

@@ -172,7 +172,7 @@ def _read(objective: ObjectiveName, algorithm: str, config: TuningConfig, scale:
         _refuse_unknown(algorithm, name, known)
         own = searched.pop(name, None)
         if isinstance(entry, list):
-            searched[name] = Choice(tuple(_checked(model, name, one) for one in entry))
+            searched[name] = Choice(tuple(_checked(model, name, value) for value in entry))
         elif not isinstance(entry, SearchRange):
             fixed[name] = _checked(model, name, entry)
         elif entry.same_as is not None:
@@ -232,7 +232,7 @@ def _holds(span: Range | Choice, value: Value) -> bool:
 def _at_edge(span: Range | Choice, value: Value) -> bool:
     """Whether `value` lies in the outer 2 % of its range, or is no less extreme than three numbers or more."""
     if isinstance(span, Choice):
-        numbers = [one for one in span.values if not isinstance(one, str | bool)]
+        numbers = [value for value in span.values if not isinstance(value, str | bool)]
         if len(numbers) < 3 or isinstance(value, str | bool):
             return False
         return not min(numbers) < value < max(numbers)

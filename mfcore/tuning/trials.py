@@ -96,4 +96,4 @@ class Tuned(BaseModel):
 
 def best_of(trials: Sequence[Trial]) -> Trial:
     """The trial with the best value, the first of equals."""
-    return min(trials, key=lambda one: (one.objective.loss(one.value), one.number))
+    return min(trials, key=lambda trial: (trial.objective.loss(trial.value), trial.number))

@@ -33,8 +33,8 @@ class Validation:
         """
         trainings = [(recommender.begin(train), measure) for train, measure in self._parts]
         while True:
-            found = []
+            figures = []
             for training, measure in trainings:
                 training.step()
-                found.append(measure(training.factors()))
-            yield float(np.mean(found)), float(np.std(found, ddof=1)) if len(found) > 1 else None
+                figures.append(measure(training.factors()))
+            yield float(np.mean(figures)), float(np.std(figures, ddof=1)) if len(figures) > 1 else None

@@ -64,8 +64,8 @@ def main(
     for wanted in movie or FAVORITES:
         name, _, rating = wanted.partition("=")
         try:
-            found = find_item(model, name)
-            item_id, title = found.item_id, found.title
+            matches = find_item(model, name)
+            item_id, title = matches.item_id, matches.title
         except Ambiguous as error:  # all are shown, and the one that most people rated is taken
             print(f"\n{pd.DataFrame(error.candidates).to_string(index=False)}")
             item_id, title = error.candidates[0]["item_id"], error.candidates[0]["title"]

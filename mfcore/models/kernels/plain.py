@@ -26,10 +26,10 @@ def make_tile(rows: int, vectors: int, subtract: bool = False, lanes: int = LANE
         for r in range(rows):
             sums = out[out_at + r * out_stride : out_at + r * out_stride + width]
             for p in range(n):
-                one = sign * a[a_at + p * a_stride + r]
+                value = sign * a[a_at + p * a_stride + r]
                 across = b[b_at + p * b_stride : b_at + p * b_stride + width]
                 for c in range(width):
-                    sums[c] += one * across[c]
+                    sums[c] += value * across[c]
 
     return tile
 

@@ -79,10 +79,10 @@ def make_tile(rows: int, vectors: int, subtract: bool = False, lanes: int = LANE
                 b_offset = builder.mul(loop.index, args[8])
                 across = [builder.load(at(b_base, b_offset, v * lanes), align=4) for v in range(vectors)]
                 for r in range(rows):
-                    one = builder.load(builder.gep(a_row, [ir.Constant(index, r)]), align=4)
+                    value = builder.load(builder.gep(a_row, [ir.Constant(index, r)]), align=4)
                     if subtract:
-                        one = builder.fneg(one)
-                    spread = pen.spread(one)
+                        value = builder.fneg(value)
+                    spread = pen.spread(value)
                     for v in range(vectors):
                         place = sums[r, v][0]
                         builder.store(pen.fused(spread, across[v], builder.load(place)), place)
@@ -113,7 +113,7 @@ def make_pivots(rows: int) -> Any:
             pen = _Pen(context, builder, signature, args, LANES)
             base, upper_base, reciprocal_base = pen.pointer(0), pen.pointer(3), pen.pointer(5)
             real, index = ir.FloatType(), args[1].type
-            one, least = ir.Constant(real, 1.0), ir.Constant(real, 1e-12)
+            unit, least = ir.Constant(real, 1.0), ir.Constant(real, 1e-12)
             root = cgutils.get_or_insert_function(builder.module, ir.FunctionType(real, [real]), "llvm.sqrt.f32")
             left = {}
             for r in range(rows):
@@ -123,7 +123,7 @@ def make_pivots(rows: int) -> Any:
             for r in range(rows):
                 is_more = builder.fcmp_ordered(">", left[r, r], least)
                 pivot = builder.select(is_more, left[r, r], least)
-                scale = builder.fdiv(one, builder.call(root, [pivot]))
+                scale = builder.fdiv(unit, builder.call(root, [pivot]))
                 builder.store(scale, builder.gep(reciprocal_base, [ir.Constant(index, r)]), align=4)
                 for c in range(r + 1, rows):
                     left[r, c] = builder.fmul(left[r, c], scale)
@@ -163,12 +163,12 @@ def make_substitution(rows: int) -> Any:
             places = [pen.at(out_base, builder.mul(args[2], ir.Constant(index, r)), 0) for r in range(rows)]
             solved = []
             for r, place in enumerate(places):
-                one = builder.load(place, align=4)
+                value = builder.load(place, align=4)
                 for above in range(r):
-                    one = pen.fused(builder.fneg(scalar(upper_base, above * rows + r)), solved[above], one)
-                solved.append(builder.fmul(one, scalar(reciprocal_base, r)))
-            for one, place in zip(solved, places, strict=True):
-                builder.store(one, place, align=4)
+                    value = pen.fused(builder.fneg(scalar(upper_base, above * rows + r)), solved[above], value)
+                solved.append(builder.fmul(value, scalar(reciprocal_base, r)))
+            for value, place in zip(solved, places, strict=True):
+                builder.store(value, place, align=4)
             return context.get_dummy_value()
 
         return signature, generate
@@ -229,7 +229,7 @@ def prefetch(context, array, at):
         kind = ir.FunctionType(ir.VoidType(), [place.type, number, number, number])
         fetch = cgutils.get_or_insert_function(builder.module, kind, "llvm.prefetch.p0")
         # To read; near, but not into the smallest cache, which the panel fills; as data.
-        builder.call(fetch, [place, *(ir.Constant(number, one) for one in (0, 2, 1))])
+        builder.call(fetch, [place, *(ir.Constant(number, hint) for hint in (0, 2, 1))])
         return context.get_dummy_value()
 
     return signature, generate
@@ -256,9 +256,9 @@ class _Pen:
         offset = self.builder.add(row_offset, ir.Constant(row_offset.type, lane))
         return self.builder.bitcast(self.builder.gep(base, [offset]), self.vector.as_pointer())
 
-    def spread(self, one: Any) -> Any:
+    def spread(self, value: Any) -> Any:
         """A vector of one float."""
-        first = self.builder.insert_element(self.nothing, one, ir.Constant(ir.IntType(32), 0))
+        first = self.builder.insert_element(self.nothing, value, ir.Constant(ir.IntType(32), 0))
         return self.builder.shuffle_vector(first, self.nothing, self.zeros)
 
     def fused(self, a: Any, b: Any, c: Any) -> Any:

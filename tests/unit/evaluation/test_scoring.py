@@ -10,7 +10,7 @@ from mfcore.evaluation.curves import learning_curve
 from mfcore.evaluation.gate import decide
 from mfcore.evaluation.heads import HeadResult
 from mfcore.evaluation.scoreboard import scoreboard
-from mfcore.evaluation.scoring import Evaluation, Scored, comparison, comparisons, evaluate
+from mfcore.evaluation.scoring import Evaluation, ScoredModel, comparison, comparisons, evaluate
 from mfcore.metrics import Evaluator, compare
 from mfcore.metrics.objective import Objective
 from mfcore.models import Recipe
@@ -31,12 +31,12 @@ def evaluator() -> Evaluator:
 
 
 @pytest.fixture(scope="module")
-def scored(evaluator: Evaluator) -> dict[str, Scored]:
+def scored(evaluator: Evaluator) -> dict[str, ScoredModel]:
     return {one.score.candidate.name: one for one in evaluate([ALS, *baselines(80, EvaluationConfig())], evaluator)}
 
 
 @pytest.fixture(scope="module")
-def found(scored: dict[str, Scored]) -> Evaluation:
+def found(scored: dict[str, ScoredModel]) -> Evaluation:
     return Evaluation(
         scores=[one.score for one in scored.values()],
         comparisons=comparisons({name: one.estimates for name, one in scored.items()}),
@@ -54,7 +54,7 @@ def found(scored: dict[str, Scored]) -> Evaluation:
     )
 
 
-def test_recipes_are_trained_on_train_and_validation(evaluator: Evaluator, scored: dict[str, Scored]) -> None:
+def test_recipes_are_trained_on_train_and_validation(evaluator: Evaluator, scored: dict[str, ScoredModel]) -> None:
     model, one = ALS.recipe.build(), scored["als"]
     factors = model.train(evaluator.known)
     assert len(evaluator.known) == len(evaluator.train) + len(evaluator.validation)
@@ -64,7 +64,7 @@ def test_recipes_are_trained_on_train_and_validation(evaluator: Evaluator, score
     assert one.curve == learning_curve(ALS.recipe, evaluator.train, evaluator.validation)
 
 
-def test_baselines_stand_beside_the_finalists(scored: dict[str, Scored]) -> None:
+def test_baselines_stand_beside_the_finalists(scored: dict[str, ScoredModel]) -> None:
     assert list(scored) == ["als", "global_mean", "bias", "most_popular", "item_knn", "ease"]
     for name, one in scored.items():
         assert (len(one.train_curve), len(one.validation_curve)) == ((200, 200) if name == "als" else (0, 0))
@@ -83,7 +83,7 @@ def test_baselines_stand_beside_the_finalists(scored: dict[str, Scored]) -> None
         scored["als"].score.measure("accuracy")
 
 
-def test_any_two_models_are_compared_either_way_round(scored: dict[str, Scored], found: Evaluation) -> None:
+def test_any_two_models_are_compared_either_way_round(scored: dict[str, ScoredModel], found: Evaluation) -> None:
     for one in scored:
         for other in scored:
             if one != other:

@@ -8,7 +8,7 @@ from pydantic import ValidationError
 from sklearn.metrics import root_mean_squared_error
 
 from mfcore.config import EvaluationConfig
-from mfcore.metrics import Evaluator, Measure, Measured
+from mfcore.metrics import Evaluator, Measure, ModelMeasures
 from mfcore.models import ALS, GlobalMean, MostPopular
 from tests.unit.metrics.cases import random_factors, random_ratings
 
@@ -22,16 +22,16 @@ def evaluator() -> Evaluator:
 
 
 @pytest.fixture(scope="module")
-def measured(evaluator: Evaluator) -> Measured:
+def measured(evaluator: Evaluator) -> ModelMeasures:
     model = ALS(n_factors=3, n_epochs=3)
     return evaluator.measure(model.train(evaluator.known), model.train(evaluator.cold_start.others))
 
 
-def by_name(measured: Measured) -> dict[tuple[str, str], Measure]:
+def by_name(measured: ModelMeasures) -> dict[tuple[str, str], Measure]:
     return {(one.metric, one.slice): one for one in measured.measures}
 
 
-def test_nothing_is_left_out_without_a_word(evaluator: Evaluator, measured: Measured) -> None:
+def test_nothing_is_left_out_without_a_word(evaluator: Evaluator, measured: ModelMeasures) -> None:
     found = by_name(measured)
     assert len(found) == len(measured.measures)
     ranked = ("ndcg", "precision", "recall", "map", "mrr", "hit_rate")
@@ -49,7 +49,7 @@ def test_nothing_is_left_out_without_a_word(evaluator: Evaluator, measured: Meas
             assert one.low <= one.high
 
 
-def test_slices_agree_with_a_group_by(evaluator: Evaluator, measured: Measured) -> None:
+def test_slices_agree_with_a_group_by(evaluator: Evaluator, measured: ModelMeasures) -> None:
     test, found = evaluator.test, by_name(measured)
     frame = pd.DataFrame({"user": test.users, "item": test.items, "a": test.values, "p": measured.predictions})
     counts = np.bincount(evaluator.known.users, minlength=60)
@@ -67,7 +67,7 @@ def test_slices_agree_with_a_group_by(evaluator: Evaluator, measured: Measured) 
     assert found["mean_error", "predicted 3 to 3.4"].value == pytest.approx((part["p"] - part["a"]).mean(), abs=1e-5)
 
 
-def test_lists_by_slice_agree_with_counting(evaluator: Evaluator, measured: Measured) -> None:
+def test_lists_by_slice_agree_with_counting(evaluator: Evaluator, measured: ModelMeasures) -> None:
     found = by_name(measured)
     lists = evaluator._lists(ALS(n_factors=3, n_epochs=3).train(evaluator.known))
     assert lists is not None
@@ -94,7 +94,9 @@ def test_lists_by_slice_agree_with_counting(evaluator: Evaluator, measured: Meas
     assert found["novelty_at_5", "light users"].n == len(shown)
 
 
-def test_cold_start_users_are_measured_by_a_model_that_never_saw_them(evaluator: Evaluator, measured: Measured) -> None:
+def test_cold_start_users_are_measured_by_a_model_that_never_saw_them(
+    evaluator: Evaluator, measured: ModelMeasures
+) -> None:
     without = ALS(n_factors=3, n_epochs=3).train(evaluator.cold_start.others)
     predicted = dict(evaluator.cold_start.predictions(without))[5]
     expected = root_mean_squared_error(evaluator.cold_start.test.values, predicted)
@@ -149,7 +151,7 @@ def test_lists_leave_out_what_was_seen_in_train_or_validation(evaluator: Evaluat
     assert not pairs & listed
 
 
-def test_the_same_seed_gives_the_same_measures(measured: Measured) -> None:
+def test_the_same_seed_gives_the_same_measures(measured: ModelMeasures) -> None:
     ratings, split = random_ratings((60, 80), 1, density=0.5)
     again = Evaluator(ratings, split, ITEMS, EvaluationConfig(ks=(5, 3)))
     model = ALS(n_factors=3, n_epochs=3)
