@@ -165,11 +165,11 @@ def _user_blocks(factors: Factors, rated: RatedItems) -> "pa.Table":
 
 
 def _item_blocks(factors: Factors, allowed: NDArray[np.bool_]) -> "pa.Table":
-    """A row for each block of items: number, factors and biases, −inf for items that are not to be listed."""
+    """A row for each block of items: its first code, factors and biases, −inf for items that are not to be listed."""
     bias = np.where(allowed, factors.item_bias, np.float32(-np.inf))
     parts = [(first, slice(first, first + _ITEMS)) for first in range(0, len(bias), _ITEMS)]
     rows = [
-        {"item": first // _ITEMS, "y": factors.item_factors[part].tobytes(), "bias": bias[part].tobytes()}
+        {"item": first, "y": factors.item_factors[part].tobytes(), "bias": bias[part].tobytes()}
         for first, part in parts
     ]
     return _table(rows, ("item",), ("y", "bias"))
@@ -192,7 +192,7 @@ def _best_of_pairs(batches: "Iterator[pa.RecordBatch]", k: int) -> "Iterator[pa.
             scores = x @ y.T
             scores += bias
             scores += base[:, None]
-            first = row["item"] * _ITEMS
+            first = row["item"]
             own = _read(row["rated"], np.int32) - first
             here = (own >= 0) & (own < len(bias))
             starts = np.append(0, np.cumsum(here))[_read(row["starts"], np.int64)]
