@@ -148,13 +148,15 @@ def _versions(connection: "Connection") -> "Table":
 def _fill(connection: "Connection", name: str, path: Path) -> None:
     """Make the table `name` and fill it with the rows of a Parquet file."""
     import pyarrow.parquet as pq
-    from sqlalchemy import ARRAY, REAL, BigInteger, Column, Double, MetaData, Table, Text, types
+    from sqlalchemy import ARRAY, REAL, BigInteger, Boolean, Column, Double, MetaData, Table, Text, types
 
     is_postgresql = connection.dialect.name == "postgresql"
 
     def type_of(field: "pa.Field") -> "types.TypeEngine[Any]":
         import pyarrow as pa
 
+        if pa.types.is_boolean(field.type):
+            return Boolean()
         if pa.types.is_integer(field.type):
             return BigInteger()
         if pa.types.is_floating(field.type):

@@ -94,9 +94,7 @@ def test_lists_by_slice_agree_with_counting(evaluator: Evaluator, measured: Mode
     assert found["novelty_at_5", "light users"].n == len(shown)
 
 
-def test_cold_start_users_are_measured_by_a_model_without_them(
-    evaluator: Evaluator, measured: ModelMeasures
-) -> None:
+def test_cold_start_users_are_measured_by_a_model_without_them(evaluator: Evaluator, measured: ModelMeasures) -> None:
     without = ALS(n_factors=3, n_epochs=3).train(evaluator.cold_start.others)
     predicted = dict(evaluator.cold_start.predictions(without))[5]
     expected = root_mean_squared_error(evaluator.cold_start.test.values, predicted)
