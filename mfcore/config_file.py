@@ -23,7 +23,7 @@ def to_toml(config: PipelineConfig) -> str:
 
     >>> from mfcore.config import ExportConfig
     >>> text = to_toml(PipelineConfig(export=ExportConfig(n_similar=5)))
-    >>> print(text[text.index("# Most similar") :].partition("\n\n")[0])
+    >>> print(text[text.index("# Most similar") :].partition("\n# ")[0])
     # Most similar items for each item
     n_similar = 5
     """

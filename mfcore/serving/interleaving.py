@@ -47,7 +47,7 @@ def team_draft(first: Sequence[int], second: Sequence[int], k: int, seed: str) -
         Items, and the team of each; fewer than `k` where both teams run out.
 
     >>> team_draft([1, 2, 3], [1, 4, 5], 4, "a user")
-    ([1, 2, 4, 3], [1, 0, 1, 0])
+    ([1, 4, 2, 5], [0, 1, 0, 1])
     """
     coin = hashlib.sha256(seed.encode()).digest()
     items: list[int] = []

@@ -184,8 +184,8 @@ def test_the_export_is_what_the_champion_says(first: dict[str, Any], place: Path
 
     lists, similar = tables["recommendations.parquet"], tables["similar_items.parquet"]
     reasons = ["because_1", "because_title_1", "because_2", "because_title_2"]
-    columns = ["user_id", "rank", "item_id", "score", "predicted_rating", "title", *reasons, "model_version"]
-    assert list(lists.columns) == columns
+    columns = ["user_id", "rank", "item_id", "score", "predicted_rating", "title", "known_item", *reasons]
+    assert list(lists.columns) == [*columns, "model_version"]
     assert list(similar.columns) == [
         "item_id",
         "rank",

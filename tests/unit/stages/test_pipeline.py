@@ -61,7 +61,9 @@ def result(settings: Settings, watched: Recorder, given: list[tuple[Stage[Any], 
         given.append((stage, output))
         return stage.run(context, output)
 
-    return run_pipeline(Context(configured(*SMALL, "report.enabled=true"), observer=watched, settings=settings), run_stage)
+    return run_pipeline(
+        Context(configured(*SMALL, "report.enabled=true"), observer=watched, settings=settings), run_stage
+    )
 
 
 def test_the_chain_ends_with_a_champion_and_its_export(result: PipelineResult) -> None:

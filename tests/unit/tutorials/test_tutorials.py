@@ -121,7 +121,7 @@ def test_curves_go_on_where_the_checkpoint_before_ended(films: str) -> None:
 @pytest.mark.timeout(1800)
 @pytest.mark.filterwarnings("ignore:PySpark does not yet")
 def test_a_new_user_gets_lists_by_spark(films: str) -> None:
-    lists = new_user.main(["film number 07", "Film number 11=4"], top=5, dataset=films, engine=new_user.Engine.SPARK)
+    lists = new_user.main(["film number 07", "Film number 11=4"], top=5, dataset=films, spark=True)
     assert len(lists) == 3
     for listed in lists.values():
         assert len(listed) == 5
