@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+from threadpoolctl import threadpool_limits
 
 from mfcore.bench.peers import installed
 from mfcore.config import SplitConfig
@@ -201,7 +202,6 @@ def _implicit(ratings: Ratings, params: Params) -> Fits:
     """Preferences for what was rated, weighted by confidence, over all pairs; ratings' values don't count."""
     import scipy.sparse as sp
     from implicit.als import AlternatingLeastSquares
-    from threadpoolctl import threadpool_limits
 
     shape = ratings.n_users, ratings.n_items
     ones = np.full(len(ratings), params["alpha"], np.float32)

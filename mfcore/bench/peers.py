@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from threadpoolctl import threadpool_limits
 
 from mfcore.data.ratings import Ratings
 from mfcore.machine import n_cores
@@ -77,7 +78,6 @@ def _implicit(ratings: Ratings, k: int) -> Fit:
     """Another problem, of the same shape: preferences weighted by confidence, over all cells."""
     import scipy.sparse as sp
     from implicit.als import AlternatingLeastSquares
-    from threadpoolctl import threadpool_limits
 
     matrix = sp.coo_matrix((ratings.values, (ratings.users, ratings.items))).tocsr()
 

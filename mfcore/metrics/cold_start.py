@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from threadpoolctl import threadpool_limits
 
 from mfcore.data.ratings import Ratings
 from mfcore.models.factors import Factors
@@ -75,8 +76,6 @@ class ColdStartUsers:
         Args:
             factors: trained on `others`.
         """
-        from threadpoolctl import threadpool_limits
-
         rows = [np.flatnonzero(self.test.users == user) for user in self.users]
         for number in NUMBERS_KNOWN:
             predicted = np.empty(len(self.test), np.float32)

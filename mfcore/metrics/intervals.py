@@ -5,14 +5,11 @@ from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from functools import cache
-from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
-
-if TYPE_CHECKING:
-    from threadpoolctl import ThreadpoolController
+from threadpoolctl import ThreadpoolController
 
 __all__ = ["Bootstrap", "Comparison", "Estimate", "Influence", "Statistic", "compare", "mean", "ratio"]
 
@@ -316,9 +313,7 @@ def _n_differing(values: Floats) -> int:
 
 
 @cache
-def _controller() -> "ThreadpoolController":
-    from threadpoolctl import ThreadpoolController
-
+def _controller() -> ThreadpoolController:
     return ThreadpoolController()
 
 

@@ -5,6 +5,7 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
+from threadpoolctl import ThreadpoolController
 
 from mfcore.config import EvaluationConfig, TuningConfig
 from mfcore.data.ratings import Ratings
@@ -78,8 +79,6 @@ class Yardstick(BaseModel):
         """
         if self.objective is Objective.RATING:
             return lambda factors: rmse(factors.predict(held_out.users, held_out.items), held_out.values)
-        from threadpoolctl import ThreadpoolController
-
         relevant, users = RelevantItems.of(held_out, self.relevant_from), self.users(held_out)
         if not len(users):
             threshold = relevant_threshold(held_out.scale, self.relevant_from)

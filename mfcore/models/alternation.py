@@ -2,6 +2,7 @@
 
 import numpy as np
 from numpy.typing import NDArray
+from threadpoolctl import ThreadpoolController
 
 from mfcore.data.ratings import Ratings
 from mfcore.models.base import Recommender, Training
@@ -55,8 +56,6 @@ class Alternation(Training):
         with_variance: bool = False,
         deviation: float = _DEVIATION,
     ) -> None:
-        from threadpoolctl import ThreadpoolController
-
         from mfcore.models.kernels.systems import padded
 
         self.recommender, self.ratings, self.units = recommender, ratings, units

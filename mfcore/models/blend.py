@@ -7,6 +7,7 @@ from typing import Any, ClassVar, Literal, Self
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field, field_serializer, field_validator
+from threadpoolctl import threadpool_limits
 
 from mfcore.data.ratings import Ratings
 from mfcore.errors import UsageError
@@ -136,7 +137,6 @@ def blend_weights(members: Sequence[Factors], validation: Ratings) -> NDArray[np
     Equal weights where there is nothing to fit them on.
     """
     from scipy.optimize import nnls
-    from threadpoolctl import threadpool_limits
 
     if len(validation) == 0:
         return np.full(len(members), 1 / len(members))
@@ -168,8 +168,6 @@ def ranking_weights(
         known: over the same codes; what users rated there is left out of their lists.
         k: length of the lists.
     """
-    from threadpoolctl import threadpool_limits
-
     n = len(members)
     liked = validation.take(np.flatnonzero(validation.values >= known.scale.minimum + 0.6 * known.scale.width))
     users = np.unique(liked.users)
@@ -196,8 +194,6 @@ def ranking_weights(
 
 def combined_for_lists(members: Sequence[Factors], weights: NDArray[np.float64], ratings: Ratings) -> Factors:
     """The weighted sum of standardized scores of members trained on `ratings`."""
-    from threadpoolctl import threadpool_limits
-
     with threadpool_limits(1, "blas"):
         spreads = np.array([_spread(member) for member in members])
     return Popularity(ratings, 0.0, for_lists=True).added_to(weighted_sum(members, weights / spreads))

@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
+from threadpoolctl import threadpool_limits
 
 from mfcore.data.ids import as_id
 from mfcore.data.items import aligned, genres_of
@@ -87,8 +88,6 @@ class ItemRegression:
             n_ratings: (n_items,).
             reg: λ.
         """
-        from threadpoolctl import threadpool_limits
-
         is_cold = n_ratings == 0
         weights = n_ratings[~is_cold] / (n_ratings[~is_cold] + _SUPPORT)
         mean = weights / max(weights.sum(), np.finfo(float).tiny)
@@ -101,8 +100,6 @@ class ItemRegression:
 
     def filled(self, rows: NDArray[np.float32]) -> NDArray[np.float32]:
         """The rows, (n_items, …), with those of cold items put in."""
-        from threadpoolctl import threadpool_limits
-
         whole = rows.copy()
         with threadpool_limits(1, "blas"):
             whole[self.is_cold] = (self.shares @ rows[~self.is_cold].astype(np.float64)).astype(np.float32)

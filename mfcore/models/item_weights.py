@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+from threadpoolctl import threadpool_limits
 
 from mfcore.data.ratings import Ratings
 from mfcore.models.base import Training
@@ -66,8 +67,6 @@ class ItemWeights(Training):
 
     def step(self) -> None:
         """Learn the weights and compress them, once."""
-        from threadpoolctl import threadpool_limits
-
         if self.epoch == 0 and len(self.ratings):
             with threadpool_limits(1, "blas"):  # another number of threads would be other bits
                 users, weights, scale = self.learn()

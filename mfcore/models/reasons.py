@@ -2,6 +2,7 @@
 
 import numpy as np
 from numpy.typing import NDArray
+from threadpoolctl import threadpool_limits
 
 from mfcore.errors import UsageError
 from mfcore.models.factors import Factors
@@ -41,8 +42,6 @@ def strongest(
     Raises:
         UsageError: a model registered before ratings were kept with it.
     """
-    from threadpoolctl import threadpool_limits
-
     strongest_items = np.full((*items.shape, k), -1, np.int32)
     # On matrices as small as one user's, BLAS's threads wait for each other most of the time.
     with threadpool_limits(1, "blas"):

@@ -5,6 +5,7 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field, ValidationInfo, field_validator
+from threadpoolctl import ThreadpoolController
 
 from mfcore.data.ratings import Ratings
 from mfcore.models.base import LIST_RANGES, Range, Recommender, Training
@@ -136,8 +137,6 @@ class _Descent(Training):
     """Plain descent: ratings sorted into blocks, shuffled within them as each epoch goes."""
 
     def __init__(self, recommender: SGD, ratings: Ratings, start: Factors | None) -> None:
-        from threadpoolctl import ThreadpoolController
-
         from mfcore.models.kernels.sgd import balanced_groups, sort_into_blocks
         from mfcore.models.kernels.systems import padded
         from mfcore.models.kernels.threads import wait_passively
