@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from mfcore.data.catalog import Database
-from mfcore.errors import DataInvalid, SourceUnavailable, listed
-from mfcore.storage.databases import database_errors, patience
-from mfcore.storage.urls import place_of, with_secrets
+from mfcore.errors import DataInvalid, SourceUnavailable, first_line, listed
+from mfcore.storage.databases import database_errors, patience, refusal
+from mfcore.storage.urls import place_of, with_secrets, without_secrets
 
 if TYPE_CHECKING:
     from sqlalchemy import URL, ColumnClause, Connection, Engine, Select, TextClause
@@ -78,7 +78,8 @@ def _chunks(source: Database) -> Iterator[tuple[list[str], Iterator[list[list[st
         try:
             with engine.connect() as connection:
                 statement = _statement(source, connection)
-                rows = connection.execution_options(stream_results=True, yield_per=_CHUNK).execute(statement)
+                with _only_read(source):
+                    rows = connection.execution_options(stream_results=True, yield_per=_CHUNK).execute(statement)
                 columns = list(rows.keys())
                 _require(source, columns)
                 names = [name for name in source.columns if name in columns]
@@ -86,6 +87,24 @@ def _chunks(source: Database) -> Iterator[tuple[list[str], Iterator[list[list[st
                 yield names, ([[_text(row[i]) for i in at] for row in chunk] for chunk in rows.partitions())
         finally:
             engine.dispose()
+
+
+@contextmanager
+def _only_read(source: Database) -> Iterator[None]:
+    """Say of a statement that would write that it is the statement, not the database, which is to be mended."""
+    from sqlalchemy.exc import DBAPIError
+
+    try:
+        yield
+    except DBAPIError as error:
+        refused = refusal(error, source.url)
+        if refused.kind != "read-only":
+            raise
+        said = first_line(without_secrets(str(error.orig), source.url))
+        raise SourceUnavailable(
+            f"dataset.query: it would change {place_of(source.url)}, of which ratings are only read ({said}). "
+            "Give one SELECT statement."
+        ) from None
 
 
 def _read_only_engine(url: "URL") -> "Engine":
