@@ -222,16 +222,16 @@ class Model:
         n_reasons: int,
     ) -> Columns:
         rows, ranks = np.nonzero(items >= 0)
-        listed = items[rows, ranks]
+        shown = items[rows, ranks]
         columns = {
             "user_id": _as_known(self.user_ids, ids, users)[rows],
             "rank": (ranks + 1).astype(np.int32),
-            "item_id": self.item_ids[listed],
+            "item_id": self.item_ids[shown],
             "score": scores[rows, ranks],
-            "predicted_rating": self.factors.predict(users[rows], listed),
-            "title": self.titles[listed],
+            "predicted_rating": self.factors.predict(users[rows], shown),
+            "title": self.titles[shown],
             "known_user": (users >= 0)[rows] & (not self.is_new),
-            "known_item": self.n_ratings[listed] > 0,
+            "known_item": self.n_ratings[shown] > 0,
         }
         if n_reasons:
             reasons = strongest(self.lists, self.rated, users, items, n_reasons)[rows, ranks]
@@ -348,14 +348,14 @@ class Model:
         alike = Likeness.of(self.likeness, self.n_ratings, min_ratings) if own else self._alike
         items, cosines = similar_items(alike, codes, k)
         rows, ranks = np.nonzero(items >= 0)
-        listed = items[rows, ranks]
+        shown = items[rows, ranks]
         return {
             "item_id": _as_known(self.item_ids, ids, codes)[rows],
             "rank": (ranks + 1).astype(np.int32),
-            "other_item_id": self.item_ids[listed],
+            "other_item_id": self.item_ids[shown],
             "cosine": cosines[rows, ranks],
-            "title": self.titles[listed],
-            "n_ratings": self.n_ratings[listed],
+            "title": self.titles[shown],
+            "n_ratings": self.n_ratings[shown],
         }
 
     @cached_property

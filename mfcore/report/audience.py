@@ -83,7 +83,7 @@ class Audience:
         return [self._person(model, int(user), lists[lists["user_id"] == id_], filters)
                 for user, id_ in zip(users, ids, strict=True)]  # fmt: skip
 
-    def _person(self, model: Model, user: int, listed: pd.DataFrame, filters: dict[str, Any]) -> Person:
+    def _person(self, model: Model, user: int, shown: pd.DataFrame, filters: dict[str, Any]) -> Person:
         items, values = ratings_of(model.rated, user)
         best = np.argsort(-values, kind="stable")[:_LENGTH]
         all_of_it = model.recommend([self.ratings.user_ids[user]], self.ratings.n_items, **filters)
@@ -91,7 +91,7 @@ class Audience:
         own = self.likes.users == user
         liked = dict(zip(self.likes.items[own].tolist(), self.likes.values[own].tolist(), strict=True))
         held_out = [HeldOut(item_of(model, code), value, ranks.get(code)) for code, value in liked.items()]
-        codes = find_codes(model.item_ids, listed["item_id"]).tolist()
+        codes = find_codes(model.item_ids, shown["item_id"]).tolist()
         entries = [
             Entry(
                 item=item_of(model, code),
@@ -101,7 +101,7 @@ class Audience:
                 is_hit=code in liked,
                 because=[str(row[f"because_title_{n}"]) for n in range(1, _N_REASONS + 1) if row[f"because_title_{n}"]],
             )
-            for code, row in zip(codes, listed.to_dict("records"), strict=True)
+            for code, row in zip(codes, shown.to_dict("records"), strict=True)
         ]
         return Person(
             user_id=str(self.ratings.user_ids[user]),

@@ -68,8 +68,18 @@ def forest(scores: Iterable[Score], objective: Objective, metric: str, chosen: s
         return round(100 * (value - least) / (most - least), 2)
 
     rows = [
-        Row(name.name, name.role, name.name == chosen, value, low, high, place(value), place(low), place(high))
-        for name, value, low, high in shown
+        Row(
+            candidate.name,
+            candidate.role,
+            candidate.name == chosen,
+            value,
+            low,
+            high,
+            place(value),
+            place(low),
+            place(high),
+        )
+        for candidate, value, low, high in shown
     ]
     return Forest(metric, least, most, sorted(rows, key=lambda row: objective.loss(row.value)))
 

@@ -124,7 +124,7 @@ def _score(context: Context, studies: Artifact, champion: Mapping[Objective, Rec
         )
         (folder / _FILE).write_text(result.model_dump_json(indent=1), encoding="utf-8")
         result.measures().to_parquet(folder / "measures.parquet", index=False)
-        pd.DataFrame([comparison.model_dump() for comparison in result.comparisons]).to_parquet(
+        pd.DataFrame([pair.model_dump() for pair in result.comparisons]).to_parquet(
             folder / "comparisons.parquet", index=False
         )
         curves.to_parquet(folder / "learning_curves.parquet", index=False)
@@ -157,7 +157,7 @@ def _candidates(
     train, validation = ratings.take(parts.train), ratings.take(parts.validation)
     sticks = [Yardstick.of(objective, config.tuning, config.evaluation) for objective in Objective]
     blends = [
-        blend_of(objective, finalists, folds_of(train, validation, config.tuning, objective)) for objective in sticks
+        blend_of(yardstick, finalists, folds_of(train, validation, config.tuning, yardstick)) for yardstick in sticks
     ]
     some = [blend for blend in blends if blend is not None]
     return assemble([*finalists, *some], champion, ratings.n_items, config.evaluation)

@@ -46,7 +46,7 @@ def collect_feedback(context: Context, file: Path) -> list[VersionFeedback]:
     n_strays = int(version.isna().sum())
     if n_strays:
         logger.warning("%d events are from before there was a champion: left out", n_strays)
-    tables = []
+    delivered = []
     for number in sorted({int(value) for value in version.dropna()}):
         folder = context.settings.exports / context.dataset_name / str(number)
         if not folder.is_dir() and not _fetched(context, number, folder):
@@ -55,15 +55,17 @@ def collect_feedback(context: Context, file: Path) -> list[VersionFeedback]:
         factors = load_export(folder)
         columns, _ = read_table(folder, "recommendations")
         lists = pd.DataFrame({name: columns[name] for name in _OF_LISTS if name in columns})
-        tables.append(figures_of(number, lists, factors, events[version == number]))
-    if not tables:
+        delivered.append(figures_of(number, lists, factors, events[version == number]))
+    if not delivered:
         raise NothingToWorkFrom(
             f"no event of {file} belongs to a version that was exported to {context.settings.exports}."
         )
     with context.experiment.run("feedback", tags={"stage": "feedback"}) as run_id:
-        context.experiment.log_table(run_id, pd.DataFrame([table.model_dump() for table in tables]), "feedback.json")
-        context.experiment.log_by_version(run_id, {table.version: table.metrics for table in tables})
-    return tables
+        context.experiment.log_table(
+            run_id, pd.DataFrame([figures.model_dump() for figures in delivered]), "feedback.json"
+        )
+        context.experiment.log_by_version(run_id, {figures.version: figures.metrics for figures in delivered})
+    return delivered
 
 
 def _fetched(context: Context, version: int, folder: Path) -> bool:

@@ -150,11 +150,11 @@ class ArtifactStore:
         Raises:
             NothingToWorkFrom: there is none, or it is damaged.
         """
-        artifact = self._made(kind, dataset, details)
-        if not artifact:
+        made = self._made(kind, dataset, details)
+        if not made:
             of = f" of {dataset}" if dataset else ""
             raise NothingToWorkFrom(f"no {kind}{of} in {self.home}: run the stage before this one, or `mfcore run`.")
-        return self.open(max(artifact)[1])
+        return self.open(max(made)[1])
 
     def _made(self, kind: Kind, dataset: str | None, details: Mapping[str, Any]) -> list[tuple[str, Path]]:
         """When artifacts were made, or found by who would make them, and where they are."""
@@ -181,13 +181,13 @@ class ArtifactStore:
         Raises:
             NothingToWorkFrom: it is not there any more.
         """
-        known = artifact
-        while known.kind != kind:
-            if not known.inputs:
+        earlier = artifact
+        while earlier.kind != kind:
+            if not earlier.inputs:
                 raise NothingToWorkFrom(f"{artifact.path} was not made from {kind}.")
-            ((parent, name),) = known.inputs.items()
-            known = self.open(self.home / parent / name)
-        return known
+            ((parent, name),) = earlier.inputs.items()
+            earlier = self.open(self.home / parent / name)
+        return earlier
 
     def open(self, path: Path) -> Artifact:
         """The artifact in the folder `path`, checked against its manifest.

@@ -84,15 +84,15 @@ def distributions(space: Space) -> "dict[str, BaseDistribution]":
     """The space in Optuna's words."""
     from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 
-    distributions_: dict[str, BaseDistribution] = {}
+    by_name: dict[str, BaseDistribution] = {}
     for name, span in space.searched.items():
         if isinstance(span, Choice):
-            distributions_[name] = CategoricalDistribution(span.values)
+            by_name[name] = CategoricalDistribution(span.values)
         elif space.is_integer(name):
-            distributions_[name] = IntDistribution(int(span.low), int(span.high), log=span.log)
+            by_name[name] = IntDistribution(int(span.low), int(span.high), log=span.log)
         else:
-            distributions_[name] = FloatDistribution(span.low, span.high, log=span.log)
-    return distributions_
+            by_name[name] = FloatDistribution(span.low, span.high, log=span.log)
+    return by_name
 
 
 def _as_known(

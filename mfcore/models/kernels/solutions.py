@@ -158,9 +158,9 @@ def draw(room: Room, bias: np.float32, pivot: float, noise: float, state: np.uin
     bias = np.float32(bias + noise * normal_pair(state)[0] / math.sqrt(pivot))
     for r in range(0, size, 2):
         state += STRIDE
-        first, two = normal_pair(state)
+        first, second = normal_pair(state)
         system[r * width + size] += noise * first
-        system[(r + 1) * width + size] += noise * two
+        system[(r + 1) * width + size] += noise * second
     return bias
 
 
