@@ -126,7 +126,9 @@ class Model:
 
     def _is_rated(self, items: NDArray[np.int32]) -> NDArray[np.bool_]:
         """Which codes are those of items that somebody rated."""
-        return np.append(self.n_ratings > 0, False)[items]
+        is_rated: NDArray[np.bool_] = items >= 0
+        is_rated[is_rated] = self.n_ratings[items[is_rated]] > 0
+        return is_rated
 
     def title(self, item_id: Any) -> str:
         """The title of a known item."""
