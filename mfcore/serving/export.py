@@ -1,6 +1,5 @@
 """Exports: factor matrices and precomputed lists as tables with a manifest."""
 
-import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Literal
@@ -19,7 +18,7 @@ from mfcore.serving.filters import asked_of, filters_of
 from mfcore.serving.interleaving import Contender, interleaved
 from mfcore.serving.published import copied
 from mfcore.serving.tables import read_table, write_table
-from mfcore.storage.artifacts import MANIFEST, damage, is_whole, write_manifest
+from mfcore.storage.artifacts import MANIFEST, damage, is_whole, read_manifest, write_manifest
 from mfcore.storage.bucket import is_url
 from mfcore.storage.files import new_folder
 
@@ -67,7 +66,7 @@ def export_model(
     }
     if contender is not None:
         head["interleaved"] = {"role": contender.role, "version": contender.version}
-    if is_whole(target) and _manifest(target).items() >= head.items():
+    if is_whole(target) and read_manifest(target).items() >= head.items():
         return False
     version = head.get("model_version")
     with new_folder(target, replace=True) as folder:
@@ -126,7 +125,7 @@ def load_export(folder: str | Path, head: Literal["rating", "ranking"] = "rating
         raise SourceUnavailable(f"{folder} is no whole export: {problem}. Make it again with `mfcore export`.")
     prefix = "" if head == "rating" else "ranking_"
     try:
-        manifest = _manifest(folder)
+        manifest = read_manifest(folder)
         formula, on = manifest["model"][head], manifest["scale"]
         sides = {
             side: _read_factors(folder, f"{prefix}{side}_factors", f"{side}_id", int(formula["n_factors"]))
@@ -222,8 +221,3 @@ def _with_types(frame: pd.DataFrame, item_ids: Ids) -> pd.DataFrame:
     ids = "Int64" if item_ids.dtype.kind == "i" else "string"
     types = {name: "string" if "title" in name else ids for name in map(str, frame) if name.startswith("because_")}
     return frame.astype(types)
-
-
-def _manifest(folder: Path) -> dict[str, Any]:
-    manifest: dict[str, Any] = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
-    return manifest

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mfcore.errors import SourceUnavailable, UsageError
-from mfcore.storage.artifacts import MANIFEST, damage
+from mfcore.storage.artifacts import damage, read_manifest
 from mfcore.storage.databases import database_errors, patience
 from mfcore.storage.urls import place_of, with_secrets
 
@@ -51,7 +51,7 @@ def write_tables(folder: Path, url: str, dataset: str, n_versions: int) -> int:
     problem = damage(folder)
     if problem is not None:
         raise SourceUnavailable(f"{folder} is no whole export: {problem}. Make it again with `mfcore export`.")
-    manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
+    manifest = read_manifest(folder)
     digest = hashlib.sha256(json.dumps(manifest["files"], sort_keys=True).encode()).hexdigest()
     with _engine(url) as engine, engine.begin() as connection:
         versions = _versions(connection)

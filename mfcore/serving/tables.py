@@ -1,6 +1,5 @@
 """The tables of an export as files: Parquet, CSV, or arrays of NumPy."""
 
-import json
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
@@ -13,7 +12,7 @@ from numpy.typing import NDArray
 
 from mfcore.config import ExportFormat
 from mfcore.errors import SourceUnavailable, first_line
-from mfcore.storage.artifacts import MANIFEST
+from mfcore.storage.artifacts import read_manifest
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -167,7 +166,7 @@ def _read_csv(path: Path) -> dict[str, NDArray[Any]]:
     import pyarrow.csv as csv
 
     # CSV doesn't tell text from numbers.
-    manifest = json.loads((path.parent / MANIFEST).read_text(encoding="utf-8"))
+    manifest = read_manifest(path.parent)
     types = {name: pa.string() for name in (*manifest["text_ids"], "title")}
     table = csv.read_csv(path, parse_options=csv.ParseOptions(newlines_in_values=True),
                          convert_options=csv.ConvertOptions(column_types=types))  # fmt: skip

@@ -1,6 +1,5 @@
 """Whether an export is what its manifest says, and its lists are those of its own factors."""
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +11,7 @@ from mfcore.data.ratings import Ids, find_codes
 from mfcore.errors import SourceUnavailable
 from mfcore.serving.export import load_export
 from mfcore.serving.tables import read_table
-from mfcore.storage.artifacts import MANIFEST
+from mfcore.storage.artifacts import read_manifest
 
 __all__ = ["verify_export"]
 
@@ -30,7 +29,7 @@ def verify_export(folder: Path) -> dict[str, int]:
         SourceUnavailable: something is not as it has to be; the message names the file and the first row.
     """
     factors, ranking = load_export(folder), load_export(folder, "ranking")
-    manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
+    manifest = read_manifest(folder)
     lists, near = (_read(folder, name, manifest) for name in ("recommendations", "similar_items"))
 
     users, items = _known(ranking.user_ids, lists["user_id"]), _known(ranking.item_ids, lists["item_id"])

@@ -1,10 +1,8 @@
 """Report: static pages about the last night, in a folder beside the data set's exports."""
 
-import json
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from pydantic import BaseModel
 
@@ -13,7 +11,7 @@ from mfcore.report.contents import Report
 from mfcore.report.pages import INDEX, write_pages
 from mfcore.stages.context import Context
 from mfcore.stages.gathering import exported_at, gather
-from mfcore.storage.artifacts import MANIFEST, code_of, fingerprint, is_whole, write_manifest
+from mfcore.storage.artifacts import code_of, fingerprint, is_whole, read_manifest, write_manifest
 from mfcore.storage.files import locked, new_folder
 from mfcore.storage.kinds import Kind
 from mfcore.tracking.registry import Registered
@@ -44,7 +42,7 @@ def report_night(context: Context, champion: Registered | None = None) -> Report
     """
     registered = champion or context.registry.require_champion()
     asked, folder = _asked(context, registered), _folder(context, registered)
-    if is_whole(folder) and _manifest(folder).get("asked") == asked:
+    if is_whole(folder) and read_manifest(folder).get("asked") == asked:
         return _reported(folder, reused=True)
     return _make(context, registered, (), folder, asked)
 
@@ -93,7 +91,7 @@ def _asked(context: Context, champion: Registered) -> str:
 
 def _reported(folder: Path, *, reused: bool = False) -> Reported:
     size = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
-    users = _manifest(folder)["users"]
+    users = read_manifest(folder)["users"]
     return Reported(path=folder, index=folder / INDEX, users=users, n_bytes=size, reused=reused)
 
 
@@ -110,13 +108,8 @@ def _refuse_others(target: Path) -> None:
     if not target.exists() or (target.is_dir() and not any(target.iterdir())):
         return
     try:
-        is_report = _manifest(target).get("kind") == _KIND
+        is_report = read_manifest(target).get("kind") == _KIND
     except (OSError, ValueError, AttributeError):
         is_report = False
     if not is_report:
         raise UsageError(f"{target} holds something else than a report: name a folder that is new or empty.")
-
-
-def _manifest(folder: Path) -> dict[str, Any]:
-    manifest: dict[str, Any] = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
-    return manifest

@@ -32,6 +32,7 @@ __all__ = [
     "damage",
     "fingerprint",
     "is_whole",
+    "read_manifest",
     "write_manifest",
 ]
 
@@ -56,7 +57,7 @@ class Artifact(BaseModel):
     @property
     def details(self) -> dict[str, Any]:
         """What the stage recorded about its output, from the manifest."""
-        details: dict[str, Any] = _read_manifest(self.path)["details"]
+        details: dict[str, Any] = read_manifest(self.path)["details"]
         return details
 
 
@@ -168,7 +169,7 @@ class ArtifactStore:
         """Folders of this kind with what their manifests say; one that says nothing is passed over."""
         for path in (self.home / kind).glob(f"[!.]*/{MANIFEST}"):
             try:
-                manifest = _read_manifest(path.parent)
+                manifest = read_manifest(path.parent)
                 is_plain = isinstance(manifest["details"], dict)
                 if manifest["kind"] == kind and manifest["made_at"] and manifest["dataset"] and is_plain:
                     yield path.parent, manifest
@@ -216,14 +217,14 @@ def write_manifest(folder: Path, **head: Any) -> None:
 
 def contents(folder: Path) -> str:
     """Fingerprint of what a manifest says, but for when it was written."""
-    manifest = _read_manifest(folder)
+    manifest = read_manifest(folder)
     return fingerprint({name: value for name, value in manifest.items() if name not in ("made_at", "used_at")})
 
 
 def _note_use(folder: Path) -> None:
     """Say in the manifest that what it describes was asked for again."""
     with suppress(OSError):  # it may be read by somebody who must not write
-        manifest = {**_read_manifest(folder), "used_at": _now()}
+        manifest = {**read_manifest(folder), "used_at": _now()}
         write_file(folder / MANIFEST, json.dumps(manifest, indent=2) + "\n")
 
 
@@ -239,7 +240,7 @@ def is_whole(folder: Path) -> bool:
 def damage(folder: Path) -> str | None:
     """What is wrong with the files of `folder`, by its manifest and by name; None if nothing is."""
     try:
-        files = _read_manifest(folder)["files"].items()
+        files = read_manifest(folder)["files"].items()
         expected = [(str(name), int(entry["bytes"]), str(entry["sha256"])) for name, entry in files]
     except OSError:
         return f"{folder / MANIFEST} can't be read"
@@ -257,7 +258,7 @@ def damage(folder: Path) -> str | None:
 
 def _reference(path: Path) -> Artifact:
     """The artifact in a folder whose files have been checked; checking them again would read them all twice."""
-    manifest = _read_manifest(path)
+    manifest = read_manifest(path)
     known = {name: manifest[name] for name in Artifact.model_fields if name in manifest}
     try:
         return Artifact(path=path, reused=True, **known)
@@ -265,6 +266,12 @@ def _reference(path: Path) -> Artifact:
         raise NothingToWorkFrom(f"{path} holds no output of a stage (its {MANIFEST} is of another kind).") from error
 
 
-def _read_manifest(folder: Path) -> dict[str, Any]:
+def read_manifest(folder: Path) -> dict[str, Any]:
+    """What the manifest of `folder` says, unchecked.
+
+    Raises:
+        OSError: it can't be read.
+        ValueError: it is no JSON.
+    """
     manifest: dict[str, Any] = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
     return manifest
