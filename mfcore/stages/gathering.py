@@ -35,7 +35,7 @@ from mfcore.storage.kinds import Kind
 from mfcore.tracking.card import period
 from mfcore.tracking.nights import last_nights
 from mfcore.tracking.registry import Registered
-from mfcore.tracking.trial_figures import history, learning_curves
+from mfcore.tracking.trial_figures import by_objective, history, learning_curves
 from mfcore.tuning import Tuned
 
 if TYPE_CHECKING:
@@ -146,11 +146,8 @@ def _facts(ratings: Ratings, data: Artifact) -> dict[str, str]:
 
 def _figures(tuned: Iterable[Tuned]) -> "dict[str, Figure]":
     """How each objective's search and its trials went."""
-    scored = [[trial for trial in some.trials if trial.value is not None] for some in tuned]
     figures: dict[str, Figure] = {}
-    for objective in Objective:
-        own = {some[0].algorithm: some for some in scored if some and some[0].objective is objective}
-        if own:
-            figures[f"{objective}_optimization_history"] = history(own)
-            figures[f"{objective}_learning_curves"] = learning_curves(own)
+    for objective, scored in by_objective(study.trials for study in tuned).items():
+        figures[f"{objective}_optimization_history"] = history(scored)
+        figures[f"{objective}_learning_curves"] = learning_curves(scored)
     return figures

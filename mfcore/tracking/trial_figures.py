@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-__all__ = ["figures_of"]
+__all__ = ["by_objective", "figures_of", "history", "learning_curves"]
 
 Trials = Mapping[str, Sequence[Trial]]
 
@@ -30,17 +30,23 @@ def figures_of(studies: Iterable[Sequence[Trial]]) -> "dict[str, Figure]":
 
     Those that nothing can be shown in are left out.
     """
-    scored = [[trial for trial in some if trial.value is not None] for some in studies]
     figures: dict[str, Figure] = {}
-    for objective in Objective:
-        own = {some[0].algorithm: some for some in scored if some and some[0].objective is objective}
-        figures |= {f"{objective}_{name}": figure for name, figure in _figures_of(own).items()}
+    for objective, scored in by_objective(studies).items():
+        figures |= {f"{objective}_{name}": figure for name, figure in _figures_of(scored).items()}
     return figures
 
 
+def by_objective(studies: Iterable[Sequence[Trial]]) -> dict[Objective, Trials]:
+    """The trials that have a value, by what they are after and by algorithm; what has none is left out."""
+    scored = [[trial for trial in some if trial.value is not None] for some in studies]
+    grouped = {
+        objective: {some[0].algorithm: some for some in scored if some and some[0].objective is objective}
+        for objective in Objective
+    }
+    return {objective: own for objective, own in grouped.items() if own}
+
+
 def _figures_of(scored: Trials) -> "dict[str, Figure]":
-    if not scored:
-        return {}
     figures = {"optimization_history": history(scored), "learning_curves": learning_curves(scored)}
     shares = {name: importances(some) for name, some in scored.items()}
     shares = {name: share for name, share in shares.items() if share}
