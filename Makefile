@@ -28,7 +28,7 @@ setup: .venv/installed  ## Make .venv with the exact versions of requirements.lo
 	@touch $@
 	@echo "Done: make run, or $(BIN)/mfcore --help."
 
-run: setup  ## Download, check, split, tune, evaluate, register, export, report
+run: setup  ## Download, check, split, tune, evaluate, register, export
 	$(BIN)/mfcore run
 
 test: setup  ## The default test suite

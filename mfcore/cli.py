@@ -124,7 +124,7 @@ def run(
     settings: SetOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """The whole chain: download, validate, split, tune, evaluate, register, export, report."""
+    """The whole chain: download, validate, split, tune, evaluate, register, export."""
     given = {
         "dataset.source": source,
         "tuning.algorithms": algorithms,

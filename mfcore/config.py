@@ -651,8 +651,8 @@ class PipelineConfig(_Section):
     @model_validator(mode="after")
     def _lists_that_spark_makes(self) -> "PipelineConfig":
         plain = Levers(where=self.lists.where)
-        for key in Levers.model_fields:
-            if self.export.engine == "spark" and getattr(self.lists, key) != getattr(plain, key):
+        for key in Levers.model_fields if self.export.engine == "spark" else ():
+            if getattr(self.lists, key) != getattr(plain, key):
                 raise ValueError(f'lists.{key} is for lists made on this machine: set export.engine = "local"')
         return self
 
