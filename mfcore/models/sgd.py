@@ -137,7 +137,7 @@ class _Descent(Training):
     """Plain descent: ratings sorted into blocks, shuffled within them as each epoch goes."""
 
     def __init__(self, recommender: SGD, ratings: Ratings, start: Factors | None) -> None:
-        from mfcore.models.kernels.sgd import balanced_groups, sort_into_blocks
+        from mfcore.models.kernels.sgd import balanced_groups, places_of, sort_into_blocks
         from mfcore.models.kernels.systems import padded
         from mfcore.models.kernels.threads import wait_passively
 
@@ -154,10 +154,15 @@ class _Descent(Training):
             counts = np.bincount(codes, minlength=n_rows)
             groups.append(balanced_groups(counts, np.argsort(-counts, kind="stable")))
             sides.append(self._noise(counts, padded(recommender.n_factors)))
-        self.users, self.items = sides
-        self.blocks = sort_into_blocks(ratings.users, ratings.items, self.units.values(ratings), *groups)
+        users, items = sides
         if start is not None:
-            continue_from(start, ratings, self.units, recommender.n_factors, self.users, self.items)
+            continue_from(start, ratings, self.units, recommender.n_factors, users, items)
+        self.user_places, self.item_places = places_of(groups[0]), places_of(groups[1])
+        self.users, self.items = (
+            _moved(users, np.argsort(self.user_places)),
+            _moved(items, np.argsort(self.item_places)),
+        )
+        self.blocks = sort_into_blocks(ratings.users, ratings.items, self.units.values(ratings), *groups)
 
     def _noise(self, counts: NDArray[np.int64], size: int) -> Block:
         """Small random rows, zero for those without ratings: nothing is known of them."""
@@ -208,9 +213,8 @@ class _Descent(Training):
         if w:
             with self.threads.limit(limits=1, user_api="blas"):
                 gram = np.float32(w) * (self.items.factors[:, :k].T @ self.items.factors[:, :k])
-        learned = self.units.factors(
-            self.ratings, self.users, self.items, priors, exponent=0.0, gram=gram, missing_weight=w
-        )
+        users, items = _moved(self.users, self.user_places), _moved(self.items, self.item_places)
+        learned = self.units.factors(self.ratings, users, items, priors, exponent=0.0, gram=gram, missing_weight=w)
         return self.popularity.added_to(learned)
 
     def _spread_of_users(self) -> Prior:
@@ -229,6 +233,11 @@ class _Descent(Training):
         if self.recommender.missing_weight:
             precision[-1, -1] = np.inf  # there are no biases: their moment stands alone
         return Prior(precision.astype(np.float32), np.zeros(k + 1, np.float32))
+
+
+def _moved(side: Block, rows: NDArray[Any]) -> Block:
+    """Its rows in another order."""
+    return Block(side.factors[rows], side.bias[rows], side.variance)
 
 
 class _Adam(_Descent):

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from mfcore.models.kernels.parts import add_up, no_parts
 from mfcore.models.kernels.random import STRIDE, mix
-from mfcore.models.kernels.sgd import GRID
+from mfcore.models.kernels.sgd import GRID, shuffle
 
 __all__ = ["adam_epoch"]
 
@@ -23,16 +23,6 @@ Codes = NDArray[np.int32]
 
 _FIRST, _SECOND, _FLOOR = np.float32(0.9), np.float32(0.999), np.float32(1e-8)
 """Adam's β₁, β₂ and ε, as its authors recommend."""
-
-
-@njit(cache=True)
-def _shuffle(users: Codes, items: Codes, values: Floats, state: np.uint64) -> None:
-    for n in range(len(users) - 1, 0, -1):
-        state += STRIDE
-        other = np.int64(((mix(state) >> np.uint64(32)) * np.uint64(n + 1)) >> np.uint64(32))
-        users[n], users[other] = users[other], users[n]
-        items[n], items[other] = items[other], items[n]
-        values[n], values[other] = values[other], values[n]
 
 
 @njit(cache=True)
@@ -91,7 +81,7 @@ def adam_epoch(
             block = group * GRID + (group + shift) % GRID
             begin, end = starts[block], starts[block + 1]
             state = mix(np.uint64(seed) + np.uint64(block) * STRIDE)
-            _shuffle(users[begin:end], items[begin:end], values[begin:end], state)
+            shuffle(users[begin:end], items[begin:end], values[begin:end], state)
             x_slopes, y_slopes = np.empty((batch_size, size), np.float32), np.empty((batch_size, size), np.float32)
             x_counts, y_counts = np.empty(batch_size, np.float32), np.empty(batch_size, np.float32)
             x_rows, y_rows = np.empty(batch_size, np.int32), np.empty(batch_size, np.int32)

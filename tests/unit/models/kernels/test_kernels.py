@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 
 from mfcore.models.kernels.primitives import LANES
 from mfcore.models.kernels.random import normal_pair
-from mfcore.models.kernels.sgd import GRID, balanced_groups, sort_into_blocks
+from mfcore.models.kernels.sgd import GRID, balanced_groups, places_of, sort_into_blocks
 from mfcore.models.kernels.sparse import compress
 from mfcore.models.kernels.systems import padded
 
@@ -36,7 +36,11 @@ def test_blocks_of_a_round_share_no_row_and_hold_every_rating_once() -> None:
         assert load.max() - load.min() <= counts.max()
     starts, u, i, v = sort_into_blocks(users, items, values, *groups)
     assert sorted(v.tolist()) == values.tolist()
-    assert (users[v.astype(int)] == u).all() and (items[v.astype(int)] == i).all()
+    places = [places_of(group) for group in groups]
+    for place, group in zip(places, groups, strict=True):
+        assert sorted(place) == list(range(len(group)))
+        assert (np.diff(group[np.argsort(place)].astype(int)) >= 0).all()
+    assert (places[0][users[v.astype(int)]] == u).all() and (places[1][items[v.astype(int)]] == i).all()
     for shift in range(GRID):
         blocks = [group * GRID + (group + shift) % GRID for group in range(GRID)]
         for codes in (u, i):
