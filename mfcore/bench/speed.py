@@ -19,6 +19,8 @@ import numpy as np
 
 from mfcore.bench.peers import LIBRARIES, installed, prepare
 from mfcore.data.ratings import Ratings, Scale
+from mfcore.data.synthetic import synthesize
+from mfcore.evaluation.compiling import RECIPES, seconds_to_compile
 from mfcore.machine import n_cores
 from mfcore.models import Recipe
 from mfcore.storage.files import scratch_folder
@@ -61,14 +63,7 @@ _MOST = {"implicit": 1_000_000, "surprise": 1_000_000}
 
 _SHORT = 2
 """Epochs of the shorter fit."""
-_EVERY_KERNEL = (
-    Recipe(algorithm="als"),
-    Recipe(algorithm="sgd"),
-    Recipe(algorithm="sgd", params={"optimizer": "adam"}),
-    Recipe(algorithm="pmf"),
-    Recipe(algorithm="bpmf"),
-    Recipe(algorithm="knn"),
-)
+_EVERY_KERNEL = (*RECIPES, Recipe(algorithm="sgd", params={"optimizer": "adam"}), Recipe(algorithm="bpmf"))
 
 
 def speed(
@@ -132,8 +127,6 @@ def speed(
 
 def synthetic_ratings(shape: str) -> Ratings:
     """Synthetic ratings of one of `SHAPES`, skewed as real ones are."""
-    from mfcore.data.synthetic import synthesize
-
     synthetic = synthesize(*SHAPES[shape], seed=0, scale=Scale(1, 5, 1))
     return Ratings.from_frame(synthetic.frame, synthetic.scale)
 
@@ -210,19 +203,8 @@ def _fit(entrant: str, ratings: Ratings, n_factors: int) -> Callable[[int], obje
 
 
 def measure_compiling() -> dict[str, float]:
-    """Seconds that all trainers' kernels take to compile: a first fit of each less a second one."""
-    from mfcore.data.synthetic import synthesize
-
-    synthetic = synthesize(200, 100, 4000)
-    ratings = Ratings.from_frame(synthetic.frame, synthetic.scale)
-
-    def fit_all() -> float:
-        start = time.perf_counter()
-        for recipe in _EVERY_KERNEL:
-            recipe.build().model_copy(update={"n_epochs": 1}).train(ratings)
-        return time.perf_counter() - start
-
-    return {"compile_seconds": fit_all() - fit_all()}
+    """Seconds that the kernels of all trainers and metrics take to compile."""
+    return {"compile_seconds": seconds_to_compile(_EVERY_KERNEL)}
 
 
 def _sgemm_gflops(size: int = 2048) -> float:

@@ -9,6 +9,7 @@ from typing import Any, Literal, TypeVar
 from pydantic import BaseModel
 
 from mfcore.data.acceptance import PAGE
+from mfcore.evaluation.compiling import compiling
 from mfcore.evaluation.scoring import Evaluation
 from mfcore.metrics.objective import Objective
 from mfcore.stages.context import Context
@@ -114,10 +115,12 @@ def run_pipeline(context: Context, run_stage: Callable[[Stage[Any], Context, Any
         stages[stage.name] = StageResult(status="reused" if output.reused else "made", seconds=seconds)
         return output
 
-    with context.parent_run("pipeline", f"pipeline-{datetime.now(UTC):%Y%m%d-%H%M%S}") as parent:
+    name = f"pipeline-{datetime.now(UTC):%Y%m%d-%H%M%S}"
+    with context.parent_run("pipeline", name) as parent, compiling() as finish_compiling:
         run_id = parent.id
         ratings = run(VALIDATE, run(DOWNLOAD))
         splits = run(SPLIT, ratings)
+        finish_compiling()
         evaluation = run(EVALUATE, run(TUNE, splits))
         champion = run(REGISTER, evaluation).champion
         exported = run(EXPORT, champion)
