@@ -1,7 +1,7 @@
 """Promote and roll back by hand: the champion moves, and its export with it."""
 
 from mfcore.stages.context import Context
-from mfcore.stages.export import prepare_export, publish_latest
+from mfcore.stages.export import Exported, prepare_export, publish_latest
 from mfcore.tracking.registry import Registered
 
 __all__ = ["promote_version", "roll_back"]
@@ -17,7 +17,7 @@ def promote_version(context: Context, version: int) -> Registered:
         SourceUnavailable: its files are not available, or not what was registered.
     """
     registry = context.registry
-    exported = prepare_export(context, registry.version(version))
+    exported = _prepare(context, registry.version(version))
     champion = registry.promote(version, "promoted by hand")
     publish_latest(context, exported)
     return champion
@@ -31,7 +31,13 @@ def roll_back(context: Context) -> Registered:
         SourceUnavailable: its files are not available, or not what was registered.
     """
     registry = context.registry
-    exported = prepare_export(context, registry.require_previous())
+    exported = _prepare(context, registry.require_previous())
     champion = registry.rollback()
     publish_latest(context, exported)
     return champion
+
+
+def _prepare(context: Context, version: Registered) -> Exported:
+    # Also where its export is there already: others pull the version itself.
+    context.registry.pull(version)
+    return prepare_export(context, version)

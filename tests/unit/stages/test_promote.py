@@ -68,6 +68,16 @@ def test_what_cannot_be_exported_is_not_promoted(settings: Settings, context: Co
         roll_back(Context(configured(), "nobodys", settings=settings))
 
 
+def test_a_version_without_its_files_is_not_promoted_though_its_export_is_there(
+    settings: Settings, context: Context
+) -> None:
+    promote_version(context, 1)
+    shutil.copytree(settings.exports / "films" / "1", settings.exports / "films" / "4")
+    with pytest.raises(SourceUnavailable, match="films/4"):
+        promote_version(context, 4)
+    assert context.registry.require_champion().version == latest(settings) == 1
+
+
 def test_a_run_that_exports_what_was_meanwhile_replaced_leaves_latest_alone(
     settings: Settings, context: Context
 ) -> None:
