@@ -1,9 +1,12 @@
 """The champion over HTTP: `mfcore.serving` with this project's registry handed in."""
 
+import multiprocessing
 import os
 import signal
 import socket
 import sys
+from multiprocessing.connection import wait
+from threading import Thread
 from typing import TYPE_CHECKING
 
 from threadpoolctl import threadpool_limits
@@ -29,8 +32,17 @@ def application() -> "FastAPI":
     from mfcore.serving.http import make_app
     from mfcore.serving.live import Live
 
+    Thread(target=_end_with_parent, daemon=True).start()
     threadpool_limits(1)
     return make_app(Live(Registry(Settings.read(), os.environ[_DATASET])))
+
+
+def _end_with_parent() -> None:
+    """Stop this process, as `kill` would, when the one that started it is gone; it may have been killed itself."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        wait([parent.sentinel])
+        os.kill(os.getpid(), signal.SIGTERM)
 
 
 def listen(host: str, port: int) -> socket.socket:

@@ -7,8 +7,8 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -98,43 +98,71 @@ def test_a_port_that_is_taken_is_said_in_a_line() -> None:
         listen("no.such.host.invalid", 1)
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("workers", [1, pytest.param(2, marks=pytest.mark.timeout(900))])
-def test_a_server_follows_the_alias_and_stops_when_told(settings: Settings, workers: int, tmp_path: Path) -> None:
-    registry = Registry(settings, "films")
-    registry.promote(1)
+@contextmanager
+def serving(settings: Settings, workers: int, folder: Path) -> Iterator[tuple[subprocess.Popen[str], httpx.Client]]:
+    """`mfcore serve` in a process group of its own, none of which is left afterwards, whatever failed."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     environment = {**os.environ, "MFCORE_HOME": str(settings.home), "MLFLOW_TRACKING_URI": settings.tracking_uri}
     command = [sys.executable, "-m", "mfcore", "serve", "-d", "films", "--port", str(port), "--workers", str(workers)]
     server = subprocess.Popen(
-        command, env=environment, cwd=tmp_path, stderr=subprocess.PIPE, text=True, start_new_session=True
+        command, env=environment, cwd=folder, stderr=subprocess.PIPE, text=True, start_new_session=True
     )
     try:
         with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=WAIT_S) as client:
-
-            def answers_from(version: int) -> bool:
-                answer = client.post("/recommend", json={"user_id": 5, "k": 3})
-                return answer.status_code == 200 and answer.json()["model_version"] == version
-
-            until(lambda: answers_from(1))
-            ready = {httpx.get(f"{client.base_url}/ready").status_code for _ in range(30)}
-            assert ready == {200}, "each process answers from its first connection on"
-            registry.promote(2)
-            until(lambda: answers_from(2))
-            assert client.post("/recommend", content=b"{").status_code == 400
-            if workers > 1:
-                fuzz_at_length(client)
-                assert client.get("/health").status_code == 200 and answers_from(2)
-            counted = client.get("/metrics").text
-            if workers == 1:
-                assert 'mfcore_requests_total{path="/recommend",status="400"} 1.0' in counted
-            assert 'status="500"' not in counted
-        server.send_signal(signal.SIGTERM)
-        assert server.wait(WAIT_S) == 0
+            yield server, client
     finally:
         with suppress(ProcessLookupError):
-            os.killpg(server.pid, signal.SIGKILL)  # whatever failed, none of its processes is left
+            os.killpg(server.pid, signal.SIGKILL)
         _, errors = server.communicate()
     assert "Traceback" not in errors
+
+
+def answers_from(client: httpx.Client, version: int) -> bool:
+    answer = client.post("/recommend", json={"user_id": 5, "k": 3})
+    return answer.status_code == 200 and answer.json()["model_version"] == version
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("workers", [1, pytest.param(2, marks=pytest.mark.timeout(900))])
+def test_a_server_follows_the_alias_and_stops_when_told(settings: Settings, workers: int, tmp_path: Path) -> None:
+    registry = Registry(settings, "films")
+    registry.promote(1)
+    with serving(settings, workers, tmp_path) as (server, client):
+        until(lambda: answers_from(client, 1))
+        ready = {httpx.get(f"{client.base_url}/ready").status_code for _ in range(30)}
+        assert ready == {200}, "each process answers from its first connection on"
+        registry.promote(2)
+        until(lambda: answers_from(client, 2))
+        assert client.post("/recommend", content=b"{").status_code == 400
+        if workers > 1:
+            fuzz_at_length(client)
+            assert client.get("/health").status_code == 200 and answers_from(client, 2)
+        counted = client.get("/metrics").text
+        if workers == 1:
+            assert 'mfcore_requests_total{path="/recommend",status="400"} 1.0' in counted
+        assert 'status="500"' not in counted
+        client.close()
+        server.send_signal(signal.SIGTERM)
+        assert server.wait(WAIT_S) == 0
+
+
+@pytest.mark.slow
+def test_no_process_outlives_a_server_that_is_killed(settings: Settings, tmp_path: Path) -> None:
+    Registry(settings, "films").promote(1)
+    with serving(settings, 2, tmp_path) as (server, client):
+        until(lambda: answers_from(client, 1))
+        client.close()
+        os.kill(server.pid, signal.SIGKILL)
+        server.wait()
+        until(lambda: not is_alive(server.pid))
+
+
+def is_alive(group: int) -> bool:
+    """Whether any process of a group is."""
+    try:
+        os.killpg(group, 0)
+    except ProcessLookupError:
+        return False
+    return True
