@@ -145,7 +145,7 @@ def test_the_nights_run_says_what_was_chosen_and_why(
     chosen = f"{first['metrics']['test_rmse']:.4f}"
     page(
         f"/experiments/{experiment}/runs/{first['run_id']}",
-        run.info.run_name, "Chosen: ", "There was no champion to compare with", chosen, "validation RMSE",
+        run.info.run_name, "Chosen:", "There was no champion to compare with", chosen, "validation RMSE",
         "test NDCG@10",
         "most_popular", "3,000 ratings by 120 users on 60 items", first["export_path"],
         f"mfcore-{NAME} version 1",
@@ -191,4 +191,4 @@ def test_finalists_are_compared_by_test_error_in_parallel_coordinates(
 
 def test_the_champions_version_says_how_good_it_is(page: Page, first: dict[str, Any]) -> None:
     value = f"{first['metrics']['test_rmse']:.4f}"
-    page(f"/models/mfcore-{NAME}/versions/1", "trained on all", "test RMSE", value, "Hyper-parameters", "@ champion")
+    page(f"/models/mfcore-{NAME}/versions/1", "Trained on all", "test RMSE", value, "hyper-parameters", "@ champion")
