@@ -15,8 +15,10 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
 import typer
 
 from flows.environment import prepare
-from mfcore.errors import Ambiguous, MfcoreError, UsageError, counted, listed, nearest
+from mfcore import __version__
+from mfcore.errors import Ambiguous, MfcoreError, NothingToWorkFrom, UsageError, counted, listed, nearest
 from mfcore.machine import collect_seldom
+from mfcore.settings import Settings
 from mfcore.stages.table import DOWNLOAD, EVALUATE, EXPORT, REGISTER, SPLIT, TUNE, VALIDATE, Output, Stage
 from mfcore.storage.kinds import Kind
 from mfcore.terminal import print_artifact, print_json, print_lists, print_table, print_versions, printable, start_log
@@ -94,8 +96,6 @@ def main() -> None:
 
 def _print_version(wanted: bool) -> None:
     if wanted:
-        from mfcore import __version__
-
         print(f"mfcore {__version__}")
         raise typer.Exit
 
@@ -136,7 +136,6 @@ def run(
 
     def load() -> "Callable[..., PipelineResult]":
         from flows.pipeline import pipeline
-        from mfcore.settings import Settings
         from mfcore.tracking.store import prepare_store
 
         prepare_store(Settings.read().tracking_uri)
@@ -531,7 +530,6 @@ def bench(
 
     if accuracy or lists:
         from mfcore.data.ratings import Ratings
-        from mfcore.settings import Settings
         from mfcore.storage.artifacts import ArtifactStore
 
         ratings = Ratings.load(ArtifactStore(Settings.read().home).newest(Kind.RATINGS, "ml-100k").path)
@@ -567,7 +565,6 @@ def ui(
     as_json: JsonOption = False,
 ) -> None:
     """Open MLflow on this project's runs and models, until Ctrl-C."""
-    from mfcore.settings import Settings
     from mfcore.tracking.ui import serve
 
     serve(
@@ -629,7 +626,6 @@ def up(
     """Start servers, deployments and a worker: what does not run yet of them. The project's root is the place."""
     from flows.servers.stack import Options, Stack
     from flows.servers.stack import up as start
-    from mfcore.settings import Settings
 
     options = Options(host, prefect_port, mlflow_port, database, artifacts)
     stack: Stack = start(Settings.read(), options, lambda line: print(line, file=sys.stderr))
@@ -644,7 +640,6 @@ def up(
 def down(as_json: JsonOption = False) -> None:
     """Stop what `up` started, and nothing else."""
     from flows.servers.stack import down as stop
-    from mfcore.settings import Settings
 
     stopped = stop(Settings.read(), lambda line: print(line, file=sys.stderr))
     if as_json:
@@ -661,7 +656,6 @@ def status(
 ) -> None:
     """Whether the nights go well: servers, runs, champion, export; exit code 6 if something is wrong."""
     from flows.status import examine
-    from mfcore.settings import Settings
 
     if not _all_well(examine(Settings.read(), dataset, timedelta(hours=hours)), as_json):
         raise typer.Exit(6)
@@ -796,7 +790,6 @@ def _registry(dataset: str | None) -> "Registry":
     """The registry of a data set, named as in `mfcore-<dataset>` or as for `run`; else that of the newest champion."""
     from mfcore.config import DatasetConfig
     from mfcore.data.catalog import resolve
-    from mfcore.settings import Settings
     from mfcore.tracking.registry import Registry
 
     settings = Settings.read()
@@ -816,7 +809,6 @@ def _registry_context(dataset: str | None) -> "Context":
 
 def _bundle(dataset: str | None) -> "Model":
     """The champion, from the registry if anything has moved there since the last look-up."""
-    from mfcore.settings import Settings
     from mfcore.tracking.known_champion import KnownChampion
 
     champion = KnownChampion(Settings.read(), dataset)
@@ -836,9 +828,7 @@ def _say_shorter(bundle: "Model", lists: "pd.DataFrame", users: Collection[objec
 
 def _verify(dataset: str, as_json: bool) -> None:
     """Check the latest export of a data set and print how many rows its files have."""
-    from mfcore.errors import NothingToWorkFrom
     from mfcore.serving.verify import verify_export
-    from mfcore.settings import Settings
 
     settings = Settings.read()
     if settings.exports_url is not None:

@@ -8,6 +8,7 @@ import numpy as np
 from mfcore.bench.peers import Predict, installed, prepare
 from mfcore.config import SplitConfig
 from mfcore.data.ratings import Ratings
+from mfcore.data.splitting import split
 from mfcore.metrics import rmse
 from mfcore.models import Recipe
 
@@ -80,8 +81,6 @@ def accuracy(
     Returns:
         {"rmse": {name: …}, "folds": {name: […]}, "recipes": {name: …}, "missing": [peer, …]}.
     """
-    from mfcore.data.splitting import split
-
     present = [peer for peer in _PEERS if with_peers and installed(peer)]
     trainers: dict[str, Callable[[Ratings], Predict]] = {
         **{name: _own(recipe) for name, recipe in recipes.items()},

@@ -5,14 +5,18 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
+import scipy.sparse as sp
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
 from mfcore.bench.peers import installed
 from mfcore.config import SplitConfig
 from mfcore.data.ratings import Ratings
+from mfcore.data.splitting import split
 from mfcore.metrics.ranking import RelevantItems, rank_metrics
 from mfcore.models import MODELS, MostPopular, Range
+from mfcore.models.ease import item_regression
+from mfcore.models.kernels.topk import top_k
 from mfcore.models.rated import RatedItems
 
 __all__ = ["ENTRANTS", "lists"]
@@ -67,8 +71,6 @@ def lists(
         {"lists": [{"data", "entrant", "ndcg_at_10", "recall_at_10", "coverage_at_10", "validation_ndcg_at_10",
         "params", "n_epochs", "seconds"}, …], "missing": [library, …]}; seconds are those of the last training.
     """
-    from mfcore.data.splitting import split
-
     table = []
     for name, ratings in data.items():
         parts = split(ratings, SplitConfig(seed=seed))
@@ -152,8 +154,6 @@ def _best_epoch(fits: Fits, max_epochs: int, known: Ratings, held_out: Ratings) 
 
 
 def _measure(scores: Scores, known: Ratings, held_out: Ratings) -> dict[str, float]:
-    from mfcore.models.kernels.topk import top_k
-
     users, rated = np.arange(known.n_users, dtype=np.int32), RatedItems.of(known)
     listed = np.concatenate(
         [
@@ -183,10 +183,6 @@ def _own(algorithm: str) -> Callable[[Ratings, Params], Fits]:
 
 def _full_ease(ratings: Ratings, params: Params) -> Fits:
     """All of EASE's matrix, on the ratings' values above the scale's minimum less a step of a quarter of its width."""
-    import scipy.sparse as sp
-
-    from mfcore.models.ease import item_regression
-
     values = ratings.values.astype(np.float64) - ratings.scale.minimum + ratings.scale.width / 4
     shape = ratings.n_users, ratings.n_items
     users = sp.csc_array((values, (ratings.users, ratings.items)), shape=shape)
@@ -200,7 +196,6 @@ def _products(x: NDArray[np.float32], y: NDArray[np.float32]) -> Scores:
 
 def _implicit(ratings: Ratings, params: Params) -> Fits:
     """Preferences for what was rated, weighted by confidence, over all pairs; ratings' values don't count."""
-    import scipy.sparse as sp
     from implicit.als import AlternatingLeastSquares
 
     shape = ratings.n_users, ratings.n_items

@@ -5,18 +5,20 @@ import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from mfcore.config import PipelineConfig
-from mfcore.data.checks import CheckResult, check
 from mfcore.data.drift import Drift, compare
 from mfcore.data.merging import Merged, merge_items
 from mfcore.data.page import data_page
 from mfcore.data.ratings import Ratings
 from mfcore.data.readers import Tables
 from mfcore.data.snapshot import ITEMS, Snapshot
+
+if TYPE_CHECKING:
+    from mfcore.data.checks import CheckResult
 
 __all__ = ["CHECKS", "PAGE", "QUARANTINE", "Acceptance", "accept"]
 
@@ -37,7 +39,7 @@ class Acceptance:
     """
 
     snapshot: Snapshot
-    checked: CheckResult
+    checked: "CheckResult"
     drift: Drift | None
     merged: Merged | None
 
@@ -98,6 +100,9 @@ def accept(tables: Tables, config: PipelineConfig, previous: Snapshot | None, do
         previous: what was accepted last, if anything was.
         docs: an empty folder for Great Expectations' Data Docs; None: none are written.
     """
+    # Great Expectations takes two seconds to import, and who only reads what was accepted does without.
+    from mfcore.data.checks import check
+
     appends = previous is not None and config.dataset.mode == "append"
     base = previous.ratings if previous is not None and appends else None
     checked = check(tables, config.validation, docs, base)

@@ -7,6 +7,8 @@ import zlib
 from collections.abc import Callable
 from pathlib import Path, PurePosixPath
 
+import pyarrow as pa
+
 from mfcore.errors import SourceUnavailable, counted, first_line
 
 __all__ = ["expand", "is_zip", "unpack"]
@@ -36,8 +38,6 @@ def expand(path: Path, origin: str) -> Path:
     Raises:
         SourceUnavailable: it is damaged, or unpacks to more than any data set.
     """
-    import pyarrow as pa
-
     with path.open("rb") as file:
         head = file.read(6)
     codec = next((codec for magic, codec in _COMPRESSED.items() if head.startswith(magic)), None)

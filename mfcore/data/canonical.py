@@ -1,18 +1,17 @@
 """Columns as they come, batch by batch, into the canonical frame: user_id, item_id, rating, timestamp."""
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from mfcore.data.columns import Column, Unread, texts_of, try_cast
 from mfcore.data.ids import INTEGER, as_integers, id_text, is_missing
 from mfcore.data.times import DateOrder, Times
 from mfcore.errors import DataInvalid
-
-if TYPE_CHECKING:
-    import pyarrow as pa
 
 __all__ = ["Gatherer"]
 
@@ -61,8 +60,6 @@ class Gatherer:
         Raises:
             DataInvalid: dates may have the day or the month first.
         """
-        import pyarrow as pa
-
         pa.default_memory_pool().release_unused()  # what the batches took
         columns: dict[str, Any] = {
             "user_id": self._users.finish(),
@@ -87,8 +84,6 @@ class Gatherer:
         return [*self._users.notes, *self._items.notes, *commas, *self._times.notes]
 
     def _floats(self, column: "pa.Array[Any]") -> NDArray[np.float64]:
-        import pyarrow as pa
-
         read = try_cast(column, pa.float64())
         if read is not None:
             values = read.to_numpy(zero_copy_only=False)
@@ -161,9 +156,6 @@ class _Ids:
 
     def _distinct(self, column: "pa.Array[Any]") -> "tuple[NDArray[np.int64], pa.Array[Any]]":
         """Each row's place among the distinct values (−1: none), and those."""
-        import pyarrow as pa
-        import pyarrow.compute as pc
-
         if isinstance(column, pa.ExtensionArray):
             column = pa.array([None if value is None else str(value) for value in column.to_pylist()], pa.string())
         if pa.types.is_dictionary(column.type):
@@ -207,17 +199,12 @@ def _filled(texts: "list[str | None] | None", blank: str) -> list[str]:
     return [blank if text is None else text for text in texts or ()]
 
 
-def _int64() -> "pa.DataType":
-    import pyarrow as pa
-
+def _int64() -> pa.DataType:
     return pa.int64()
 
 
 def _is_plain(distinct: "pa.Array[Any]") -> bool:
     """Whether all are integers, or texts of integers as Python writes them: the usual case, taken whole."""
-    import pyarrow as pa
-    import pyarrow.compute as pc
-
     if pa.types.is_integer(distinct.type):
         return True
     is_text = pa.types.is_string(distinct.type) or pa.types.is_large_string(distinct.type)

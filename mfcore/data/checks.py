@@ -16,10 +16,15 @@ from copy import copy
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+import great_expectations as gx
+import great_expectations.expectations as gxe
 import numpy as np
 import pandas as pd
+from great_expectations.data_context.data_context.context_factory import project_manager
+from great_expectations.data_context.types.base import ProgressBarsConfig
+from great_expectations.expectations.expectation import Expectation
 
 from mfcore.config import ValidationConfig
 from mfcore.data.merging import Merged, merge
@@ -29,9 +34,6 @@ from mfcore.data.readers import Tables
 from mfcore.data.scales import observe
 from mfcore.data.times import EARLIEST
 from mfcore.errors import counted
-
-if TYPE_CHECKING:
-    from great_expectations.expectations.expectation import Expectation
 
 __all__ = ["CheckResult", "check"]
 
@@ -77,7 +79,7 @@ class CheckResult:
 class _Rule:
     """An expectation and what to say where it fails: of each row (`reason`), or of the table (`problem`)."""
 
-    expectation: "Expectation"
+    expectation: Expectation
     reason: Reason | None = None
     problem: Callable[[Any], str] | None = None
 
@@ -185,9 +187,6 @@ class _Suite:
     def __init__(self) -> None:
         os.environ.setdefault("GX_ANALYTICS_ENABLED", "false")
         logging.getLogger("great_expectations").setLevel(logging.WARNING)
-        import great_expectations as gx
-        from great_expectations.data_context.types.base import ProgressBarsConfig
-
         self._context = gx.get_context(mode="ephemeral")
         self._context.variables.progress_bars = ProgressBarsConfig(globally=False)
         (site,) = (self._context.variables.data_docs_sites or {}).values()
@@ -199,8 +198,6 @@ class _Suite:
 
     def run(self, table: str, frame: pd.DataFrame, rules: Sequence[_Rule]) -> list[_Failure]:
         """Validate `frame` and say which rules failed, with the rows of those that look at rows."""
-        import great_expectations as gx
-
         self._n_runs += 1
         name = f"{table} {self._n_runs}"
         expectations = [copy(rule.expectation) for rule in rules]
@@ -238,8 +235,6 @@ class _Suite:
 
     def close(self) -> None:
         """Give up the frames, which the context of the process would hold on to, and its folder for Data Docs."""
-        from great_expectations.data_context.data_context.context_factory import project_manager
-
         project_manager.set_project(None)
         del self._context, self._source
         gc.collect()  # contexts are full of cycles
@@ -283,8 +278,6 @@ def _bounds(asked: Mapping[str, Any]) -> str:
 
 def _row_rules(frame: pd.DataFrame, scale: Scale) -> list[_Rule]:
     """What is asked of each row; where several fail, the first gives the reason."""
-    import great_expectations.expectations as gxe
-
     low, high = f"{scale.minimum:g}", f"{scale.maximum:g}"
     rules = [
         _Rule(gxe.ExpectColumnValuesToNotBeNull(column="user_id"), lambda _: "user_id is missing"),
@@ -324,15 +317,11 @@ def _row_rules(frame: pd.DataFrame, scale: Scale) -> list[_Rule]:
 
 def _unique_pairs() -> _Rule:
     """What is asked of the rows whose (user, item) may occur more than once."""
-    import great_expectations.expectations as gxe
-
     return _Rule(gxe.ExpectCompoundColumnsToBeUnique(column_list=PAIR))
 
 
 def _type_rules(frame: pd.DataFrame) -> list[_Rule]:
     """What is asked of the columns."""
-    import great_expectations.expectations as gxe
-
     rules = [
         _Rule(
             gxe.ExpectTableColumnsToMatchSet(column_set=["user_id", "item_id", "rating"], exact_match=False),
@@ -353,8 +342,6 @@ def _type_rules(frame: pd.DataFrame) -> list[_Rule]:
 
 def _table_rules(frame: pd.DataFrame, config: ValidationConfig) -> list[_Rule]:
     """What is asked of the table of rows that passed, with those of before."""
-    import great_expectations.expectations as gxe
-
     rules = [
         _Rule(
             gxe.ExpectTableRowCountToBeBetween(min_value=config.min_ratings),
@@ -375,8 +362,6 @@ def _too_few(noun: str, least: int) -> Callable[[int], str]:
 
 def _profile_rules(name: str, config: ValidationConfig) -> list[_Rule]:
     """What is asked of the users, or items: their number, how many are cold, and how much the largest holds."""
-    import great_expectations.expectations as gxe
-
     at_least: int = getattr(config, f"min_{name}s")
     max_cold: float = getattr(config, f"max_cold_{name}s")
     max_share: float = getattr(config, f"max_{name}_share")

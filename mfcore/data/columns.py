@@ -1,14 +1,12 @@
 """Columns that grow batch by batch, and what Arrow's columns are read with."""
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 from numpy.typing import NDArray
-
-if TYPE_CHECKING:
-    import pyarrow as pa
 
 __all__ = ["Column", "Unread", "texts_of", "try_cast"]
 
@@ -60,15 +58,11 @@ class Column:
 
 def texts_of(column: "pa.Array[Any]") -> "pd.Series[str]":
     """A column as text, missing values being empty."""
-    import pyarrow as pa
-
     return pd.Series(column.cast(pa.string()).fill_null("").to_numpy(zero_copy_only=False), dtype=object)
 
 
-def try_cast(column: "pa.Array[Any]", to: "pa.DataType") -> "pa.Array[Any] | None":
+def try_cast(column: "pa.Array[Any]", to: pa.DataType) -> "pa.Array[Any] | None":
     """The column cast to another type, or None where a value of it can't be."""
-    import pyarrow as pa
-
     try:
         return column.cast(to)
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError):

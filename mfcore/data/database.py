@@ -4,16 +4,33 @@ import hashlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from urllib.parse import quote
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+from sqlalchemy import (
+    URL,
+    ColumnClause,
+    Connection,
+    Engine,
+    Select,
+    TextClause,
+    column,
+    create_engine,
+    event,
+    inspect,
+    select,
+    table,
+    text,
+)
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import DBAPIError
 
 from mfcore.data.catalog import Database
 from mfcore.errors import DataInvalid, SourceUnavailable, first_line, listed
 from mfcore.storage.databases import database_errors, patience, refusal
 from mfcore.storage.urls import place_of, with_secrets, without_secrets
-
-if TYPE_CHECKING:
-    from sqlalchemy import URL, ColumnClause, Connection, Engine, Select, TextClause
 
 __all__ = ["content_of", "extract"]
 
@@ -53,9 +70,6 @@ def extract(source: Database, target: Path) -> str:
         DataInvalid: columns are missing.
         UsageError: a variable or a driver is missing.
     """
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
     with _chunks(source) as (names, chunks):
         schema = pa.schema([(name, pa.string()) for name in names])
         with pq.ParquetWriter(target, schema) as writer:
@@ -68,8 +82,6 @@ def extract(source: Database, target: Path) -> str:
 @contextmanager
 def _chunks(source: Database) -> Iterator[tuple[list[str], Iterator[list[list[str | None]]]]]:
     """The columns that are there, and the rows in chunks, each cell as text or None."""
-    from sqlalchemy.engine import make_url
-
     url = make_url(with_secrets(source.url, "dataset.url"))
     if url.get_backend_name() == "sqlite" and url.database not in (None, "", ":memory:"):
         _require_file(str(url.database))
@@ -92,8 +104,6 @@ def _chunks(source: Database) -> Iterator[tuple[list[str], Iterator[list[list[st
 @contextmanager
 def _only_read(source: Database) -> Iterator[None]:
     """Say of a statement that would write that it is the statement, not the database, which is to be mended."""
-    from sqlalchemy.exc import DBAPIError
-
     try:
         yield
     except DBAPIError as error:
@@ -107,10 +117,8 @@ def _only_read(source: Database) -> Iterator[None]:
         ) from None
 
 
-def _read_only_engine(url: "URL") -> "Engine":
+def _read_only_engine(url: URL) -> Engine:
     """An engine whose sessions refuse to write, as far as the database knows such sessions; none commits."""
-    from sqlalchemy import create_engine, event
-
     backend = url.get_backend_name()
     if backend == "sqlite" and url.database not in (None, "", ":memory:"):
         path = str(url.database)
@@ -129,9 +137,7 @@ def _read_only_engine(url: "URL") -> "Engine":
     return engine
 
 
-def _statement(source: Database, connection: "Connection") -> "Select[Any] | TextClause":
-    from sqlalchemy import column, inspect, select, table, text
-
+def _statement(source: Database, connection: Connection) -> Select[Any] | TextClause:
     if source.query is not None:
         return text(source.query)
     schema, _, name = (source.table or "").rpartition(".")

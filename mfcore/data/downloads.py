@@ -7,13 +7,13 @@ import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+
+import httpx
+from rich.console import Console
+from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
+from tenacity import RetryCallState, Retrying, retry_if_exception, wait_exponential, wait_random
 
 from mfcore.errors import SourceUnavailable, counted, first_line
-
-if TYPE_CHECKING:
-    import httpx
-    from tenacity import RetryCallState
 
 __all__ = ["download", "published_md5", "verify"]
 
@@ -41,9 +41,6 @@ def download(url: str, target: Path, checksum: str | None, *, progress: bool = T
     Raises:
         SourceUnavailable: it can't be had, or its bytes don't match the checksum.
     """
-    import httpx
-    from tenacity import Retrying, retry_if_exception, wait_exponential, wait_random
-
     part = target.with_name(f".{target.name}.part")
     is_resumed = part.exists()
     patience = Retrying(
@@ -91,8 +88,6 @@ def verify(path: Path, checksum: str | None, origin: str) -> None:
 
 def published_md5(url: str) -> str | None:
     """The checksum that is published beside `url` as `<url>.md5`, or None if there is none."""
-    import httpx
-
     try:
         answer = httpx.get(f"{url}.md5", timeout=_CONNECT_TIMEOUT_S, follow_redirects=True).raise_for_status()
     except httpx.HTTPError as error:
@@ -102,7 +97,7 @@ def published_md5(url: str) -> str | None:
     return f"md5:{match[0].lower()}" if match else None
 
 
-def _continue(client: "httpx.Client", url: str, part: Path, progress: bool) -> None:
+def _continue(client: httpx.Client, url: str, part: Path, progress: bool) -> None:
     """One attempt: fetch what `part` still lacks."""
     start = part.stat().st_size if part.exists() else 0
     headers = {"Accept-Encoding": "identity"} | ({"Range": f"bytes={start}-"} if start else {})
@@ -127,22 +122,18 @@ def _continue(client: "httpx.Client", url: str, part: Path, progress: bool) -> N
 
 def _may_pass(error: BaseException) -> bool:
     """Whether trying again may help."""
-    import httpx
-
     if isinstance(error, httpx.HTTPStatusError):
         return error.response.status_code >= 500 or error.response.status_code in (408, 429)
     return isinstance(error, httpx.TransportError) and not isinstance(error, httpx.UnsupportedProtocol)
 
 
-def _is_enough(state: "RetryCallState") -> bool:
-    import httpx
-
+def _is_enough(state: RetryCallState) -> bool:
     error = state.outcome.exception() if state.outcome else None
     no_connection = isinstance(error, httpx.ConnectError | httpx.ConnectTimeout | httpx.ProxyError)
     return state.attempt_number >= (_ATTEMPTS_TO_CONNECT if no_connection else _ATTEMPTS)
 
 
-def _reason(state: "RetryCallState") -> str:
+def _reason(state: RetryCallState) -> str:
     error = state.outcome.exception() if state.outcome else None
     return first_line(error) if error else ""
 
@@ -150,9 +141,6 @@ def _reason(state: "RetryCallState") -> str:
 @contextmanager
 def _bar(url: str, start: int, total: int | None, progress: bool) -> Iterator[Callable[[int], None]]:
     """A progress bar on the standard error if that is a terminal; yields what to call with each block's size."""
-    from rich.console import Console
-    from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
-
     console = Console(stderr=True)
     if not (progress and console.is_terminal):
         yield lambda _: None

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 import pandas as pd
+import pyarrow as pa
 
 from mfcore.config import DatasetConfig
 from mfcore.data.ids import is_missing
@@ -167,8 +168,6 @@ def _may_be_rating_too(ids: Sequence[str], ratings: Sequence[str]) -> bool:
 
 
 def _are_times(texts: Sequence[str]) -> bool:
-    import pyarrow as pa
-
     times = Times("day-month")
     times.add(pa.array(texts, pa.string()))
     seconds = pd.Series(times.finish()).dropna()

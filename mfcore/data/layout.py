@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 
+from charset_normalizer import from_bytes
+
 from mfcore.config import DatasetConfig
 from mfcore.data.heads import Roles, by_name, by_position, by_value, is_number, is_table, no_columns
 from mfcore.data.times import DateOrder
@@ -143,8 +145,6 @@ def survey(path: Path, origin: str) -> Survey:
 
 def _likeliest(path: Path, origin: str) -> str:
     """The encoding that explains the lines beyond ASCII best."""
-    from charset_normalizer import from_bytes
-
     sample = bytearray()
     with path.open("rb") as file:
         for line in file:

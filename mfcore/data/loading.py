@@ -4,6 +4,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
+import pyarrow as pa
 
 from mfcore.config import PipelineConfig, ValidationConfig
 from mfcore.data import readers, sources
@@ -72,8 +73,6 @@ def load_snapshot(data: str | Path | pd.DataFrame, config: PipelineConfig | None
 
 def _write(frame: pd.DataFrame, path: Path) -> None:
     """Hand a data frame to the reader of files, so that there is one rule for columns, ids and times."""
-    import pyarrow as pa
-
     try:
         frame.to_parquet(path, index=False)
     except (pa.ArrowException, ValueError, TypeError) as error:

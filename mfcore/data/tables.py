@@ -4,10 +4,13 @@ import csv
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.csv as pacsv
+import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from mfcore.config import DatasetConfig
@@ -18,9 +21,6 @@ from mfcore.data.layout import SEPARATORS, Layout, Survey, survey
 from mfcore.data.ratings import Scale
 from mfcore.errors import DataInvalid, first_line
 from mfcore.storage.files import scratch_folder
-
-if TYPE_CHECKING:
-    import pyarrow as pa
 
 __all__ = ["RawRatings", "concatenated", "read_parquet", "read_text"]
 
@@ -70,9 +70,6 @@ def read_text(path: Path, origin: str, layout: Layout, surveyed: Survey | None =
             _write_tabbed(path, tabbed, surveyed.encoding)
             plain = replace(layout, separator="\t", quoted=False)
             return read_text(tabbed, origin, plain, replace(surveyed, encoding="utf-8"))
-    import pyarrow as pa
-    import pyarrow.csv as pacsv
-
     ragged: dict[int, str] = {}
     is_quoted = layout.quoted and surveyed.has_quotes
 
@@ -133,9 +130,6 @@ def read_parquet(path: Path, origin: str, config: DatasetConfig) -> RawRatings:
     Raises:
         DataInvalid: it is not Parquet, or columns are missing.
     """
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
     gatherer = Gatherer(config.date_order)
     try:
         with pq.ParquetFile(path) as file:
@@ -195,7 +189,7 @@ def _write_tabbed(path: Path, target: Path, encoding: str) -> None:
             tabbed.write("\t".join(line.split()) + "\n")
 
 
-def _gather(gatherer: Gatherer, batches: "Iterable[pa.RecordBatch]", layout: Layout) -> dict[Any, str] | None:
+def _gather(gatherer: Gatherer, batches: Iterable[pa.RecordBatch], layout: Layout) -> dict[Any, str] | None:
     titles: dict[Any, str] | None = None if layout.title is None else {}
     for batch in batches:
         times = None if layout.timestamp is None else batch.column(layout.timestamp)

@@ -1,19 +1,17 @@
 """Times in whatever unit or notation a column has them, as seconds since 1970."""
 
 import re
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 from numpy.typing import NDArray
 
 from mfcore.config import DateOrder
 from mfcore.data.columns import Column, Unread, texts_of, try_cast
 from mfcore.data.ids import is_missing
 from mfcore.errors import DataInvalid
-
-if TYPE_CHECKING:
-    import pyarrow as pa
 
 __all__ = ["EARLIEST", "UNKNOWN", "DateOrder", "Times", "as_seconds"]
 
@@ -113,8 +111,6 @@ class Times:
 
     def add(self, column: "pa.Array[Any]") -> None:
         """Append a batch of an Arrow column of any type."""
-        import pyarrow as pa
-
         start = self._seconds.n
         if pa.types.is_date(column.type) or pa.types.is_timestamp(column.type):
             moments = column.cast(pa.timestamp("s"), safe=False).cast(pa.int64())

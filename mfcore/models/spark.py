@@ -14,9 +14,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from mfcore.config import SparkConfig
@@ -25,9 +27,6 @@ from mfcore.models.factors import Factors
 from mfcore.models.lists import top_k_for
 from mfcore.models.rated import RatedItems
 from mfcore.storage.files import scratch_folder
-
-if TYPE_CHECKING:
-    import pyarrow as pa
 
 __all__ = ["best_items", "factorize", "require_spark", "use_spark"]
 
@@ -86,9 +85,6 @@ def factorize(
         UsageError: pyspark or Java is not installed.
         SourceUnavailable: Spark can't be reached, or fails.
     """
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
     with _session() as (spark, folder):
         from pyspark.ml.recommendation import ALS
 
@@ -129,8 +125,6 @@ def best_items(factors: Factors, k: int, rated: RatedItems, allowed: NDArray[np.
         UsageError: pyspark or Java is not installed.
         SourceUnavailable: Spark can't be reached, or fails.
     """
-    import pyarrow.parquet as pq
-
     n_users = len(factors.user_ids)
     lists = np.full((n_users, k), -1, np.int32)
     with _session() as (spark, folder):
@@ -152,7 +146,7 @@ def best_items(factors: Factors, k: int, rated: RatedItems, allowed: NDArray[np.
     return lists
 
 
-def _user_blocks(factors: Factors, rated: RatedItems) -> "pa.Table":
+def _user_blocks(factors: Factors, rated: RatedItems) -> pa.Table:
     """A row for each block of users: number, factors, what is the same in all scores of a user, and what they rated."""
     rows: list[dict[str, Any]] = []
     for first in range(0, len(factors.user_ids), _USERS):
@@ -164,7 +158,7 @@ def _user_blocks(factors: Factors, rated: RatedItems) -> "pa.Table":
     return _table(rows, ("user",), ("x", "base", "starts", "rated"))
 
 
-def _item_blocks(factors: Factors, allowed: NDArray[np.bool_]) -> "pa.Table":
+def _item_blocks(factors: Factors, allowed: NDArray[np.bool_]) -> pa.Table:
     """A row for each block of items: its first code, factors and biases, −inf for items that are not to be listed."""
     bias = np.where(allowed, factors.item_bias, np.float32(-np.inf))
     parts = [(first, slice(first, first + _ITEMS)) for first in range(0, len(bias), _ITEMS)]
@@ -175,14 +169,12 @@ def _item_blocks(factors: Factors, allowed: NDArray[np.bool_]) -> "pa.Table":
     return _table(rows, ("item",), ("y", "bias"))
 
 
-def _table(rows: list[dict[str, Any]], numbers: tuple[str, ...], arrays: tuple[str, ...]) -> "pa.Table":
-    import pyarrow as pa
-
+def _table(rows: list[dict[str, Any]], numbers: tuple[str, ...], arrays: tuple[str, ...]) -> pa.Table:
     fields = [*((name, pa.int32()) for name in numbers), *((name, pa.binary()) for name in arrays)]
     return pa.Table.from_pylist(rows, schema=pa.schema(fields))
 
 
-def _best_of_pairs(batches: "Iterator[pa.RecordBatch]", k: int) -> "Iterator[pa.RecordBatch]":
+def _best_of_pairs(batches: Iterator[pa.RecordBatch], k: int) -> Iterator[pa.RecordBatch]:
     """The `k` best items of a block for each user of a block, for pairs of blocks; a worker of Spark's runs it."""
     for batch in batches:
         best_of = []
@@ -203,7 +195,7 @@ def _best_of_pairs(batches: "Iterator[pa.RecordBatch]", k: int) -> "Iterator[pa.
         yield from _table(best_of, ("user", "item"), ("codes", "scores")).to_batches()
 
 
-def _merged(table: "pa.Table", k: int) -> "pa.Table":
+def _merged(table: pa.Table, k: int) -> pa.Table:
     """The `k` best items of all blocks for each user of one block; a worker of Spark's runs it."""
     table = table.sort_by("item")  # of equal scores the lower code comes first
     columns = {

@@ -8,16 +8,36 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.csv as csv
+import pyarrow.parquet as pq
+from sqlalchemy import (
+    ARRAY,
+    REAL,
+    BigInteger,
+    Boolean,
+    Column,
+    Connection,
+    Double,
+    Engine,
+    Integer,
+    MetaData,
+    String,
+    Table,
+    Text,
+    create_engine,
+    event,
+    types,
+)
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 
 from mfcore.errors import SourceUnavailable, UsageError
 from mfcore.storage.artifacts import damage, read_manifest
 from mfcore.storage.databases import database_errors, patience
 from mfcore.storage.urls import place_of, with_secrets
-
-if TYPE_CHECKING:
-    import pyarrow as pa
-    from sqlalchemy import Connection, Engine, Table
 
 __all__ = ["write_tables"]
 
@@ -97,12 +117,8 @@ def _name_in_tables(dataset: str) -> str:
 
 
 @contextmanager
-def _engine(url: str) -> "Iterator[Engine]":
+def _engine(url: str) -> Iterator[Engine]:
     """An engine for the database; what it refuses is an error of ours, without passwords."""
-    from sqlalchemy import create_engine, event
-    from sqlalchemy.engine import make_url
-    from sqlalchemy.exc import ArgumentError
-
     try:
         parts = make_url(with_secrets(url, "export.to"))
     except ArgumentError:
@@ -122,10 +138,8 @@ def _engine(url: str) -> "Iterator[Engine]":
             engine.dispose()
 
 
-def _versions(connection: "Connection") -> "Table":
+def _versions(connection: Connection) -> Table:
     """The table of versions, which is made where there is none."""
-    from sqlalchemy import Boolean, Column, Integer, MetaData, String, Table, Text
-
     table = Table(
         "mfcore_exports",
         MetaData(),
@@ -145,16 +159,11 @@ def _versions(connection: "Connection") -> "Table":
     return table
 
 
-def _fill(connection: "Connection", name: str, path: Path) -> None:
+def _fill(connection: Connection, name: str, path: Path) -> None:
     """Make the table `name` and fill it with the rows of a Parquet file."""
-    import pyarrow.parquet as pq
-    from sqlalchemy import ARRAY, REAL, BigInteger, Boolean, Column, Double, MetaData, Table, Text, types
-
     is_postgresql = connection.dialect.name == "postgresql"
 
-    def type_of(field: "pa.Field") -> "types.TypeEngine[Any]":
-        import pyarrow as pa
-
+    def type_of(field: pa.Field) -> "types.TypeEngine[Any]":
         if pa.types.is_boolean(field.type):
             return Boolean()
         if pa.types.is_integer(field.type):
@@ -180,11 +189,7 @@ def _fill(connection: "Connection", name: str, path: Path) -> None:
         connection.exec_driver_sql(f'CREATE INDEX "{name}_i" ON "{name}" ("{key}")')
 
 
-def _copy(connection: "Connection", name: str, columns: "Sequence[pa.Array]") -> None:
-    import pyarrow as pa
-    import pyarrow.csv as csv
-    from sqlalchemy.exc import SQLAlchemyError
-
+def _copy(connection: Connection, name: str, columns: Sequence[pa.Array]) -> None:
     sent = io.BytesIO()
     names = [str(place) for place in range(len(columns))]
     csv.write_csv(pa.table(list(columns), names=names), sent, csv.WriteOptions(include_header=False))
@@ -196,10 +201,8 @@ def _copy(connection: "Connection", name: str, columns: "Sequence[pa.Array]") ->
         raise SQLAlchemyError(str(error)) from None
 
 
-def _plain(column: "pa.Array", brackets: str) -> "pa.Array":
+def _plain(column: pa.Array, brackets: str) -> pa.Array:
     """Lists of numbers as text; anything else as it is."""
-    import pyarrow as pa
-
     if not pa.types.is_list(column.type):
         return column
     return pa.array([brackets % ",".join(map(str, row.values.to_numpy())) for row in column], pa.string())

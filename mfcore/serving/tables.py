@@ -3,19 +3,19 @@
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
 from zipfile import BadZipFile
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.csv as csv
+import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from mfcore.config import ExportFormat
 from mfcore.errors import SourceUnavailable, first_line
 from mfcore.storage.artifacts import read_manifest
-
-if TYPE_CHECKING:
-    import pyarrow as pa
 
 __all__ = ["read_table", "write_table"]
 
@@ -28,7 +28,7 @@ _MISSING = "because_"
 
 
 class _Writer(Protocol):
-    def write(self, table: "pa.Table") -> None: ...
+    def write(self, table: pa.Table) -> None: ...
 
     def close(self) -> None: ...
 
@@ -48,8 +48,6 @@ def write_table(folder: Path, name: str, frames: Iterator[pd.DataFrame], formats
     Returns:
         The number of rows.
     """
-    import pyarrow as pa
-
     first = next(frames)
     table = pa.Table.from_pandas(first, preserve_index=False)
     n_rows: int = table.num_rows
@@ -89,33 +87,29 @@ def read_table(folder: Path, name: str) -> tuple[dict[str, NDArray[Any]], Path]:
 
 
 class _Parquet:
-    def __init__(self, path: Path, first: "pa.Table") -> None:
-        import pyarrow.parquet as pq
-
+    def __init__(self, path: Path, first: pa.Table) -> None:
         self._file = pq.ParquetWriter(path, first.schema)
         self.close = self._file.close
 
-    def write(self, table: "pa.Table") -> None:
+    def write(self, table: pa.Table) -> None:
         self._file.write_table(table)
 
 
 class _Csv:
-    def __init__(self, path: Path, first: "pa.Table") -> None:
-        import pyarrow.csv as csv
-
+    def __init__(self, path: Path, first: pa.Table) -> None:
         self._file = csv.CSVWriter(path, _flat(first).schema)
         self.close = self._file.close
 
-    def write(self, table: "pa.Table") -> None:
+    def write(self, table: pa.Table) -> None:
         self._file.write(_flat(table))
 
 
 class _Arrays:
-    def __init__(self, path: Path, _: "pa.Table") -> None:
+    def __init__(self, path: Path, _: pa.Table) -> None:
         self._path = path
         self._parts: dict[str, list[NDArray[Any]]] = {}
 
-    def write(self, table: "pa.Table") -> None:
+    def write(self, table: pa.Table) -> None:
         for name, column in zip(table.column_names, table.columns, strict=True):
             if name.startswith(_MISSING):
                 continue
@@ -135,10 +129,8 @@ class _Arrays:
 _WRITERS: dict[ExportFormat, Any] = {"parquet": _Parquet, "csv": _Csv, "npz": _Arrays}
 
 
-def _flat(table: "pa.Table") -> "pa.Table":
+def _flat(table: pa.Table) -> pa.Table:
     """The table with a column for each factor, and text where all values are missing."""
-    import pyarrow as pa
-
     columns: dict[str, pa.Array] = {}
     for name, column in zip(table.column_names, table.columns, strict=True):
         if name == _LIST:
@@ -162,9 +154,6 @@ def _read_parquet(path: Path) -> dict[str, NDArray[Any]]:
 
 
 def _read_csv(path: Path) -> dict[str, NDArray[Any]]:
-    import pyarrow as pa
-    import pyarrow.csv as csv
-
     # CSV doesn't tell text from numbers.
     manifest = read_manifest(path.parent)
     types = {name: pa.string() for name in (*manifest["text_ids"], "title")}

@@ -7,6 +7,8 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from rapidfuzz import fuzz, process
+from rapidfuzz.distance import OSA
 
 from mfcore.data.ratings import find_codes
 from mfcore.errors import Ambiguous, UsageError, counted
@@ -133,9 +135,6 @@ class _Titles:
 
     def near(self, wanted: str) -> list[int]:
         """Items of nearly this title, or of this one a year off."""
-        from rapidfuzz import process
-        from rapidfuzz.distance import OSA
-
         bare, year = _dated(wanted)
         plain = _plain(bare)
         numbers = _numbers(plain)
@@ -158,8 +157,6 @@ class _Titles:
 
     def nearest(self, wanted: str) -> list[int]:
         """A few items to name where none of the others finds any."""
-        from rapidfuzz import fuzz, process
-
         matches = process.extract(
             _plain(wanted), self._names, scorer=fuzz.ratio, score_cutoff=_LEAST_LIKENESS, limit=_NEAREST
         )

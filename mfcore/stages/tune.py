@@ -23,7 +23,7 @@ from mfcore.storage.artifacts import Artifact, code_of, fingerprint
 from mfcore.storage.files import locked
 from mfcore.storage.kinds import Kind
 from mfcore.tracking.finalists import log_trial_figures
-from mfcore.tuning import SearchInterrupted, Trial, Tuned, search_spaces, tune
+from mfcore.tuning import Trial, Tuned, search_spaces
 from mfcore.tuning.folds import folds_of, sampled
 from mfcore.tuning.interrupt import first_interrupt
 from mfcore.tuning.space import Space, n_planned
@@ -183,6 +183,9 @@ def _study(
     pool: WorkerPool | None,
 ) -> Tuned | None:
     """Run or resume one study; None if it was stopped before its first trial was finished."""
+    # Optuna takes half a second to import, and a night that has nothing to search does without.
+    from mfcore.tuning import SearchInterrupted, tune
+
     config = context.config
 
     def run() -> Tuned | None:

@@ -6,15 +6,16 @@ number and on those trials, however many workers there are and whoever is first.
 """
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+
+import optuna
+from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
+from optuna.pruners import HyperbandPruner, MedianPruner, NopPruner
+from optuna.samplers import RandomSampler, TPESampler
+from optuna.trial import TrialState, create_trial
 
 from mfcore.config import TuningConfig
 from mfcore.tuning.space import Choice, Space
 from mfcore.tuning.trials import Params, Trial
-
-if TYPE_CHECKING:
-    import optuna
-    from optuna.distributions import BaseDistribution
 
 __all__ = ["Proposal", "distributions", "propose"]
 
@@ -25,7 +26,7 @@ _STARTUP_TRIALS = 8
 class Proposal:
     """The hyper-parameters of a trial, and a pruner that compares it with the trials it knows of."""
 
-    def __init__(self, params: Params, trial: "optuna.Trial", study: "optuna.Study") -> None:
+    def __init__(self, params: Params, trial: optuna.Trial, study: optuna.Study) -> None:
         self.params, self._trial, self._study = params, trial, study
 
     def is_poor(self, value: float, epoch: int) -> bool:
@@ -58,10 +59,6 @@ def propose(
         space: what is searched.
         config: sampler, pruner and seed.
     """
-    import optuna
-    from optuna.pruners import HyperbandPruner, MedianPruner, NopPruner
-    from optuna.samplers import RandomSampler, TPESampler
-
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     own_seed = (config.seed * 1_000_003 + number) % 2**32
     sampler: optuna.samplers.BaseSampler = RandomSampler(seed=own_seed)
@@ -80,10 +77,8 @@ def propose(
     return Proposal(given or space.complete(trial.params, config.seed), trial, study)
 
 
-def distributions(space: Space) -> "dict[str, BaseDistribution]":
+def distributions(space: Space) -> dict[str, BaseDistribution]:
     """The space in Optuna's words."""
-    from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
-
     by_name: dict[str, BaseDistribution] = {}
     for name, span in space.searched.items():
         if isinstance(span, Choice):
@@ -96,15 +91,13 @@ def distributions(space: Space) -> "dict[str, BaseDistribution]":
 
 
 def _as_known(
-    ended: Trial | None, under_way: Params | None, space: Space, spans: "dict[str, BaseDistribution]", seed: int
-) -> "optuna.trial.FrozenTrial":
+    ended: Trial | None, under_way: Params | None, space: Space, spans: dict[str, BaseDistribution], seed: int
+) -> optuna.trial.FrozenTrial:
     """An earlier trial as the sampler and the pruner see it.
 
     One that is not known, or whose hyper-parameters lie outside of the space, as the defaults
     may, only keeps its place: samplers can't learn from it.
     """
-    from optuna.trial import TrialState, create_trial
-
     params = ended.params if ended else under_way
     if params is None or not space.holds(params, seed):
         return create_trial(state=TrialState.FAIL)

@@ -11,18 +11,23 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import optuna
+from optuna.distributions import BaseDistribution
+from optuna.exceptions import StorageInternalError, UpdateFinishedTrialError
+from optuna.storages import BaseStorage, JournalStorage, RDBStorage, fail_stale_trials
+from optuna.storages.journal import JournalFileBackend
+from optuna.trial import TrialState, create_trial
+from sqlalchemy import Engine, create_engine, text
+from sqlalchemy.engine import make_url
+from sqlalchemy.pool import NullPool
 
 from mfcore.storage.databases import database_errors, patience
 from mfcore.storage.files import locked
 from mfcore.storage.urls import with_secrets
 from mfcore.tuning.space import Direction
 from mfcore.tuning.trials import Params, Trial
-
-if TYPE_CHECKING:
-    from optuna.distributions import BaseDistribution
-    from optuna.storages import BaseStorage
-    from sqlalchemy import Engine
 
 __all__ = ["TrialStorage", "open_trial_storage"]
 
@@ -41,15 +46,13 @@ class TrialStorage:
 
     def __init__(
         self,
-        storage: "BaseStorage",
+        storage: BaseStorage,
         name: str,
         direction: Direction,
         champion: Params | None,
         claiming: Callable[[], AbstractContextManager[object]],
         is_private: bool = False,
     ) -> None:
-        import optuna
-
         optuna.logging.set_verbosity(optuna.logging.WARNING)
         self.claiming, self.is_private = claiming, is_private
         self._storage = storage
@@ -69,8 +72,6 @@ class TrialStorage:
 
     def read(self) -> tuple[dict[int, Trial], dict[int, Params]]:
         """The finished trials, and the hyper-parameters of those under way, by number."""
-        from optuna.trial import TrialState
-
         if not self.is_private:
             self._fail_stale()
         running = {}
@@ -82,10 +83,8 @@ class TrialStorage:
         finished = {trial.number: trial for trial in self._read.values()}
         return dict(sorted(finished.items())), running
 
-    def claim(self, number: int, params: Params, spans: "dict[str, BaseDistribution]") -> None:
+    def claim(self, number: int, params: Params, spans: dict[str, BaseDistribution]) -> None:
         """Take the trial `number`, with `params`, of which those in `spans` were searched."""
-        from optuna.trial import TrialState, create_trial
-
         attributes = {"number": number, "params": params}
         chosen = {name: params[name] for name in spans}
         waiting = create_trial(
@@ -99,9 +98,6 @@ class TrialStorage:
 
     def finish(self, trial: Trial) -> bool:
         """Write down how a claimed trial ended; False if it has been given to another machine meanwhile."""
-        from optuna.exceptions import UpdateFinishedTrialError
-        from optuna.trial import TrialState
-
         trial_id = self._claimed.pop(trial.number)
         complete = trial.outcome == "complete"
         try:
@@ -117,9 +113,6 @@ class TrialStorage:
 
     def release(self, number: int, *, lost: bool = False) -> None:
         """Give a claimed trial back to be run again; `lost` if it took its worker with it."""
-        from optuna.exceptions import UpdateFinishedTrialError
-        from optuna.trial import TrialState
-
         trial_id = self._claimed.pop(number)
         try:
             if lost:
@@ -139,24 +132,18 @@ class TrialStorage:
             self._beat(self._claimed.values())
 
     def _beat(self, trial_ids: Iterable[int]) -> None:
-        from optuna.storages import RDBStorage
-
         if isinstance(self._storage, RDBStorage):
             for trial_id in trial_ids:
                 self._storage.record_heartbeat(trial_id)
         self._beaten = time.monotonic()
 
     def _fail_stale(self) -> None:
-        from optuna.storages import fail_stale_trials
-
         with warnings.catch_warnings():  # of being experimental
             warnings.simplefilter("ignore")
             fail_stale_trials(self._study)
 
     def _fail_abandoned(self) -> None:
         """Fail what a killed process left running: nobody else holds the lock."""
-        from optuna.trial import TrialState
-
         for trial in self._study.get_trials(states=(TrialState.RUNNING,)):
             self._study.tell(trial.number, state=TrialState.FAIL)
 
@@ -177,11 +164,6 @@ def open_trial_storage(
         with locked(journal):
             yield TrialStorage(_journal(journal), journal.stem, direction, champion, nullcontext, is_private=True)
         return
-    from optuna.exceptions import StorageInternalError
-    from sqlalchemy import create_engine
-    from sqlalchemy.engine import make_url
-    from sqlalchemy.pool import NullPool
-
     full = make_url(with_secrets(url, "tuning.storage"))
     with database_errors(url, "tuning.storage"):
         waits = patience(full)
@@ -198,28 +180,21 @@ def open_trial_storage(
             raise (error.__cause__ or error) from None
 
 
-def _journal(journal: Path) -> "BaseStorage":
-    from optuna.storages import JournalStorage
-    from optuna.storages.journal import JournalFileBackend
-
+def _journal(journal: Path) -> BaseStorage:
     _drop_torn_line(journal)
     journal.with_name(f"{journal.name}.lock").unlink(missing_ok=True)  # Optuna's own, left by a killed run
     return JournalStorage(JournalFileBackend(str(journal)))
 
 
-def _database(url: str, waits: dict[str, Any]) -> "BaseStorage":
-    from optuna.storages import RDBStorage
-
+def _database(url: str, waits: dict[str, Any]) -> BaseStorage:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # heartbeats are called experimental
         return RDBStorage(url, engine_kwargs={"connect_args": waits}, heartbeat_interval=_BEAT_S, grace_period=_STALE_S)
 
 
 @contextmanager
-def _one_at_a_time(engine: "Engine", name: str) -> Iterator[None]:
+def _one_at_a_time(engine: Engine, name: str) -> Iterator[None]:
     """Keep all processes of a database but one from what goes by this name."""
-    from sqlalchemy import text
-
     key = int.from_bytes(hashlib.sha256(f"mfcore {name}".encode()).digest()[:8], signed=True)
     with engine.begin() as connection:
         connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": key})

@@ -5,14 +5,16 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from multiprocessing.connection import wait
 from pathlib import Path
-from typing import cast
+from typing import TYPE_CHECKING, cast
 
 from mfcore.metrics.objective import Objective
 from mfcore.metrics.yardstick import Yardstick
 from mfcore.storage.files import scratch_folder
 from mfcore.tuning.folds import Fold, share
-from mfcore.tuning.search import Attempt, Search
 from mfcore.workers import Worker, WorkerKilled, WorkerPool
+
+if TYPE_CHECKING:
+    from mfcore.tuning.search import Attempt, Search
 
 __all__ = ["Workers", "training_pool"]
 
@@ -33,7 +35,7 @@ def training_pool(folds: Mapping[Objective, list[Fold]], home: Path, n_threads: 
 class Workers:
     """The workers of a search on this machine; those that are idle go back when the block ends."""
 
-    def __init__(self, search: Search, yardstick: Yardstick, n_workers: int, pool: WorkerPool) -> None:
+    def __init__(self, search: "Search", yardstick: Yardstick, n_workers: int, pool: WorkerPool) -> None:
         """Take `n_workers` of a pool."""
         self._search, self._pool = search, pool
         self._measure = yardstick.model_dump(mode="json")
