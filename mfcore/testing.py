@@ -190,8 +190,9 @@ def _saved_and_loaded(model: Recommender) -> None:
 
 def _a_data_frame_does_as_well(model: Recommender) -> None:
     frame = _synthetic().to_frame()
+    by_frame = model.fit(frame)
     # A frame has no scale: that of its values is taken.
-    by_frame, by_ratings = model.fit(frame), model.fit(Ratings.from_frame(frame, model.fit(frame).factors.scale))
+    by_ratings = model.fit(Ratings.from_frame(frame, by_frame.factors.scale))
     _require(same_bits(by_frame.factors, by_ratings.factors), "a data frame gives the bits that its ratings give")
 
 

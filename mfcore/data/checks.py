@@ -40,6 +40,8 @@ __all__ = ["CheckResult", "check"]
 _MAX_STEPS = 1000
 _MAX_LISTED = 1_000_000
 """Failing rows listed for one expectation; more than these stop the run, whatever share they are."""
+_MANY = 1_000_000
+"""Rows that are given back at once, which takes half a second, and not when Python comes to it."""
 _CLOCK_SKEW_S = 24 * 3600
 _REMOTE = re.compile(
     r"<script\b[^>]*\bsrc\s*=\s*[\"']?(?:https?:)?//[^>]*>\s*</script>|<(?:link|img)\b[^>]*[\"'](?:https?:)?//[^>]*>",
@@ -192,13 +194,14 @@ class _Suite:
         (site,) = (self._context.variables.data_docs_sites or {}).values()
         self._scratch = site["store_backend"]["base_directory"]
         self._source = self._context.data_sources.add_pandas("ratings")
-        self._n_runs = 0
+        self._n_runs = self._n_rows = 0
         self.results: dict[str, dict[str, Any]] = {}
         self.n_unlisted = 0
 
     def run(self, table: str, frame: pd.DataFrame, rules: Sequence[_Rule]) -> list[_Failure]:
         """Validate `frame` and say which rules failed, with the rows of those that look at rows."""
         self._n_runs += 1
+        self._n_rows += len(frame)
         name = f"{table} {self._n_runs}"
         expectations = [copy(rule.expectation) for rule in rules]
         for number, expectation in enumerate(expectations):
@@ -237,7 +240,8 @@ class _Suite:
         """Give up the frames, which the context of the process would hold on to, and its folder for Data Docs."""
         project_manager.set_project(None)
         del self._context, self._source
-        gc.collect()  # contexts are full of cycles
+        if self._n_rows > _MANY:
+            gc.collect()  # contexts are full of cycles
         shutil.rmtree(self._scratch, ignore_errors=True)
 
 
