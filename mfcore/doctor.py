@@ -15,7 +15,7 @@ from packaging.requirements import Requirement
 from pydantic import BaseModel
 
 from mfcore import __version__
-from mfcore.errors import MfcoreError
+from mfcore.errors import MfcoreError, NothingToWorkFrom
 from mfcore.health import silence_of
 from mfcore.machine import n_cores
 from mfcore.settings import Settings
@@ -90,8 +90,10 @@ def _tracking(settings: Settings) -> Finding:
 
     try:
         champion = Registry.newest(settings).require_champion()
-    except MfcoreError as error:
+    except NothingToWorkFrom as error:
         return Finding(what="registry", status="warn", found=str(error))
+    except MfcoreError as error:
+        return Finding(what="registry", status="fail", found=str(error))
     return Finding(what="registry", status="ok", found=f"champion {champion.name} version {champion.version}")
 
 

@@ -87,6 +87,14 @@ def test_doctor(mfcore: Mfcore, films: str, monkeypatch: pytest.MonkeyPatch, tmp
     assert (sick.code, "MFCORE_EXPORTS" in sick.out) == (6, True)
     monkeypatch.setenv("PREFECT_API_URL", f"http://127.0.0.1:{free_port()}/api")
     assert "prefect server start" in mfcore("doctor").out
+    monkeypatch.delenv("PREFECT_API_URL")
+    monkeypatch.delenv("MFCORE_EXPORTS")
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"http://127.0.0.1:{free_port()}")
+    dead = mfcore("doctor", "--json")
+    assert (dead.code, {finding["what"] for finding in dead.document if finding["status"] == "fail"}) == (
+        6,
+        {"registry"},
+    )
 
 
 @pytest.mark.slow
