@@ -1,6 +1,8 @@
 """What Prefect and numba read from the environment, so that it suits these flows."""
 
 import os
+from contextlib import suppress
+from pathlib import Path
 
 __all__ = ["ENVIRONMENT", "prepare"]
 
@@ -28,6 +30,9 @@ def prepare() -> None:
     """
     for name, value in ENVIRONMENT.items():
         os.environ.setdefault(name, value)
+    # Prefect makes its folder as it is imported, but not those that it lies in. Who needs it says if it can't be made.
+    with suppress(OSError, RuntimeError):
+        Path(os.environ.get("PREFECT_HOME") or Path.home() / ".prefect").expanduser().mkdir(parents=True, exist_ok=True)
     for name in ("NO_PROXY", "no_proxy"):
         direct = [host for host in os.environ.get(name, "").split(",") if host]
         os.environ[name] = ",".join(dict.fromkeys([*direct, "127.0.0.1", "localhost"]))

@@ -5,17 +5,20 @@ import os
 import socket
 import subprocess
 import sys
+import tempfile
 from contextlib import suppress
+from pathlib import Path
 
 import httpx
 from prefect.settings import (
     PREFECT_API_URL,
+    PREFECT_HOME,
     PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS,
     get_current_settings,
 )
 
 from flows.parentage import end_with_us
-from mfcore.errors import SourceUnavailable, first_line
+from mfcore.errors import SourceUnavailable, UsageError, first_line
 
 __all__ = ["TemporaryServer", "is_lasting"]
 
@@ -45,7 +48,12 @@ class TemporaryServer:
     """
 
     def __init__(self) -> None:
-        """Start it, without waiting for it."""
+        """Start it, without waiting for it.
+
+        Raises:
+            UsageError: Prefect's folder, where its database lies, can't be written.
+        """
+        _require_folder(PREFECT_HOME.value())
         # The socket listens before the server does: nobody else gets the port, and who asks early waits.
         with socket.create_server(("127.0.0.1", 0)) as listening:
             self.url = f"http://127.0.0.1:{listening.getsockname()[1]}/api"
@@ -84,3 +92,15 @@ class TemporaryServer:
             self._process.wait(timeout=_STOP_S)
         self._process.kill()
         self._process.wait()
+
+
+def _require_folder(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise UsageError(
+            f"Prefect cannot write to its folder {folder}: {first_line(error)}. "
+            "Set PREFECT_HOME to one that can be written, or PREFECT_API_URL to a server's address."
+        ) from error

@@ -13,6 +13,7 @@ from flows.environment import ENVIRONMENT, prepare
 
 _IMPORT = """
 import os
+import threadpoolctl  # which sets a variable of its own
 before = dict(os.environ)
 import flows.export, flows.pipeline, flows.prune, flows.stage, flows.status, flows.servers.stack
 assert dict(os.environ) == before, set(os.environ.items()) ^ set(before.items())

@@ -5,12 +5,14 @@ import socket
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import httpx
 import psutil
 import pytest
 from prefect.settings import (
     PREFECT_API_URL,
+    PREFECT_HOME,
     PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS,
     temporary_settings,
 )
@@ -110,6 +112,15 @@ def test_a_temporary_server_that_is_too_slow_is_one_clear_error() -> None:
     assert len(str(one.value).splitlines()) == 2
     left = [child for child in psutil.Process().children() if child.pid not in before]
     assert not [child for child in left if "flows.temporary_api" in child.cmdline()], "the server is still there"
+
+
+def test_a_folder_that_prefect_cannot_make_is_one_line(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with (
+        temporary_settings({PREFECT_HOME: tmp_path / "file" / "prefect"}),
+        pytest.raises(UsageError, match=r"file/prefect: .*Not a directory.* Set PREFECT_HOME to one"),
+    ):
+        TemporaryServer()
 
 
 @pytest.mark.slow
