@@ -1,19 +1,16 @@
 """The pipeline as a Prefect flow, each stage a flow within it."""
 
-from typing import Any
-
 from prefect import flow
 from prefect.runtime import flow_run
 
 from flows.hooks import tell_schedule, try_later
 from flows.observer import PrefectObserver
 from flows.parameters import configured
-from flows.stage import as_flow
+from flows.stage import run_within
 from flows.turns import turn
 from mfcore.config import PipelineConfig
 from mfcore.stages.context import Context
 from mfcore.stages.pipeline import PipelineResult, run_pipeline
-from mfcore.stages.table import Stage
 
 __all__ = ["pipeline"]
 
@@ -42,8 +39,4 @@ def pipeline(
     named = {"dataset": dataset, "n_trials": n_trials, "algorithms": algorithms}
     context = Context(configured({**named, "config": config}), observer=PrefectObserver())
     with turn(context.dataset_name):
-        return run_pipeline(context, _as_subflow)
-
-
-def _as_subflow(stage: Stage[Any], context: Context, given: Any) -> Any:
-    return as_flow(stage, context)(context.config, given)
+        return run_pipeline(context, run_within)
