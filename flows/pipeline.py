@@ -9,6 +9,7 @@ from flows.parameters import configured
 from flows.stage import run_within
 from flows.turns import turn
 from mfcore.config import PipelineConfig
+from mfcore.machine import collect_seldom
 from mfcore.stages.context import Context
 from mfcore.stages.pipeline import PipelineResult, run_pipeline
 
@@ -36,6 +37,7 @@ def pipeline(
         algorithms: Algorithms to tune for both heads, as far as they can be, instead of the configuration's.
         config: All settings, as a configuration file has them. What is given above goes before.
     """
+    collect_seldom()  # Prefect has started the process of a scheduled run
     named = {"dataset": dataset, "n_trials": n_trials, "algorithms": algorithms}
     context = Context(configured({**named, "config": config}), observer=PrefectObserver())
     with turn(context.dataset_name):
