@@ -18,8 +18,8 @@ from prefect.exceptions import PrefectHTTPStatusError
 from prefect.settings import PREFECT_API_URL, temporary_settings
 from pydantic import ValidationError
 
+from flows.parameters import configured
 from flows.servers.stack import Stack
-from mfcore.config import PipelineConfig
 from mfcore.data.catalog import resolve
 from mfcore.doctor import Finding
 from mfcore.errors import MfcoreError, NothingToWorkFrom, SourceUnavailable, first_line
@@ -101,9 +101,7 @@ def _deployments(prefect_url: str) -> tuple[list[Finding], list[str]]:
                 if _NIGHTLY not in deployment.tags:
                     continue
                 try:
-                    datasets.append(
-                        resolve(PipelineConfig.model_validate(deployment.parameters.get("config", {})).dataset).name
-                    )
+                    datasets.append(resolve(configured(deployment.parameters).dataset).name)
                 except (ValidationError, MfcoreError) as error:
                     findings.append(Finding(what=name, status="fail", found=f"its settings: {first_line(error)}"))
         except (httpx.HTTPError, PrefectHTTPStatusError) as error:

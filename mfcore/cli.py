@@ -142,7 +142,7 @@ def run(
         return pipeline
 
     started = time.perf_counter()
-    result = run_here(load, loaded)
+    result = run_here(load, config=loaded)
     if as_json:
         print_json(result.model_dump(mode="json"))
         return

@@ -3,7 +3,7 @@
 import math
 import re
 import tomllib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any, Literal, cast, get_args
@@ -695,6 +695,25 @@ class PipelineConfig(_Section):
                 if not isinstance(table, dict):
                     raise UsageError(f"--set {override!r}: {part} is a value, not a table.")
             table[name] = _toml_value(text.strip())
+        return cls._checked(tree)
+
+    def changed(self, settings: Mapping[str, object]) -> "PipelineConfig":
+        """This configuration with other values of some settings, each named as section.key.
+
+        Raises:
+            UsageError: a key or value is not possible.
+
+        >>> PipelineConfig().changed({"tuning.n_trials": 5}).tuning.n_trials
+        5
+        """
+        tree = self.model_dump(exclude_unset=True)
+        for key, value in settings.items():
+            section, _, name = key.partition(".")
+            tree.setdefault(section, {})[name] = value
+        return self._checked(tree)
+
+    @classmethod
+    def _checked(cls, tree: dict[str, Any]) -> "PipelineConfig":
         try:
             return cls.model_validate(tree)
         except ValidationError as error:

@@ -36,7 +36,7 @@ def measure(n_workers: int, n_trials: int) -> float:
         started = time.perf_counter()
         tuned = tune("als", train, validation, config, Path(folder) / "study.log")
         seconds = time.perf_counter() - started
-    print(f"  {len(tuned.trials)} trials, best {tuned.validation_rmse:.4f}", file=sys.stderr)
+    print(f"  {len(tuned.trials)} trials, best {tuned.metric_name} {tuned.value:.4f}", file=sys.stderr)
     return seconds
 
 

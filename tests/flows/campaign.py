@@ -39,6 +39,7 @@ CONFIG = PipelineConfig.model_validate(
         "dataset": {"name": "synthetic:users=60,items=30,ratings=900"},
         "tuning": {"rating": ["als"], "ranking": ["als"], "n_trials": 3, "max_epochs": 3, "validation": "single"},
         "evaluation": {"max_baseline_items": 0},
+        "report": {"enabled": True},
     }
 )
 NAME = "synthetic-60x30-900"

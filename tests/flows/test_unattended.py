@@ -12,6 +12,7 @@ from datetime import timedelta
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 import httpx
 import pytest
@@ -20,9 +21,11 @@ from prefect import flow
 from prefect.client.orchestration import SyncPrefectClient, get_client
 from prefect.client.schemas.filters import DeploymentFilter, FlowRunFilter
 from prefect.client.schemas.objects import FlowRun
+from prefect.context import FlowRunContext
 from prefect.settings import PREFECT_API_URL, PREFECT_FLOWS_HEARTBEAT_FREQUENCY, PREFECT_HOME, temporary_settings
 
 from flows.automations import install
+from flows.heartbeats import heartbeats
 from flows.hooks import try_later
 from flows.observer import PrefectObserver
 from flows.turns import turn
@@ -141,6 +144,38 @@ def test_what_others_may_wait_for_is_an_event_of_the_run(prefect_server: dict[st
     assert event["payload"] == {"version": 7, "before": None}
     assert event["resource"]["prefect.resource.id"] == "mfcore.dataset.shop"
     assert "flow-run" in {one["prefect.resource.role"] for one in event["related"]}
+
+
+def test_a_flow_within_a_flow_says_that_it_lives_and_is_not_kept_waiting(prefect_server: dict[str, str]) -> None:
+    taken: list[float] = []
+
+    @flow(name="living")
+    def living() -> UUID:
+        began = time.monotonic()
+        with heartbeats():
+            pass
+        taken.append(time.monotonic() - began)
+        context = FlowRunContext.get()
+        assert context is not None and context.flow_run is not None
+        return context.flow_run.id
+
+    @flow(name="around")
+    def around() -> UUID:
+        return living()
+
+    with connected(prefect_server):
+        run_id = around()
+        wanted = {"filter": {"event": {"name": ["prefect.flow-run.heartbeat"]}}, "limit": 50}
+
+        def emitted() -> list[dict[str, Any]]:
+            answer = httpx.post(f"{prefect_server['PREFECT_API_URL']}/events/filter", json=wanted, timeout=10)
+            found: list[dict[str, Any]] = answer.json()["events"]
+            return [one for one in found if one["resource"]["prefect.resource.id"] == f"prefect.flow-run.{run_id}"]
+
+        (event,) = until(emitted, 60)
+    assert taken[0] < 0.5
+    flows = [one for one in event["related"] if one["prefect.resource.role"] == "flow"]
+    assert [one["prefect.resource.name"] for one in flows] == ["living"]
 
 
 @pytest.mark.slow
@@ -304,6 +339,9 @@ def test_a_killed_worker_costs_one_night_at_most(tmp_path: Path) -> None:
 
             until(was_crashed, 240)
             until(lambda: any("Crashed" in text or "crashed" in text for text in told), 60)
+            # The flows within it send heartbeats of their own, by which each of them is found.
+            alive = FlowRunFilter(state={"type": {"any_": ["RUNNING"]}})
+            until(lambda: not client.read_flow_runs(flow_run_filter=alive), 120)
 
             started.append(worker())
 
