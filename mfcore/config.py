@@ -558,6 +558,12 @@ class ExportConfig(_Section):
         description="What tables are written as, one or several of parquet, csv and npz: arrays of numbers and ids",
     )
     n_recommendations: int = Field(20, ge=1, description="Unseen items for each user")
+    rows_per_file: int = Field(
+        5_000_000,
+        ge=1,
+        description="Recommendations in one file at most; more make several files, recommendations-00001 and so on, "
+        "each with whole lists of some users",
+    )
     to: str | None = Field(
         None, description="SQLAlchemy URL of a PostgreSQL or SQLite database for the tables; its password as ${NAME}"
     )
