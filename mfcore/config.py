@@ -526,6 +526,14 @@ class Levers(_Section):
         "bound instead of the mean, of a ranking head that keeps draws, as BPMF does",
     )
 
+    knn_share: float = Field(
+        0.0,
+        ge=0,
+        le=1,
+        description="Share of a list's places that are item kNN's, in turns with the ranking head's: 0.5 alternates; a "
+        "version keeps item kNN if this is set when it is registered",
+    )
+
     @field_validator("where", mode="before")
     @classmethod
     def _one_or_several(cls, value: Any) -> Any:
