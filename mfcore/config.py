@@ -526,6 +526,14 @@ class Levers(_Section):
         "bound instead of the mean, of a ranking head that keeps draws, as BPMF does",
     )
 
+    knn_share: float = Field(
+        0.0,
+        ge=0,
+        le=1,
+        description="Share of a list's places that are item kNN's, in turns with the ranking head's: 0.5 alternates; a "
+        "version keeps item kNN if this is set when it is registered",
+    )
+
     @field_validator("where", mode="before")
     @classmethod
     def _one_or_several(cls, value: Any) -> Any:
@@ -558,6 +566,12 @@ class ExportConfig(_Section):
         description="What tables are written as, one or several of parquet, csv and npz: arrays of numbers and ids",
     )
     n_recommendations: int = Field(20, ge=1, description="Unseen items for each user")
+    rows_per_file: int = Field(
+        5_000_000,
+        ge=1,
+        description="Recommendations in one file at most; more make several files, recommendations-00001 and so on, "
+        "each with whole lists of some users",
+    )
     to: str | None = Field(
         None, description="SQLAlchemy URL of a PostgreSQL or SQLite database for the tables; its password as ${NAME}"
     )

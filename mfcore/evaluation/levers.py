@@ -34,6 +34,7 @@ def levers_tried(configured: ListsConfig, model: Model) -> dict[str, ListsConfig
         *([("max_genre_share", 0.3)] if has_genres else []),
         ("max_popularity_share", 0.5),
         *([("caution", 0.5), ("caution", 1.0)] if model.lists.n_draws > 1 else []),
+        *([("knn_share", 0.5)] if model.neighbors is not None else []),
     ]
     tried = {f"{name} {value:g}": ListsConfig.model_validate({name: value}) for name, value in settings}
     configured = configured.model_copy(update={"allow": None, "deny": None})

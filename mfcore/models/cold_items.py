@@ -152,6 +152,7 @@ def with_unrated(model: Model, items: pd.DataFrame, reg: float) -> Model:
         rated=RatedItems(starts=model.rated.starts, items=place[model.rated.items], values=model.rated.values),
         n_ratings=n_ratings,
         ranking=None if model.ranking is None else head(model.ranking),
+        neighbors=None if model.neighbors is None else head(model.neighbors),
         items=table.drop(columns="title", errors="ignore"),
     )
 

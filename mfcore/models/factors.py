@@ -134,9 +134,12 @@ class Factors:
         step = max(1, _GATHERED // max(1, self.n_factors))
         return (slice(start, start + step) for start in range(0, n, step))
 
-    def scores(self, users: NDArray[np.int32]) -> NDArray[np.float32]:
-        """Scores of every item for each of `users` by code: (len(users), n_items), before link and clipping."""
-        scores: NDArray[np.float32] = _rows(self.user_factors, users) @ self.item_factors.T
+    def scores(self, users: NDArray[np.int32], out: NDArray[np.float32] | None = None) -> NDArray[np.float32]:
+        """Scores of every item for each of `users` by code: (len(users), n_items), before link and clipping.
+
+        They are put into `out` where it is given.
+        """
+        scores: NDArray[np.float32] = np.matmul(_rows(self.user_factors, users), self.item_factors.T, out=out)
         scores += self.item_bias
         scores += np.float32(self.global_mean) + _rows(self.user_bias, users)[:, None]
         return scores
@@ -225,17 +228,20 @@ class Factors:
         contributions = np.zeros((len(to), len(items)))
         biases, drawn = np.zeros(len(items)), np.zeros(len(to))
         for part, own in self._own():
-            columns = self.item_factors[:, own]
-            shares = part.shares(columns, items, targets, self.link == "logistic")
-            y = columns[to].astype(np.float64)
-            contributions += part.weight * (y[:, : part.n_factors] @ shares[:, :-1].T)
-            biases += part.weight * shares[:, -1]
-            if part.columns > part.n_factors:
-                draws = part.weight * y[:, part.n_factors]
-                drawn += draws
-                contributions += np.outer(draws, shares[:, -1])
+            columns, k = self.item_factors[:, own], part.n_factors
+            # The last line asks for the bias.
+            toward = np.zeros((len(to) + 1, k + 1))
+            toward[:-1, :k], toward[-1, k] = columns[to, :k], 1
+            if part.columns > k:
+                toward[:-1, k] = columns[to, k]
+                drawn += part.weight * toward[:-1, k]
+            brought = part.brought(columns, items, targets, self.link == "logistic", toward)
+            contributions += part.weight * brought[:-1]
+            biases += part.weight * brought[-1]
         weight = sum(part.weight for part in self.parts)
-        return contributions - np.outer(drawn, biases / weight) if weight else contributions
+        if weight and drawn.any():
+            contributions -= np.outer(drawn, biases / weight)
+        return contributions
 
     def _targets(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
         """Ratings as `Part.solve` takes them."""

@@ -94,42 +94,66 @@ class Part:
         row = np.zeros(equations.n_unknowns)
         for _ in range(_STEPS if logistic else 1):
             system, scaled, aims, pull = equations.at(row)
-            right = scaled.T @ aims - pull.sum(axis=0)
+            right = scaled.T @ aims
+            if pull is not None:
+                right -= pull.sum(axis=0)
             before, row = row, _descended(system, right, k) if self.nonnegative else np.linalg.solve(system, right)
             if np.abs(row - before).max(initial=0) < 1e-9:
                 break
         return np.append(row, np.zeros(k + 1 - len(row)))
 
-    def shares(
-        self, item_factors: NDArray[np.float32], items: NDArray[np.int32], values: NDArray[np.float64], logistic: bool
+    def brought(
+        self,
+        item_factors: NDArray[np.float32],
+        items: NDArray[np.int32],
+        values: NDArray[np.float64],
+        logistic: bool,
+        toward: NDArray[np.float64],
     ) -> NDArray[np.float64]:
-        """What each of the ratings brings to the row that `solve` finds, float64 (len(items), k + 1).
+        """What each of the ratings brings to products t · [x; b] with the row that `solve` finds.
 
-        The row is linear in the residuals (behind a link, in what the last step makes of them), so that
-        the shares add up to it. Of a model kept from going below zero that is so among the entries above zero.
+        The row is S⁻¹ Σ_i e_i, linear in the residuals (behind a link, in what the last step makes of them), so that
+        rating i brings (S⁻ᵀ t) · e_i. Of a model kept from going below zero that is so among the entries above zero.
 
         Source: Hu, Koren, Volinsky, "Collaborative filtering for implicit feedback datasets", ICDM 2008, section 5.
+
+        Args:
+            item_factors: as in `solve`, like the next three.
+            items: codes, each known.
+            values: ratings.
+            logistic: whether scores pass through a link.
+            toward: the vectors t, (m, k + 1).
+
+        Returns:
+            float64 (m, len(items)); rows add up to the products.
         """
         k = self.n_factors
         if self.basis is not None:
             basis = self.basis[items].astype(np.float64)
             errors = values - self.global_mean - self.item_bias[items]
             bias = errors / (len(items) + float(self.precision[-1, -1]))
-            x = errors[:, None] * basis - bias[:, None] * basis.sum(axis=0)
-            return np.column_stack([x * max(1.0, len(items)) ** self.exponent, bias])
-        shares = np.zeros((len(items), k + 1))
+            toward_x = toward[:, :k] * max(1.0, len(items)) ** self.exponent
+            brought = (toward_x @ basis.T) * errors
+            brought += np.outer(toward[:, k] - toward_x @ basis.sum(axis=0), bias)
+            return brought
         if len(items) == 0:
-            return shares
+            return np.zeros((len(toward), 0))
         is_linear = not (logistic or self.nonnegative)
         row = np.zeros(k + 1) if is_linear else self.solve(item_factors, items, values, logistic)
         equations = _Equations(self, item_factors, items, values, logistic)
-        system, scaled, aims, pull = equations.at(row[: equations.n_unknowns])
-        free = np.arange(equations.n_unknowns)
+        n = equations.n_unknowns
+        system, scaled, aims, pull = equations.at(row[:n])
+        toward = toward[:, :n]
         if self.nonnegative:
-            free = free[(row[free] > 0) | (free == k)]
-        each = (scaled * aims[:, None] - pull)[:, free]
-        shares[:, free] = np.linalg.solve(system[np.ix_(free, free)], each.T).T
-        return shares
+            free = np.flatnonzero((row[:n] > 0) | (np.arange(n) == k))
+            system, scaled, toward = system[np.ix_(free, free)], scaled[:, free], toward[:, free]
+            pull = None if pull is None else pull[:, free]
+        moves = np.linalg.solve(system.T, toward.T).T
+        brought: NDArray[np.float64] = moves @ scaled.T
+        brought *= aims
+        if pull is not None:
+            brought -= moves @ pull.T
+        return brought
 
     def _project(
         self, basis: NDArray[np.float32], items: NDArray[np.int32], values: NDArray[np.float64]
@@ -193,15 +217,16 @@ class _Equations:
     ) -> None:
         k = part.n_factors
         self.n_unknowns = m = k + 1 if np.isfinite(part.precision[k, k]) else k
-        self.design = np.column_stack([item_factors[items, :k], np.ones(len(items))])[:, :m].astype(np.float64)
+        self.design = np.ones((len(items), m))
+        self.design[:, :k] = item_factors.take(items, axis=0)[:, :k]
         self.prior = float(len(items)) ** part.exponent * part.precision[:m, :m].astype(np.float64)
         if part.gram is not None:
             self.prior[:k, :k] += part.gram
         self.offset = part.global_mean + part.item_bias[items].astype(np.float64)
-        self.variance = np.zeros((len(items), m))
+        self.variance, self.center = None, np.zeros(m)
         if part.item_variance is not None:
+            self.variance = np.zeros((len(items), m))
             self.variance[:, :k] = part.item_variance[items]
-        self.center = np.zeros(m)
         if part.center is not None:
             self.center[:k] = part.center
         self.weight = 1 - part.missing_weight
@@ -215,25 +240,28 @@ class _Equations:
 
     def at(
         self, row: NDArray[np.float64]
-    ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
-        """The matrix S (m, m), and of each rating its line d (n, m), aim a (n,) and pull p (n, m).
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64], NDArray[np.float64] | None]:
+        """The matrix S (m, m), and of each rating its line d (n, m), aim a (n,) and pull p (n, m); None: no pulls.
 
         The row solves S x = Σ_i (a_i d_i − p_i).
         """
         if self.confidence is not None:
             scaled = self.design * np.sqrt(self.extra)[:, None]
-            return scaled.T @ scaled + self.prior, scaled, self.aims / np.sqrt(self.extra), self.variance
-        slope = np.ones(len(self.values))
-        aims = self.values - self.offset
+            return scaled.T @ scaled + self.prior, scaled, self.aims / np.sqrt(self.extra), None
+        scaled, aims, variance = self.design, self.values - self.offset, self.variance
         if self.logistic:
             inner = self.design @ row
             fit = 1 / (1 + np.exp(-(self.offset + inner)))
             slope = np.maximum(fit * (1 - fit), 1e-3)
-            aims = inner + (self.values - fit) / slope
-        scaled = self.design * slope[:, None]
-        uncertain = np.square(slope)[:, None] * self.variance
-        system = self.weight * (scaled.T @ scaled + np.diag(uncertain.sum(axis=0))) + self.prior
-        return system, scaled, slope * aims, uncertain * self.center
+            scaled = self.design * slope[:, None]
+            aims = slope * inner + self.values - fit
+            variance = None if variance is None else np.square(slope)[:, None] * variance
+        system = scaled.T @ scaled
+        if variance is not None:
+            system += np.diag(variance.sum(axis=0))
+        system *= self.weight
+        system += self.prior
+        return system, scaled, aims, None if variance is None else variance * self.center
 
 
 def _descended(system: NDArray[np.float64], right: NDArray[np.float64], k: int) -> NDArray[np.float64]:

@@ -7,7 +7,7 @@ import scipy.sparse as sp
 from numpy.typing import NDArray
 from pydantic import Field
 
-from mfcore.data.ratings import Ratings
+from mfcore.data.ratings import Ratings, Scale
 from mfcore.models.base import Range, Recommender, Training
 from mfcore.models.baselines import BiasOnly
 from mfcore.models.factors import Factors
@@ -84,6 +84,11 @@ class ItemKNN(Recommender):
     reg_user_bias: float = Field(5.0, gt=0)
     reg_item_bias: float = Field(2.0, gt=0)
     popularity_weight: float = Field(0.0, ge=0, allow_inf_nan=False)
+
+    @classmethod
+    def for_lists(cls, scale: Scale) -> "ItemKNN":
+        """With the defaults for lists, of ratings on `scale`."""
+        return cls(**cls.for_ranking(scale)[1])
 
     def begin(self, ratings: Ratings, start: Factors | None = None) -> Training:
         """Fit the biases; similarities come with the first step. `start` is of no use here."""

@@ -1,4 +1,4 @@
-"""Lists by more than the score: fewer popular items, no genre or bucket in excess, unlike neighbors."""
+"""Lists by more than the score: fewer popular items, no genre or bucket in excess, unlike neighbors, two models."""
 
 from dataclasses import dataclass
 
@@ -10,7 +10,7 @@ from mfcore.models.factors import Factors
 from mfcore.models.lists import top_items
 from mfcore.models.rated import RatedItems
 
-__all__ = ["ItemGroups", "ranked", "thirds"]
+__all__ = ["ItemGroups", "in_turns", "ranked", "thirds"]
 
 _POOL = 200
 """Items with the best scores that a list is chosen from, at least; ten times its length if that is more."""
@@ -57,6 +57,7 @@ def ranked(
     allowed: NDArray[np.bool_],
     levers: Levers,
     groups: ItemGroups,
+    neighbors: Factors | None = None,
 ) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
     r"""Lists of `k` items for each user, as `top_n` makes them where no lever is set.
 
@@ -74,6 +75,9 @@ def ranked(
     group, a genre or a popularity bucket, is full when it has its share of the k places, rounded down, one at least.
     Where full groups leave a list short, it is made again from twice as many candidates, until no item is left.
 
+    With `neighbors` the candidates are those of both models, in turns (`in_turns`), and ρ falls evenly from the first
+    of them to the last.
+
     Source: Carbonell, Goldstein, "The use of MMR, diversity-based reranking for reordering documents and producing
     summaries", SIGIR 1998.
 
@@ -85,6 +89,7 @@ def ranked(
         allowed: (n_items,); what may be listed at all.
         levers: how the list is made; `where` is in `allowed` already.
         groups: what items have in common.
+        neighbors: the second model, over the same users and items; None: there is none.
 
     Returns:
         Items int32 (len(users), k), −1 where items run out; their scores s float32, NaN there.
@@ -93,8 +98,16 @@ def ranked(
     penalty = weight * _prominence(groups.n_ratings) if weight else None
     member, most = _limits(k, levers, groups)
     items = np.full((len(users), k), -1, np.int32)
+
+    def candidates(users: NDArray[np.int32], size: int) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
+        pool, scores = top_items(factors, users, size, rated, allowed, penalty, levers.caution)
+        if neighbors is None:
+            return pool, scores
+        others, _ = top_items(neighbors, users, size, rated, allowed, penalty, levers.caution)
+        return in_turns(pool, others, levers.knn_share), np.broadcast_to(-np.arange(size, dtype=np.float32), pool.shape)
+
     if not levers.diversity and member.shape[1] == 0:
-        items, _ = top_items(factors, users, k, rated, allowed, penalty, levers.caution)
+        items, _ = candidates(users, k)
     else:
         n_allowed = int(np.count_nonzero(allowed))
         size, open_rows = max(_POOL, 10 * k), np.arange(len(users))
@@ -103,12 +116,43 @@ def ranked(
             step = max(1, _CHUNK_BYTES // (size * (4 * groups.unit.shape[1] + member.shape[1] + 64)))
             for first in range(0, len(open_rows), step):
                 rows = open_rows[first : first + step]
-                pool, scores = top_items(factors, users[rows], size, rated, allowed, penalty, levers.caution)
+                pool, scores = candidates(users[rows], size)
                 items[rows] = _chosen(pool, scores, k, levers.diversity, groups.unit, member, most)
             if size >= n_allowed:
                 break
             open_rows, size = open_rows[(items[open_rows] < 0).any(axis=1)], 2 * size
     return items, factors.list_scores(users, items)
+
+
+def in_turns(first: NDArray[np.int32], second: NDArray[np.int32], share: float) -> NDArray[np.int32]:
+    """Two lists of each user as one: item n of the first comes at n / (1 − share), of the second at n / share.
+
+    Of an item in both the later place is dropped; of equal places the first list's comes first.
+
+    Args:
+        first: items, (n, size), no item twice in a list, −1 at its end where there are none.
+        second: the same.
+        share: of the second list, from 0 to 1.
+
+    Returns:
+        (n, size); −1 where both run out.
+
+    >>> in_turns(np.array([[1, 2, 3, 4]], np.int32), np.array([[1, 5, 2, 6]], np.int32), 0.5).tolist()
+    [[1, 2, 5, 3]]
+    """
+    size = first.shape[1]
+    with np.errstate(divide="ignore"):
+        places = np.concatenate([np.arange(1, size + 1) / np.float64(part) for part in (1 - share, share)])
+    items = np.concatenate([first, second], axis=1)[:, np.argsort(places, kind="stable")]
+    by_item = np.argsort(items, axis=1, kind="stable")
+    again = np.take_along_axis(items, by_item, axis=1)
+    dropped = np.zeros(items.shape, np.bool_)
+    np.put_along_axis(dropped, by_item[:, 1:], again[:, 1:] == again[:, :-1], axis=1)
+    order = np.argsort(dropped | (items < 0), axis=1, kind="stable")[:, :size]
+    merged: NDArray[np.int32] = np.where(
+        np.take_along_axis(dropped, order, axis=1), -1, np.take_along_axis(items, order, axis=1)
+    )
+    return merged
 
 
 def _prominence(n_ratings: NDArray[np.int64]) -> NDArray[np.float32]:

@@ -63,10 +63,12 @@ def top_items(
     rated = rated or RatedItems(starts=np.zeros(len(factors.user_ids) + 1, np.int64), items=np.empty(0, np.int32))
     top_k = top_k_for(len(users))
     step = max(1, _CHUNK_BYTES // (4 * max(1, n_items)))
+    # One room for all chunks: a new one would cost as much as a pass over it.
+    room = np.empty((min(step, len(users)), n_items), np.float32)
     for first in range(0, len(users), step):
         part = slice(first, first + step)
         own = users[part]
-        all_scores = factors.scores(own)
+        all_scores = factors.scores(own, room[: len(own)])
         if penalty is not None:
             all_scores -= all_scores.std(axis=1, keepdims=True) * penalty
         if caution and factors.n_draws > 1:

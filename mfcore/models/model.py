@@ -42,6 +42,7 @@ class Model:
         ranking: the ranking head, which orders lists and finds similar items; None: the rating head does.
         items: what else is known of items, a row for each code, such as genres; None: nothing.
         is_new: whether its one user was folded in and not trained on.
+        neighbors: item kNN, for lists that the ranking head shares with it (`Levers.knn_share`); None: it is not kept.
     """
 
     factors: Factors
@@ -51,17 +52,23 @@ class Model:
     ranking: Factors | None = None
     items: pd.DataFrame | None = None
     is_new: bool = False
+    neighbors: Factors | None = None
 
     @classmethod
     def of(
-        cls, factors: Factors, ratings: Ratings, items: pd.DataFrame | None, ranking: Factors | None = None
+        cls,
+        factors: Factors,
+        ratings: Ratings,
+        items: pd.DataFrame | None,
+        ranking: Factors | None = None,
+        neighbors: Factors | None = None,
     ) -> "Model":
         """Put together the heads, the `ratings` they were trained on and the item table, if there is one."""
         known = ratings.titles if items is None else None
         titles = titles_of(factors.item_ids, items) if known is None else known
         n_ratings = np.bincount(ratings.items, minlength=ratings.n_items).astype(np.int64)
         table = None if items is None else aligned(items, factors.item_ids).drop(columns="title", errors="ignore")
-        return cls(factors, titles, RatedItems.of(ratings), n_ratings, ranking, table)
+        return cls(factors, titles, RatedItems.of(ratings), n_ratings, ranking, table, neighbors=neighbors)
 
     @property
     def lists(self) -> Factors:
@@ -168,7 +175,7 @@ class Model:
 
         Raises:
             UsageError: reasons of a model registered before ratings were kept with it, levers that ask for what the
-                table of items does not have, or no item that meets `min_ratings` and their conditions.
+                model or its table of items does not have, or no item that meets `min_ratings` and their conditions.
         """
         columns = self.lists_for(
             user_ids,
@@ -202,7 +209,8 @@ class Model:
         allowed = self.allowed(exclude_items, only_items, min_ratings, levers.where)
         rated = self.rated if exclude_rated else None
         groups = self._groups(levers)
-        items, scores = ranked(self.lists, users, k, rated, allowed, levers, groups)
+        neighbors = self._neighbors_for(levers)
+        items, scores = ranked(self.lists, users, k, rated, allowed, levers, groups, neighbors)
         unknown = users < 0
         if unknown.any():
             popular = ranked(self._most_popular(), users[unknown], k, None, allowed, levers, groups)
@@ -288,6 +296,19 @@ class Model:
             genres = genres_of(self._table["genres"])[1]
         return ItemGroups(self.n_ratings, genres, self._alike.unit if levers.diversity else nothing)
 
+    def _neighbors_for(self, levers: Levers) -> Factors | None:
+        """Item kNN where lists are shared with it.
+
+        Raises:
+            UsageError: it was not kept.
+        """
+        if levers.knn_share and self.neighbors is None:
+            raise UsageError(
+                "knn_share needs item kNN, which this version does not keep: `mfcore register` with lists.knn_share "
+                "makes one that does."
+            )
+        return self.neighbors if levers.knn_share else None
+
     def _are_among(self, item_ids: ArrayLike) -> NDArray[np.bool_]:
         """Which items have one of these ids."""
         codes = _codes(self.item_ids, item_ids)
@@ -325,8 +346,11 @@ class Model:
         last = dict(zip(items.tolist(), rated.values(), strict=True))
         items, values = np.array(list(last), np.int32), np.array(list(last.values()), np.float32)
         own = RatedItems(starts=np.array([0, len(items)], np.int64), items=items, values=values)
-        ranking = None if self.ranking is None else self.ranking.fold_in(items, values)
-        return replace(self, factors=self.factors.fold_in(items, values), rated=own, ranking=ranking, is_new=True)
+        heads = {
+            name: head and head.fold_in(items, values)
+            for name, head in (("ranking", self.ranking), ("neighbors", self.neighbors))
+        }
+        return replace(self, factors=self.factors.fold_in(items, values), rated=own, is_new=True, **heads)
 
     def similar(self, item_ids: ArrayLike, k: int = 10, min_ratings: int = FEWEST_RATINGS) -> pd.DataFrame:
         """The `k` items most alike each given item: the cosine of their factors, shrunk where an item has few ratings.
@@ -405,8 +429,9 @@ class Model:
         """Write everything into `folder`; `load` gives the same bits."""
         folder = Path(folder)
         self.factors.save(folder / "rating")
-        if self.ranking is not None:
-            self.ranking.save(folder / "ranking")
+        for name, head in (("ranking", self.ranking), ("neighbors", self.neighbors)):
+            if head is not None:
+                head.save(folder / name)
         self.rated.save(folder)
         np.save(folder / _COUNTS, self.n_ratings, allow_pickle=False)
         self._table.assign(title=self.titles).to_parquet(folder / "titles.parquet", index=False)
@@ -420,17 +445,21 @@ class Model:
         """
         folder = Path(folder)
         factors = Factors.load(folder / "rating")
-        ranking = Factors.load(folder / "ranking") if (folder / "ranking").is_dir() else None
-        if ranking is not None and not (
-            np.array_equal(ranking.user_ids, factors.user_ids) and np.array_equal(ranking.item_ids, factors.item_ids)
-        ):
-            raise SourceUnavailable(f"{folder} holds two heads of different users or items.")
+        ranking, neighbors = (
+            Factors.load(folder / name) if (folder / name).is_dir() else None for name in ("ranking", "neighbors")
+        )
+        for head in (ranking, neighbors):
+            if head is not None and not (
+                np.array_equal(head.user_ids, factors.user_ids) and np.array_equal(head.item_ids, factors.item_ids)
+            ):
+                raise SourceUnavailable(f"{folder} holds heads of different users or items.")
         path = folder / "titles.parquet"
         titles = load_titles(path, len(factors.item_ids))
         table = pd.read_parquet(path).drop(columns="title")
         rated = RatedItems.load(folder, len(factors.user_ids), len(factors.item_ids))
         n_ratings = load_array(folder / _COUNTS, np.int64, (len(factors.item_ids),))
-        return cls(factors, titles, rated, n_ratings, ranking, table if len(table.columns) else None)
+        items = table if len(table.columns) else None
+        return cls(factors, titles, rated, n_ratings, ranking, items, neighbors=neighbors)
 
 
 def _several(ids: ArrayLike) -> Sequence[Any]:

@@ -1,14 +1,20 @@
 """Why items are in lists: the rated items that bring most to their scores."""
 
+from concurrent.futures import ThreadPoolExecutor
+
 import numpy as np
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
 from mfcore.errors import UsageError
+from mfcore.machine import n_cores
 from mfcore.models.factors import Factors
 from mfcore.models.rated import RatedItems
 
 __all__ = ["ratings_of", "strongest"]
+
+_CHUNK = 256
+"""Users that a thread takes at a time."""
 
 
 def ratings_of(rated: RatedItems, user: int) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
@@ -43,13 +49,19 @@ def strongest(
         UsageError: a model registered before ratings were kept with it.
     """
     strongest_items = np.full((*items.shape, k), -1, np.int32)
-    # On matrices as small as one user's, BLAS's threads wait for each other most of the time.
-    with threadpool_limits(1, "blas"):
-        for row, user in enumerate(users):
-            own, values = ratings_of(rated, int(user))
+
+    def find(first: int) -> None:
+        for row in range(first, min(first + _CHUNK, len(users))):
+            own, values = ratings_of(rated, int(users[row]))
             listed = np.flatnonzero(items[row] >= 0)
-            brought = factors.contributions(own, values, items[row, listed])
-            best = np.argsort(-brought, axis=1, kind="stable")[:, :k]
-            is_for = np.take_along_axis(brought, best, axis=1) > 0
-            strongest_items[row, listed, : best.shape[1]] = np.where(is_for, own[best], -1)
+            brought, each = factors.contributions(own, values, items[row, listed]), np.arange(len(listed))
+            for place in range(min(k, len(own))):
+                # Of equal ones the first.
+                best = brought.argmax(axis=1)
+                strongest_items[row, listed, place] = np.where(brought[each, best] > 0, own[best], -1)
+                brought[each, best] = -np.inf
+
+    # On matrices as small as one user's, BLAS's own threads wait for each other most of the time.
+    with threadpool_limits(1, "blas"), ThreadPoolExecutor(n_cores()) as threads:
+        list(threads.map(find, range(0, len(users), _CHUNK)))
     return strongest_items

@@ -17,14 +17,14 @@ from mfcore.models.spark import best_items
 from mfcore.serving.filters import asked_of, filters_of
 from mfcore.serving.interleaving import Contender, interleaved
 from mfcore.serving.published import copied
-from mfcore.serving.tables import read_table, write_table
+from mfcore.serving.tables import parts_of, write_table
 from mfcore.storage.artifacts import MANIFEST, damage, is_whole, read_manifest, write_manifest
 from mfcore.storage.bucket import is_url
 from mfcore.storage.files import new_folder
 
 __all__ = ["export_model", "load_export", "point_latest"]
 
-_USERS_AT_A_TIME = 10_000
+_AT_A_TIME = 10_000
 """Users (or items) whose lists are in memory at once, each a row group of a Parquet file."""
 
 
@@ -46,6 +46,9 @@ def export_model(
     | `ranking_item_factors` | item_id, bias, factors, title, known_item |
     | `recommendations` | user_id, rank, item_id, score, predicted_rating, title, known_item, reasons, model_version |
     | `similar_items` | item_id, rank, other_item_id, cosine, title, n_ratings, model_version |
+
+    Where `recommendations` have more rows than `rows_per_file`, they are several files by users, recommendations-00001
+    and so on.
 
     `manifest.json` holds `head`, how to predict, which ids are text, row counts, and each file's size and sha256. Its
     `shorter_lists` tells how many users have fewer recommendations than asked for, because items ran out.
@@ -89,8 +92,10 @@ def export_model(
             frame.drop(columns="known_user").assign(model_version=version) for frame in recommended()
         )
         tables["similar_items"] = (frame.assign(model_version=version) for frame in neighbors)
-        n_rows = {name: write_table(folder, name, frames, config.format) for name, frames in tables.items()}
-        rows = {f"{name}.{suffix}": n for name, n in n_rows.items() for suffix in config.format}
+        rows: dict[str, int] = {}
+        for name, frames in tables.items():
+            max_rows = config.rows_per_file if name == "recommendations" else None
+            rows |= write_table(folder, name, frames, config.format, max_rows)
         ids = {"user_id": bundle.user_ids, "item_id": bundle.item_ids, "other_item_id": bundle.item_ids}
         text_ids = [name for name, own in ids.items() if own.dtype.kind == "O"]
         formulas = {"rating": _formula(bundle.factors), "ranking": _formula(bundle.lists)}
@@ -152,7 +157,7 @@ def _read_factors(folder: Path, name: str, key: str, k: int) -> tuple[Ids, NDArr
     Raises:
         SourceUnavailable: the file holds something else, or numbers that are not finite.
     """
-    columns, path = read_table(folder, name)
+    ((columns, path),) = parts_of(folder, name)
     try:
         ids, bias = columns[key], columns["bias"].astype(np.float32)
         factors = columns["factors"].astype(np.float32) if len(ids) else np.empty((0, k), np.float32)
@@ -196,24 +201,25 @@ def _lists(
     version: Any,
 ) -> Iterator[pd.DataFrame]:
     """Everybody's lists, some users at a time."""
+    n_users = min(_AT_A_TIME, max(1, config.rows_per_file // length)) if length else _AT_A_TIME
     if config.engine == "spark":
         levers = filters["levers"]
         allowed = bundle.allowed(filters["exclude_items"], filters["only_items"], filters["min_ratings"], levers.where)
         items = best_items(bundle.lists, length, bundle.rated, allowed)
-        for users in _parts(np.arange(len(bundle.user_ids), dtype=np.int32)):
+        for users in _parts(np.arange(len(bundle.user_ids), dtype=np.int32), n_users):
             yield pd.DataFrame(bundle.columns_of(bundle.user_ids[users], items[users], config.n_reasons))
         return
     options = {"n_reasons": config.n_reasons, **filters}
-    for ids in _parts(bundle.user_ids):
+    for ids in _parts(bundle.user_ids, n_users):
         if contender is None:
             yield bundle.recommend(ids, length, **options)
         else:
             yield interleaved(bundle, contender, ids, length, version=int(version), **options)
 
 
-def _parts(ids: Ids) -> Iterator[Ids]:
-    for start in range(0, max(len(ids), 1), _USERS_AT_A_TIME):
-        yield ids[start : start + _USERS_AT_A_TIME]
+def _parts(ids: Ids, n: int = _AT_A_TIME) -> Iterator[Ids]:
+    for start in range(0, max(len(ids), 1), n):
+        yield ids[start : start + n]
 
 
 def _with_types(frame: pd.DataFrame, item_ids: Ids) -> pd.DataFrame:

@@ -35,6 +35,7 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 
 from mfcore.errors import SourceUnavailable, UsageError
+from mfcore.serving.tables import files_of
 from mfcore.storage.artifacts import damage, read_manifest
 from mfcore.storage.databases import database_errors, patience
 from mfcore.storage.urls import place_of, with_secrets
@@ -83,10 +84,10 @@ def write_tables(folder: Path, url: str, dataset: str, n_versions: int) -> int:
         if shown is not None and shown.digest == digest:
             return int(shown.version)
         version = 1 + max((int(row.version) for row in known), default=0)
-        files = sorted(path for path in folder.glob("*.parquet"))
-        for path in files:
-            table = f"{name}_{path.stem}"
-            _fill(connection, f"{table}_v{version}", path)
+        tables = files_of(folder, "parquet")
+        for stem, files in tables.items():
+            table = f"{name}_{stem}"
+            _fill(connection, f"{table}_v{version}", files)
             connection.exec_driver_sql(f'DROP VIEW IF EXISTS "{table}"')
             connection.exec_driver_sql(f'CREATE VIEW "{table}" AS SELECT * FROM "{table}_v{version}"')
         connection.execute(versions.update().where(versions.c.name == name).values(is_latest=False))
@@ -94,7 +95,7 @@ def write_tables(folder: Path, url: str, dataset: str, n_versions: int) -> int:
             versions.insert().values(
                 name=name, dataset=dataset, version=version, is_latest=True, digest=digest,
                 model_uri=manifest.get("model_uri"), made_at=datetime.now(UTC).isoformat(timespec="seconds"),
-                tables=json.dumps([path.stem for path in files]),
+                tables=json.dumps(list(tables)),
             )
         )  # fmt: skip
         for row in known[: max(0, len(known) + 1 - n_versions)]:
@@ -159,8 +160,8 @@ def _versions(connection: Connection) -> Table:
     return table
 
 
-def _fill(connection: Connection, name: str, path: Path) -> None:
-    """Make the table `name` and fill it with the rows of a Parquet file."""
+def _fill(connection: Connection, name: str, files: Sequence[Path]) -> None:
+    """Make the table `name` and fill it with the rows of Parquet files."""
     is_postgresql = connection.dialect.name == "postgresql"
 
     def type_of(field: pa.Field) -> "types.TypeEngine[Any]":
@@ -174,17 +175,17 @@ def _fill(connection: Connection, name: str, path: Path) -> None:
             return ARRAY(REAL()) if is_postgresql else Text()
         return Text()
 
-    file = pq.ParquetFile(path)
-    table = Table(name, MetaData(), *(Column(field.name, type_of(field)) for field in file.schema_arrow))
+    schema = pq.read_schema(files[0])
+    table = Table(name, MetaData(), *(Column(field.name, type_of(field)) for field in schema))
     table.create(connection)
-    for batch in file.iter_batches(_BATCH):
+    for batch in (batch for file in files for batch in pq.ParquetFile(file).iter_batches(_BATCH)):
         columns = [_plain(column, "{%s}" if is_postgresql else "[%s]") for column in batch.columns]
         if connection.dialect.driver == "psycopg2":
             _copy(connection, name, columns)
         else:
             rows = zip(*(column.to_pylist() for column in columns), strict=True)
             connection.execute(table.insert(), [dict(zip(batch.schema.names, row, strict=True)) for row in rows])
-    keys = [field.name for field in file.schema_arrow if field.name in ("user_id", "item_id")][:1]
+    keys = [field.name for field in schema if field.name in ("user_id", "item_id")][:1]
     for key in keys:
         connection.exec_driver_sql(f'CREATE INDEX "{name}_i" ON "{name}" ("{key}")')
 

@@ -1,6 +1,7 @@
 """The tables of an export as files: Parquet, CSV, or arrays of NumPy."""
 
-from collections.abc import Iterator, Sequence
+import re
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, Protocol
@@ -17,7 +18,7 @@ from mfcore.config import ExportFormat
 from mfcore.errors import SourceUnavailable, first_line
 from mfcore.storage.artifacts import read_manifest
 
-__all__ = ["read_table", "write_table"]
+__all__ = ["files_of", "parts_of", "read_table", "write_table"]
 
 _LIST = "factors"
 """The one column of lists of numbers; in CSV factor_1, factor_2 and so on."""
@@ -33,57 +34,97 @@ class _Writer(Protocol):
     def close(self) -> None: ...
 
 
-def write_table(folder: Path, name: str, frames: Iterator[pd.DataFrame], formats: Sequence[ExportFormat]) -> int:
+def write_table(
+    folder: Path,
+    name: str,
+    frames: Iterator[pd.DataFrame],
+    formats: Sequence[ExportFormat],
+    max_rows: int | None = None,
+) -> dict[str, int]:
     """Write frames of the same columns as one table, in each of the formats.
 
     Parquet and CSV hold all columns. Arrays hold numbers and ids, under the names of the columns, and are kept in
-    memory until the last frame.
+    memory until their file is whole.
 
     Args:
         folder: where files go.
-        name: of the files, without suffix.
+        name: of the files, without suffix; of several -00001, -00002 and so on follow it.
         frames: parts of the table, at least one.
-        formats: of the files, one for each.
+        formats: of the files.
+        max_rows: of a file, at most, but for a frame that has more by itself; None: there is one file.
 
     Returns:
-        The number of rows.
+        The number of rows by file.
     """
-    first = next(frames)
-    table = pa.Table.from_pandas(first, preserve_index=False)
-    n_rows: int = table.num_rows
+    schema: pa.Schema | None = None
+    rows: list[int] = []
     with ExitStack() as stack:
-        writers: list[_Writer] = [_WRITERS[suffix](folder / f"{name}.{suffix}", table) for suffix in formats]
-        for writer in writers:
-            stack.callback(writer.close)
-            writer.write(table)
+        writers: list[_Writer] = []
         for frame in frames:
-            part = pa.Table.from_pandas(frame, schema=table.schema, preserve_index=False)
+            table = pa.Table.from_pandas(frame, schema=schema, preserve_index=False)
+            if not rows or (max_rows is not None and rows[-1] and rows[-1] + table.num_rows > max_rows):
+                stack.close()
+                schema = table.schema
+                rows.append(0)
+                writers = [_WRITERS[suffix](folder / _file(name, len(rows), suffix), table) for suffix in formats]
+                for writer in writers:
+                    stack.callback(writer.close)
             for writer in writers:
-                writer.write(part)
-            n_rows += part.num_rows
-    return n_rows
+                writer.write(table)
+            rows[-1] += table.num_rows
+    if len(rows) == 1:
+        for suffix in formats:
+            (folder / _file(name, 1, suffix)).rename(folder / f"{name}.{suffix}")
+        return {f"{name}.{suffix}": rows[0] for suffix in formats}
+    return {_file(name, number, suffix): n for suffix in formats for number, n in enumerate(rows, start=1)}
 
 
-def read_table(folder: Path, name: str) -> tuple[dict[str, NDArray[Any]], Path]:
-    """The columns of a table, from whichever of its files there is; the factors as a matrix.
+def _file(name: str, number: int, suffix: str) -> str:
+    return f"{name}-{number:05d}.{suffix}"
+
+
+def files_of(folder: Path, suffix: ExportFormat) -> dict[str, list[Path]]:
+    """Each table's files in one format, in the order of their rows, as the manifest has them."""
+    files: dict[str, list[Path]] = {}
+    for file in map(Path, read_manifest(folder)["rows"]):
+        if file.suffix == f".{suffix}":
+            files.setdefault(re.sub(r"-\d{5}$", "", file.stem), []).append(folder / file)
+    return files
+
+
+def parts_of(folder: Path, name: str) -> Iterator[tuple[dict[str, NDArray[Any]], Path]]:
+    """The columns of each file of a table, in whichever format there is; the factors as a matrix.
+
+    Raises:
+        SourceUnavailable: there is no such file, or it holds something else.
+    """
+    written = ((read, files_of(folder, suffix).get(name, [])) for suffix, read in _READERS.items())
+    whole = [(read, paths) for read, paths in written if paths and all(path.is_file() for path in paths)]
+    if not whole:
+        raise SourceUnavailable(f"{folder} has no table {name}. Make it again with `mfcore export`.")
+    read, paths = whole[0]
+    for path in paths:
+        try:
+            yield read(path), path
+        except (ValueError, KeyError, TypeError, OSError, BadZipFile) as error:
+            raise SourceUnavailable(f"{path} holds no table: {first_line(error)}.") from error
+
+
+def read_table(folder: Path, name: str) -> dict[str, NDArray[Any]]:
+    """The columns of a table, all of its files together.
 
     Args:
         folder: of the export.
         name: of the table.
 
     Returns:
-        Column -> values, and the file.
+        Column -> values.
 
     Raises:
-        SourceUnavailable: there is no such file, or it holds something else.
+        SourceUnavailable: there is no such table, or its files hold something else.
     """
-    path = next((file for suffix in _READERS if (file := folder / f"{name}.{suffix}").is_file()), None)
-    if path is None:
-        raise SourceUnavailable(f"{folder} has no table {name}. Make it again with `mfcore export`.")
-    try:
-        return _READERS[path.suffix[1:]](path), path
-    except (ValueError, KeyError, TypeError, OSError, BadZipFile) as error:
-        raise SourceUnavailable(f"{path} holds no table: {first_line(error)}.") from error
+    parts = [columns for columns, _ in parts_of(folder, name)]
+    return parts[0] if len(parts) == 1 else {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
 
 
 class _Parquet:
@@ -173,5 +214,9 @@ def _read_arrays(path: Path) -> dict[str, NDArray[Any]]:
         }
 
 
-_READERS = {"parquet": _read_parquet, "npz": _read_arrays, "csv": _read_csv}
+_READERS: dict[ExportFormat, Callable[[Path], dict[str, NDArray[Any]]]] = {
+    "parquet": _read_parquet,
+    "npz": _read_arrays,
+    "csv": _read_csv,
+}
 """The nearest to what was written first."""

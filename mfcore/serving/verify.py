@@ -1,5 +1,6 @@
 """Whether an export is what its manifest says, and its lists are those of its own factors."""
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ from numpy.typing import NDArray
 from mfcore.data.ratings import Ids, find_codes
 from mfcore.errors import SourceUnavailable
 from mfcore.serving.export import load_export
-from mfcore.serving.tables import read_table
+from mfcore.serving.tables import parts_of
 from mfcore.storage.artifacts import read_manifest
 
 __all__ = ["verify_export"]
@@ -30,35 +31,35 @@ def verify_export(folder: Path) -> dict[str, int]:
     """
     factors, ranking = load_export(folder), load_export(folder, "ranking")
     manifest = read_manifest(folder)
-    lists, near = (_read(folder, name, manifest) for name in ("recommendations", "similar_items"))
-
-    users, items = _known(ranking.user_ids, lists["user_id"]), _known(ranking.item_ids, lists["item_id"])
-    _require(folder, "recommendations", (users >= 0) & (items >= 0), "an id that the factors don't have")
-    _require(folder, "recommendations", _ranks_are_right(lists, "user_id", "item_id"), "a wrong rank, or an item twice")
-    scores = ranking.pair_scores(users, items)
-    wrong = np.abs(scores - lists["score"].to_numpy()) > _TOLERANCE * np.maximum(1, np.abs(scores))
-    _require(folder, "recommendations", ~wrong, "a score that is not that of the factors")
-    ratings = lists["predicted_rating"].to_numpy()
-    wrong = np.abs(factors.predict(users, items) - ratings) > _TOLERANCE * max(1, abs(factors.scale.maximum))
-    _require(folder, "recommendations", ~wrong, "a predicted rating that is not that of the factors")
-
-    items, others = _known(factors.item_ids, near["item_id"]), _known(factors.item_ids, near["other_item_id"])
-    _require(folder, "similar_items", (items >= 0) & (others >= 0), "an id that the factors don't have")
-    _require(folder, "similar_items", items != others, "an item that is similar to itself")
-    _require(
-        folder, "similar_items", _ranks_are_right(near, "item_id", "other_item_id"), "a wrong rank, or an item twice"
-    )
-    _require(folder, "similar_items", np.abs(near["cosine"].to_numpy()) <= 1, "a cosine beyond 1")
+    has_list = np.zeros(len(ranking.user_ids), np.bool_)
+    for lists, path in _files(folder, "recommendations", manifest):
+        users, items = _known(ranking.user_ids, lists["user_id"]), _known(ranking.item_ids, lists["item_id"])
+        _require(path, (users >= 0) & (items >= 0), "an id that the factors don't have")
+        _require(path, ~has_list[users], "a user who has a list in a file before")
+        has_list[users] = True
+        _require(path, _ranks_are_right(lists, "user_id", "item_id"), "a wrong rank, or an item twice")
+        scores = ranking.pair_scores(users, items)
+        wrong = np.abs(scores - lists["score"].to_numpy()) > _TOLERANCE * np.maximum(1, np.abs(scores))
+        _require(path, ~wrong, "a score that is not that of the factors")
+        ratings = lists["predicted_rating"].to_numpy()
+        wrong = np.abs(factors.predict(users, items) - ratings) > _TOLERANCE * max(1, abs(factors.scale.maximum))
+        _require(path, ~wrong, "a predicted rating that is not that of the factors")
+    for near, path in _files(folder, "similar_items", manifest):
+        items, others = _known(factors.item_ids, near["item_id"]), _known(factors.item_ids, near["other_item_id"])
+        _require(path, (items >= 0) & (others >= 0), "an id that the factors don't have")
+        _require(path, items != others, "an item that is similar to itself")
+        _require(path, _ranks_are_right(near, "item_id", "other_item_id"), "a wrong rank, or an item twice")
+        _require(path, np.abs(near["cosine"].to_numpy()) <= 1, "a cosine beyond 1")
     return {name: int(rows) for name, rows in manifest["rows"].items()}
 
 
-def _read(folder: Path, name: str, manifest: dict[str, Any]) -> pd.DataFrame:
-    """A table with as many rows as its manifest says."""
-    columns, path = read_table(folder, name)
-    table, expected = pd.DataFrame(columns), manifest["rows"][path.name]
-    if len(table) != expected:
-        raise SourceUnavailable(f"{path} has {len(table):,} rows, its manifest {expected:,}.")
-    return table
+def _files(folder: Path, name: str, manifest: dict[str, Any]) -> Iterator[tuple[pd.DataFrame, Path]]:
+    """A table's files, each with as many rows as its manifest says."""
+    for columns, path in parts_of(folder, name):
+        table, expected = pd.DataFrame(columns), manifest["rows"][path.name]
+        if len(table) != expected:
+            raise SourceUnavailable(f"{path} has {len(table):,} rows, its manifest {expected:,}.")
+        yield table, path
 
 
 def _known(ids: Ids, column: "pd.Series[Any]") -> NDArray[np.int32]:
@@ -72,7 +73,7 @@ def _ranks_are_right(table: pd.DataFrame, of: str, item: str) -> NDArray[np.bool
     return right
 
 
-def _require(folder: Path, name: str, right: NDArray[np.bool_], otherwise: str) -> None:
+def _require(path: Path, right: NDArray[np.bool_], otherwise: str) -> None:
     if not right.all():
         row = int(np.argmin(right))
-        raise SourceUnavailable(f"{folder / name} has {otherwise} in row {row:,}. Make it again with `mfcore export`.")
+        raise SourceUnavailable(f"{path} has {otherwise} in row {row:,}. Make it again with `mfcore export`.")

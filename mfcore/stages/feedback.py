@@ -53,7 +53,7 @@ def collect_feedback(context: Context, file: Path) -> list[VersionFeedback]:
             logger.warning("version %d: no export at %s, so nobody knows what it showed; left out", number, folder)
             continue
         factors = load_export(folder)
-        columns, _ = read_table(folder, "recommendations")
+        columns = read_table(folder, "recommendations")
         lists = pd.DataFrame({name: columns[name] for name in _OF_LISTS if name in columns})
         delivered.append(figures_of(number, lists, factors, events[version == number]))
     if not delivered:

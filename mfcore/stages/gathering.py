@@ -19,6 +19,7 @@ from mfcore.data.splitting import Split
 from mfcore.errors import NothingToWorkFrom
 from mfcore.metrics import Evaluator
 from mfcore.metrics.objective import Objective
+from mfcore.models.knn import ItemKNN
 from mfcore.models.model import Model
 from mfcore.report.audience import Audience
 from mfcore.report.contents import Item, Report
@@ -74,7 +75,8 @@ def gather(context: Context, champion: Registered, user_ids: Sequence[str] = ())
     fits = {recipe.fingerprint: recipe for recipe in result.recipes.values()}
     trained = {name: recipe.build().train(known) for name, recipe in fits.items()}
     heads = {objective: trained[recipe.fingerprint] for objective, recipe in result.recipes.items()}
-    model = Model.of(heads[Objective.RATING], known, snapshot.items, heads.get(Objective.RANKING))
+    neighbors = ItemKNN.for_lists(known.scale).train(known) if context.config.lists.knn_share else None
+    model = Model.of(heads[Objective.RATING], known, snapshot.items, heads.get(Objective.RANKING), neighbors)
     people = audience.people(model, users)
     bundle = context.registry.pull(champion)
     tuned = load_tuned(context.store.input(evaluation, Kind.STUDIES))

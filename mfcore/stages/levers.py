@@ -8,6 +8,7 @@ from mfcore.data.splitting import Split
 from mfcore.evaluation.levers import cost_of_levers, levers_tried
 from mfcore.metrics import Evaluator
 from mfcore.metrics.objective import Objective
+from mfcore.models.knn import ItemKNN
 from mfcore.models.model import Model
 from mfcore.stages.context import Context
 from mfcore.stages.evaluate import load_evaluation
@@ -29,8 +30,11 @@ def measure_levers(context: Context, evaluation: Artifact) -> list[dict[str, Any
     snapshot = Snapshot.load(context.store.input(splits, Kind.RATINGS).path)
     evaluator = Evaluator(snapshot.ratings, Split.load(splits.path), snapshot.items, context.config.evaluation)
     chosen = result.chosen(Objective.RANKING if Objective.RANKING in result.heads else Objective.RATING)
-    factors = chosen.candidate.recipe.build().train(evaluator.known)
-    return levers_of(Model.of(factors, evaluator.known, snapshot.items), evaluator, context.config.lists)
+    known = evaluator.known
+    factors = chosen.candidate.recipe.build().train(known)
+    few = known.n_items <= context.config.evaluation.max_baseline_items
+    neighbors = ItemKNN.for_lists(known.scale).train(known) if few or context.config.lists.knn_share else None
+    return levers_of(Model.of(factors, known, snapshot.items, None, neighbors), evaluator, context.config.lists)
 
 
 def levers_of(model: Model, evaluator: Evaluator, configured: ListsConfig) -> list[dict[str, Any]]:

@@ -19,6 +19,7 @@ from mfcore.metrics.similar import genres_of, similar_metrics
 from mfcore.metrics.slices import ALL
 from mfcore.models import Recipe
 from mfcore.models.cold_items import score_on_held_out, with_unrated
+from mfcore.models.knn import ItemKNN
 from mfcore.models.model import Model
 from mfcore.stages.context import Context, ParentRun
 from mfcore.stages.evaluate import load_evaluation
@@ -156,7 +157,9 @@ def _train_on_all(
     recipes = evaluation.recipes
     named = {str(objective): recipe.fingerprint for objective, recipe in recipes.items()}
     cold = context.config.cold_items
-    key = fingerprint("model", _CODE, named, data.fingerprint, *([cold.model_dump()] if cold.enabled else []))
+    with_neighbors = context.config.lists.knn_share > 0
+    own = [*([cold.model_dump()] if cold.enabled else []), *(["neighbors"] if with_neighbors else [])]
+    key = fingerprint("model", _CODE, named, data.fingerprint, *own)
     registered = registry.find(key)
     if registered is not None:
         return registered
@@ -167,7 +170,8 @@ def _train_on_all(
     heads = {objective: trained[recipe.fingerprint] for objective, recipe in recipes.items()}
     ranking = heads.get(Objective.RANKING)
     rating = heads[Objective.RATING]
-    model = Model.of(rating, ratings, snapshot.items, None if ranking is rating else ranking)
+    neighbors = ItemKNN.for_lists(ratings.scale).train(ratings) if with_neighbors else None
+    model = Model.of(rating, ratings, snapshot.items, None if ranking is rating else ranking, neighbors)
     sound = _sound(model, ratings)
     if failed(sound):
         raise TrainingDiverged(f"the model trained on all ratings is not registered: {failed(sound)}.")

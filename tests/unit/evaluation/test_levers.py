@@ -50,4 +50,5 @@ def test_levers_are_tried_that_the_model_allows() -> None:
     assert set(levers_tried(ListsConfig(), replace(plain, items=genres))) == names | {"max_genre_share 0.3"}
     drawn = replace(plain, factors=BPMF(n_factors=2, n_epochs=6, burn_in=2).train(ratings))
     assert set(levers_tried(ListsConfig(), drawn)) == names | {"caution 0.5", "caution 1"}
+    assert set(levers_tried(ListsConfig(), replace(plain, neighbors=plain.factors))) == names | {"knn_share 0.5"}
     assert levers_tried(ListsConfig(diversity=0.2), plain)["as configured"].diversity == 0.2

@@ -139,4 +139,5 @@ def test_a_row_by_confidence_solves_the_weighted_system() -> None:
     )
     row = part.solve(scaled, items, values, False)
     assert row[:k] / unit**0.5 == pytest.approx(expected, abs=1e-6)
-    assert part.shares(scaled, items, values, False).sum(axis=0) == pytest.approx(row, abs=1e-9)
+    brought = part.brought(scaled, items, values, False, np.eye(k + 1))
+    assert brought.sum(axis=1) == pytest.approx(row, abs=1e-9)

@@ -16,7 +16,8 @@ from mfcore.data.items import meeting
 from mfcore.errors import UsageError
 from mfcore.models import ALS, BPMF
 from mfcore.models.factors import Factors
-from mfcore.models.levers import ItemGroups, ranked, thirds
+from mfcore.models.knn import ItemKNN
+from mfcore.models.levers import ItemGroups, in_turns, ranked, thirds
 from mfcore.models.lists import directions, top_n
 from mfcore.models.model import Model
 from mfcore.models.rated import RatedItems
@@ -35,6 +36,66 @@ def case(seed: int) -> tuple[Factors, RatedItems, ItemGroups, NDArray[np.bool_]]
         random.integers(0, 200, N_ITEMS), random.random((N_ITEMS, 4)) < 0.4, directions(factors)
     )  # fmt: skip
     return factors, RatedItems.of(ratings), groups, random.random(N_ITEMS) < 0.9
+
+
+def merged_by_hand(first: list[int], second: list[int], share: float, size: int) -> list[int]:
+    places = [((n + 1) / (1 - share) if share < 1 else np.inf, 0, item) for n, item in enumerate(first)]
+    places += [((n + 1) / share if share else np.inf, 1, item) for n, item in enumerate(second)]
+    return list(dict.fromkeys(item for *_, item in sorted(places, key=lambda place: place[:2])))[:size]
+
+
+@given(st.integers(0, 10**6), st.sampled_from([0.0, 0.1, 0.3, 0.5, 0.75, 1.0]))
+def test_two_lists_take_turns_and_no_item_comes_twice(seed: int, share: float) -> None:
+    random = np.random.default_rng(seed)
+    lists = np.full((2, 4, 8), -1, np.int32)
+    for rows in lists:
+        for row in rows:
+            n = random.integers(0, 9)
+            row[:n] = random.permutation(12)[:n]
+    merged = in_turns(*lists, share)
+    for first, second, row in zip(*lists, merged, strict=True):
+        expected = merged_by_hand(first[first >= 0].tolist(), second[second >= 0].tolist(), share, 8)
+        assert row.tolist() == expected + [-1] * (8 - len(expected))
+
+
+def test_half_of_a_hybrid_is_each_models_and_other_levers_hold_for_both() -> None:
+    factors, rated, groups, allowed = case(5)
+    other = random_factors((N_USERS, N_ITEMS), 99)
+    users = np.arange(N_USERS, dtype=np.int32)
+    first, second = (top_n(one, users, 6, rated, allowed)[0] for one in (factors, other))
+    items, scores = ranked(factors, users, 6, rated, allowed, Levers(knn_share=0.5), groups, other)
+    for row, user in enumerate(users):
+        assert items[row].tolist() == merged_by_hand(first[row].tolist(), second[row].tolist(), 0.5, 6)
+        expected = factors.pair_scores(np.full(6, user, np.int32), items[row])
+        assert scores[row] == pytest.approx(expected), "scores are the ranking head's"
+    limited = Levers(knn_share=0.5, max_genre_share=0.34)
+    items, _ = ranked(factors, users, 6, rated, allowed, limited, groups, other)
+    for row in range(N_USERS):
+        listed = items[row][items[row] >= 0]
+        assert groups.genres[listed].sum(axis=0).max() <= 2
+        assert not set(listed) & set(rated.rows(users[[row]])[1]) and allowed[listed].all()
+    assert (items != ranked(factors, users, 6, rated, allowed, Levers(max_genre_share=0.34), groups)[0]).any()
+
+
+def test_a_hybrid_needs_item_knn_and_keeps_it(tmp_path: Path) -> None:
+    ratings, _ = synthetic_ratings(n_users=40, n_items=30)
+    factors = ALS(n_factors=3, n_epochs=2).train(ratings)
+    knn = ItemKNN.for_lists(ratings.scale).train(ratings)
+    with pytest.raises(UsageError, match=r"does not keep: `mfcore register` with lists.knn_share"):
+        Model.of(factors, ratings, None).recommend([1], levers=Levers(knn_share=0.5))
+    model = Model.of(factors, ratings, None, neighbors=knn)
+    model.save(tmp_path / "model")
+    users = [*model.user_ids, "nobody"]
+    again = Model.load(tmp_path / "model")
+    hybrid, plain = (again.recommend(users, 5, levers=Levers(knn_share=share)) for share in (0.5, 0.0))
+    assert hybrid.equals(model.recommend(users, 5, levers=Levers(knn_share=0.5)))
+    assert plain.equals(Model.of(factors, ratings, None).recommend(users, 5))
+    assert not hybrid["item_id"].equals(plain["item_id"])
+    unknown = hybrid["user_id"] == "nobody"
+    assert hybrid[unknown].equals(plain[unknown]), "the most popular items"
+    new = model.fold_in({1: 5, 2: 4, 3: 1})
+    alone = replace(new, ranking=new.neighbors, neighbors=None).recommend("new", 5)
+    assert new.recommend("new", 5, levers=Levers(knn_share=1.0))["item_id"].tolist() == alone["item_id"].tolist()
 
 
 def by_hand(

@@ -73,6 +73,19 @@ def longest(url: str) -> int:
     return int(read(url, 'SELECT max("rank") AS n FROM films_recommendations')["n"][0])
 
 
+def test_several_files_of_recommendations_are_one_table(url: str, tmp_path: Path) -> None:
+    ratings, _ = synthetic_ratings(n_users=30, n_items=20)
+    model = Model.of(ALS(n_factors=3, n_epochs=2).train(ratings), ratings, None)
+    export_model(model, tmp_path / "1", {}, ExportConfig(n_recommendations=4, rows_per_file=25))
+    files = sorted((tmp_path / "1").glob("recommendations-*.parquet"))
+    assert len(files) > 2
+    write_tables(tmp_path / "1", url, "films", 3)
+    found = read(url, "SELECT user_id, item_id FROM films_recommendations")
+    expected = pd.concat([pd.read_parquet(file, columns=["user_id", "item_id"]) for file in files])
+    assert sorted(map(tuple, found.values.tolist())) == sorted(map(tuple, expected.values.tolist()))
+    assert names(url)[1] == {f"films_{name}" for name in TABLES}
+
+
 def test_every_table_is_that_of_the_file(exports: list[Path], url: str) -> None:
     assert write_tables(exports[2], url, "films", 3) == 1
     assert names(url)[1] == {f"films_{name}" for name in TABLES}

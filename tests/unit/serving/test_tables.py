@@ -1,5 +1,6 @@
 """Tables of an export in each format: the same numbers and ids come back, and the same checks hold."""
 
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -13,9 +14,9 @@ from mfcore.errors import SourceUnavailable, UsageError
 from mfcore.models import ALS
 from mfcore.models.model import Model
 from mfcore.serving.export import export_model
-from mfcore.serving.tables import read_table
+from mfcore.serving.tables import parts_of, read_table
 from mfcore.serving.verify import verify_export
-from mfcore.storage.artifacts import damage
+from mfcore.storage.artifacts import MANIFEST, damage, read_manifest, write_manifest
 
 TABLES = {"user_factors", "item_factors", "ranking_user_factors", "ranking_item_factors", "recommendations"}
 TABLES = TABLES | {"similar_items"}
@@ -51,6 +52,38 @@ def test_each_format_gives_back_the_factors_and_passes_the_checks(model: Model, 
     rows = verify_export(folder)
     assert rows[f"recommendations.{kind}"] == len(model.recommend(model.user_ids, 5))
     assert not export_model(model, folder, {"model_version": 3}, config), "the same again"
+
+
+@pytest.mark.parametrize("kind", ["parquet", "csv", "npz"])
+def test_more_rows_than_a_file_may_have_are_several_files_by_users(model: Model, kind: str, tmp_path: Path) -> None:
+    one, several = tmp_path / "one", tmp_path / "several"
+    export_model(model, one, {}, ExportConfig(format=kind, n_recommendations=5))
+    export_model(model, several, {}, ExportConfig(format=kind, n_recommendations=5, rows_per_file=22))
+    rows = verify_export(several)
+    # Four users' lists fit in 22 rows, and there are twelve.
+    files = [f"recommendations-{number:05d}.{kind}" for number in (1, 2, 3)]
+    assert [name for name in rows if name.startswith("recommendations")] == files
+    assert sorted(path.name for path in several.glob("recommendations*")) == files
+    assert max(rows[name] for name in files) <= 22
+    whole, parts = read_table(one, "recommendations"), [columns for columns, _ in parts_of(several, "recommendations")]
+    users = [set(part["user_id"].tolist()) for part in parts]
+    assert not users[0] & users[1] and not users[1] & users[2]
+    for name, values in read_table(several, "recommendations").items():
+        assert pd.Series(values).equals(pd.Series(whole[name])), name
+    shutil.copy(several / files[0], several / files[1])
+    assert damage(several) is not None, "the manifest has a checksum of each file"
+
+
+def test_a_user_with_lists_in_two_files_is_found(model: Model, tmp_path: Path) -> None:
+    export_model(model, tmp_path / "1", {}, ExportConfig(n_recommendations=5, rows_per_file=30))
+    shutil.copy(tmp_path / "1" / "recommendations-00001.parquet", tmp_path / "1" / "recommendations-00002.parquet")
+    head = read_manifest(tmp_path / "1")
+    del head["files"], head["made_at"]
+    head["rows"]["recommendations-00002.parquet"] = head["rows"]["recommendations-00001.parquet"]
+    (tmp_path / "1" / MANIFEST).unlink()
+    write_manifest(tmp_path / "1", **head)
+    with pytest.raises(SourceUnavailable, match=r"recommendations-00002.parquet has a user who has a list in a file"):
+        verify_export(tmp_path / "1")
 
 
 def test_csv_and_parquet_hold_all_columns_and_arrays_numbers_and_ids(model: Model, tmp_path: Path) -> None:
