@@ -1,5 +1,6 @@
 """Processes that outlive the command that started them."""
 
+import os
 import signal
 import subprocess
 import time
@@ -46,9 +47,10 @@ class Process(BaseModel):
         return self._running() is not None
 
     def stop(self) -> bool:
-        """End it and all it has started; say whether it ran."""
+        """End it and all it has started, also where it was killed and that was not; say whether it ran."""
         process = self._running()
         if process is None:
+            self._end_orphans()
             return False
         family = [*process.children(recursive=True), process]
         with suppress(psutil.NoSuchProcess):
@@ -61,13 +63,38 @@ class Process(BaseModel):
         psutil.wait_procs(left, timeout=_STOP_S)
         return True
 
+    def _end_orphans(self) -> None:
+        """Kill what it had started and was not ended with it: such a child may hold the port.
+
+        They are in the session that it led, whose number no new process gets while they live.
+        """
+        with suppress(psutil.NoSuchProcess):
+            if not self._is(psutil.Process(self.pid)):
+                return  # another one has the number, and leads a session of its own
+        orphans = [one for one in psutil.process_iter() if one.pid != self.pid and _session(one.pid) == self.pid]
+        for orphan in orphans:
+            with suppress(psutil.NoSuchProcess):
+                orphan.kill()
+        psutil.wait_procs(orphans, timeout=_STOP_S)
+
     def _running(self) -> "psutil.Process | None":
         with suppress(psutil.NoSuchProcess):
             process = psutil.Process(self.pid)
-            # The clock that start times are read off moves by hundredths when the system's is set right.
-            if abs(process.create_time() - self.began) < 1 and process.status() != psutil.STATUS_ZOMBIE:
+            if self._is(process) and process.status() != psutil.STATUS_ZOMBIE:
                 return process
         return None
+
+    def _is(self, process: psutil.Process) -> bool:
+        """Whether it is this one, and no other of the same number."""
+        # The clock that start times are read off moves by hundredths when the system's is set right.
+        return abs(process.create_time() - self.began) < 1
+
+
+def _session(pid: int) -> int | None:
+    """The number of a process's session; None of one that is gone."""
+    with suppress(ProcessLookupError, PermissionError):
+        return os.getsid(pid)
+    return None
 
 
 def spawn(name: str, command: Sequence[str], environment: Mapping[str, str], log: Path, url: str | None) -> Process:

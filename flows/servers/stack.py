@@ -139,6 +139,9 @@ class _Starting:
         self.settings, self.options, self.tell = settings, options, tell
         self.folder = _folder(settings.home)
         before = Stack.read(settings.home)
+        for process in before.processes if before else []:
+            if process.url is not None and not process.is_alive:
+                process.stop()  # what it left, which may hold the port; what a worker left is a run, and goes on
         self.stack = Stack(
             database=choose(options.database, before.database if before else None),
             artifacts=_same(options.artifacts, before),

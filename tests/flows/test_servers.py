@@ -39,6 +39,22 @@ def test_a_process_ends_with_all_it_started(tmp_path: Path) -> None:
     assert not process.stop()
 
 
+def test_what_a_killed_process_had_started_is_ended_too(tmp_path: Path) -> None:
+    script = "import subprocess, sys; subprocess.Popen(['sleep', '600']); print('up', flush=True)"
+    process = spawn(
+        "sleeper", [sys.executable, "-c", f"{script}; import time; time.sleep(600)"], os.environ, tmp_path / "log", None
+    )
+    while not process.log.read_text():
+        time.sleep(0.05)
+    [child] = psutil.Process(process.pid).children()
+    os.kill(process.pid, signal.SIGKILL)
+    while process.is_alive:
+        time.sleep(0.05)
+    assert child.is_running()
+    assert not process.stop()
+    assert not child.is_running()
+
+
 def test_another_process_of_the_same_number_is_left_alone(tmp_path: Path) -> None:
     process = spawn("sleeper", ["sleep", "600"], os.environ, tmp_path / "log", None)
     stranger = process.model_copy(update={"began": process.began - 60})
