@@ -35,7 +35,8 @@ test: setup  ## The default test suite
 	$(BIN)/python -m pytest
 
 test-slow: setup  ## What takes longer: accuracy against published figures, large data, Spark
-	$(BIN)/uv run --quiet --no-project --python $(BIN)/python --with "$(call bound,spark)" python -m pytest -m slow --timeout 3600
+	$(BIN)/uv run --quiet --no-project --python $(BIN)/python --with "$(call bound,spark)" \
+		--with "$(call bound,index)" python -m pytest -m slow --timeout 3600
 
 lint: setup  ## Style, import contracts
 	$(BIN)/ruff check .

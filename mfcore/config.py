@@ -580,6 +580,11 @@ class ExportConfig(_Section):
         2, ge=0, description="Items the user rated that bring most to each recommendation, named beside it"
     )
     n_similar: int = Field(20, ge=1, description="Most similar items for each item")
+    index: bool = Field(
+        False,
+        description="Whether an index of the ranking head's items for approximate search is written as well; needs "
+        "pip install mfcore[index]",
+    )
     interleave: Literal["champion,challenger", "champion,previous"] | None = Field(
         None, description="Two versions that take turns in each list, so that `mfcore feedback` tells which is better"
     )

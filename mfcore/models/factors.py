@@ -134,15 +134,22 @@ class Factors:
         step = max(1, _GATHERED // max(1, self.n_factors))
         return (slice(start, start + step) for start in range(0, n, step))
 
-    def scores(self, users: NDArray[np.int32], out: NDArray[np.float32] | None = None) -> NDArray[np.float32]:
-        """Scores of every item for each of `users` by code: (len(users), n_items), before link and clipping.
-
-        They are put into `out` where it is given.
-        """
-        scores: NDArray[np.float32] = np.matmul(_rows(self.user_factors, users), self.item_factors.T, out=out)
+    def scores(self, users: NDArray[np.int32]) -> NDArray[np.float32]:
+        """Scores of every item for each of `users` by code: (len(users), n_items), before link and clipping."""
+        scores = self.products(users)
         scores += self.item_bias
-        scores += np.float32(self.global_mean) + _rows(self.user_bias, users)[:, None]
+        scores += self.offsets(users)[:, None]
         return scores
+
+    def products(self, users: NDArray[np.int32], out: NDArray[np.float32] | None = None) -> NDArray[np.float32]:
+        """x_u · y_i of every item for each of `users`, (len(users), n_items), put into `out` where that is given."""
+        products: NDArray[np.float32] = np.matmul(_rows(self.user_factors, users), self.item_factors.T, out=out)
+        return products
+
+    def offsets(self, users: NDArray[np.int32]) -> NDArray[np.float32]:
+        """μ + b_u of each of `users`."""
+        offsets: NDArray[np.float32] = np.float32(self.global_mean) + _rows(self.user_bias, users)
+        return offsets
 
     def deviation(self, users: NDArray[np.int32], items: NDArray[np.int32]) -> NDArray[np.float32]:
         """Standard deviation of the scores of (user, item) pairs over posterior draws.

@@ -13,8 +13,9 @@ from mfcore.models.rated import RatedItems
 __all__ = ["FEWEST_RATINGS", "Likeness", "directions", "similar_items", "top_items", "top_k_for", "top_n"]
 
 Lists = tuple[NDArray[np.int32], NDArray[np.float32]]
-TopK = Callable[[NDArray[np.float32], NDArray[np.int64], NDArray[np.int32], int], Lists]
-"""Scores (n, n_items), where each row's left-out columns begin in the next one, these, and k → columns, scores."""
+TopK = Callable[..., Lists]
+"""Scores (n, n_items), where each row's left-out columns begin in the next one, these, k, and what is added to each
+column and row → columns, scores."""
 
 FEWEST_RATINGS = 5
 """Ratings that an item needs to be named as similar to another one, unless told otherwise."""
@@ -65,17 +66,23 @@ def top_items(
     step = max(1, _CHUNK_BYTES // (4 * max(1, n_items)))
     # One room for all chunks: a new one would cost as much as a pass over it.
     room = np.empty((min(step, len(users)), n_items), np.float32)
+    is_plain = penalty is None and not (caution and factors.n_draws > 1)
+    bias = factors.item_bias if is_plain else np.zeros(n_items, np.float32)
+    if allowed is not None:
+        bias = np.where(allowed, bias, np.float32(-np.inf))
     for first in range(0, len(users), step):
         part = slice(first, first + step)
         own = users[part]
-        all_scores = factors.scores(own, room[: len(own)])
+        all_scores, offsets = factors.products(own, room[: len(own)]), factors.offsets(own)
+        if not is_plain:
+            all_scores += factors.item_bias
+            all_scores += offsets[:, None]
+            offsets = np.zeros_like(offsets)
         if penalty is not None:
             all_scores -= all_scores.std(axis=1, keepdims=True) * penalty
         if caution and factors.n_draws > 1:
             all_scores -= np.float32(caution) * factors.deviations(own)
-        if allowed is not None:
-            all_scores[:, ~allowed] = -np.inf
-        items[part], scores[part] = top_k(all_scores, *rated.rows(own), k)
+        items[part], scores[part] = top_k(all_scores, *rated.rows(own), k, bias, offsets)
     return items, scores
 
 
@@ -208,7 +215,17 @@ def top_k_for(n_rows: int) -> TopK:
     return kernel
 
 
-def _top_k_by_numpy(scores: NDArray[np.float32], starts: NDArray[np.int64], rated: NDArray[np.int32], k: int) -> Lists:
+def _top_k_by_numpy(
+    scores: NDArray[np.float32],
+    starts: NDArray[np.int64],
+    rated: NDArray[np.int32],
+    k: int,
+    bias: NDArray[np.float32] | None = None,
+    offsets: NDArray[np.float32] | None = None,
+) -> Lists:
+    if bias is not None and offsets is not None:
+        scores += bias
+        scores += offsets[:, None]
     best = np.full((len(scores), k), -1, np.int32)
     best_scores = np.full((len(scores), k), -np.inf, np.float32)
     for row, line in enumerate(scores):

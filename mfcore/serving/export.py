@@ -18,6 +18,7 @@ from mfcore.serving.filters import asked_of, filters_of
 from mfcore.serving.interleaving import Contender, interleaved
 from mfcore.serving.published import copied
 from mfcore.serving.tables import parts_of, write_table
+from mfcore.serving.vector_index import require_faiss, write_index
 from mfcore.storage.artifacts import MANIFEST, damage, is_whole, read_manifest, write_manifest
 from mfcore.storage.bucket import is_url
 from mfcore.storage.files import new_folder
@@ -53,6 +54,8 @@ def export_model(
     `manifest.json` holds `head`, how to predict, which ids are text, row counts, and each file's size and sha256. Its
     `shorter_lists` tells how many users have fewer recommendations than asked for, because items ran out.
 
+    With `index` there is an index of the ranking head's items too, and its recall in the manifest (`write_index`).
+
     `known_item` is whether anybody rated it; of others factors are made from the table of items.
     Reasons are because_1, because_title_1 and so on: the user's rated items that bring most to the score. With a
     `contender` lists are interleaved with its own, and have two columns more: team, champion or the contender's alias,
@@ -71,6 +74,8 @@ def export_model(
         head["interleaved"] = {"role": contender.role, "version": contender.version}
     if is_whole(target) and read_manifest(target).items() >= head.items():
         return False
+    if config.index:
+        require_faiss()
     version = head.get("model_version")
     with new_folder(target, replace=True) as folder:
         length, n_shorter = min(config.n_recommendations, len(bundle.item_ids)), len(bundle.user_ids)
@@ -96,6 +101,8 @@ def export_model(
         for name, frames in tables.items():
             max_rows = config.rows_per_file if name == "recommendations" else None
             rows |= write_table(folder, name, frames, config.format, max_rows)
+        if config.index:
+            head["index"] = write_index(folder, bundle.lists, bundle.rated, length)
         ids = {"user_id": bundle.user_ids, "item_id": bundle.item_ids, "other_item_id": bundle.item_ids}
         text_ids = [name for name, own in ids.items() if own.dtype.kind == "O"]
         formulas = {"rating": _formula(bundle.factors), "ranking": _formula(bundle.lists)}
