@@ -98,7 +98,9 @@ class Part:
             if pull is not None:
                 right -= pull.sum(axis=0)
             before = row
-            row = _descended(system, right, k) if self.nonnegative else np.linalg.solve(system, right)
+            row = (
+                _descended(system, right, k) if self.nonnegative else np.linalg.solve(system, right).astype(np.float64)
+            )
             if np.abs(row - before).max(initial=0) < 1e-9:
                 break
         return np.append(row, np.zeros(k + 1 - len(row)))
