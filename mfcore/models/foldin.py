@@ -91,13 +91,16 @@ class Part:
         if len(items) == 0:
             return np.zeros(k + 1)
         equations = _Equations(self, item_factors, items, values, logistic)
-        row = np.zeros(equations.n_unknowns)
+        row: NDArray[np.float64] = np.zeros(equations.n_unknowns)
         for _ in range(_STEPS if logistic else 1):
             system, scaled, aims, pull = equations.at(row)
             right = scaled.T @ aims
             if pull is not None:
                 right -= pull.sum(axis=0)
-            before, row = row, _descended(system, right, k) if self.nonnegative else np.linalg.solve(system, right)
+            before = row
+            row = (
+                _descended(system, right, k) if self.nonnegative else np.linalg.solve(system, right).astype(np.float64)
+            )
             if np.abs(row - before).max(initial=0) < 1e-9:
                 break
         return np.append(row, np.zeros(k + 1 - len(row)))
@@ -133,7 +136,7 @@ class Part:
             errors = values - self.global_mean - self.item_bias[items]
             bias = errors / (len(items) + float(self.precision[-1, -1]))
             toward_x = toward[:, :k] * max(1.0, len(items)) ** self.exponent
-            brought = (toward_x @ basis.T) * errors
+            brought: NDArray[np.float64] = (toward_x @ basis.T) * errors
             brought += np.outer(toward[:, k] - toward_x @ basis.sum(axis=0), bias)
             return brought
         if len(items) == 0:
@@ -149,7 +152,7 @@ class Part:
             system, scaled, toward = system[np.ix_(free, free)], scaled[:, free], toward[:, free]
             pull = None if pull is None else pull[:, free]
         moves = np.linalg.solve(system.T, toward.T).T
-        brought: NDArray[np.float64] = moves @ scaled.T
+        brought = moves @ scaled.T
         brought *= aims
         if pull is not None:
             brought -= moves @ pull.T

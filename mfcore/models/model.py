@@ -346,11 +346,9 @@ class Model:
         last = dict(zip(items.tolist(), rated.values(), strict=True))
         items, values = np.array(list(last), np.int32), np.array(list(last.values()), np.float32)
         own = RatedItems(starts=np.array([0, len(items)], np.int64), items=items, values=values)
-        heads = {
-            name: head and head.fold_in(items, values)
-            for name, head in (("ranking", self.ranking), ("neighbors", self.neighbors))
-        }
-        return replace(self, factors=self.factors.fold_in(items, values), rated=own, is_new=True, **heads)
+        ranking, neighbors = (head and head.fold_in(items, values) for head in (self.ranking, self.neighbors))
+        factors = self.factors.fold_in(items, values)
+        return replace(self, factors=factors, rated=own, ranking=ranking, is_new=True, neighbors=neighbors)
 
     def similar(self, item_ids: ArrayLike, k: int = 10, min_ratings: int = FEWEST_RATINGS) -> pd.DataFrame:
         """The `k` items most alike each given item: the cosine of their factors, shrunk where an item has few ratings.

@@ -1,6 +1,7 @@
 """Gathering: what a report shows, from the store, the registry and the newest evaluation."""
 
 import json
+import logging
 import os
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
@@ -16,9 +17,11 @@ from mfcore.data.page import charts
 from mfcore.data.ratings import Ratings
 from mfcore.data.snapshot import Snapshot
 from mfcore.data.splitting import Split
-from mfcore.errors import NothingToWorkFrom
+from mfcore.errors import NothingToWorkFrom, SourceUnavailable, clause
+from mfcore.evaluation.scoring import Evaluation
 from mfcore.metrics import Evaluator
 from mfcore.metrics.objective import Objective
+from mfcore.models.factors import Factors
 from mfcore.models.knn import ItemKNN
 from mfcore.models.model import Model
 from mfcore.report.audience import Audience
@@ -43,6 +46,8 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 __all__ = ["exported_at", "gather"]
+
+logger = logging.getLogger("mfcore.stages")
 
 _MOST_FOUND = 20_000
 """Titles and users that the search knows."""
@@ -72,9 +77,7 @@ def gather(context: Context, champion: Registered, user_ids: Sequence[str] = ())
     users = audience.chosen(user_ids, context.config.split.seed)
     evaluator = Evaluator(ratings, parts, snapshot.items, context.config.evaluation)
     known = evaluator.known
-    fits = {recipe.fingerprint: recipe for recipe in result.recipes.values()}
-    trained = {name: recipe.build().train(known) for name, recipe in fits.items()}
-    heads = {objective: trained[recipe.fingerprint] for objective, recipe in result.recipes.items()}
+    heads = _heads(context, result, known)
     neighbors = ItemKNN.for_lists(known.scale).train(known) if context.config.lists.knn_share else None
     model = Model.of(heads[Objective.RATING], known, snapshot.items, heads.get(Objective.RANKING), neighbors)
     people = audience.people(model, users)
@@ -107,6 +110,22 @@ def gather(context: Context, champion: Registered, user_ids: Sequence[str] = ())
         user_ids=others[: max(_MOST_FOUND - len(popular), 0)],
     )
     return replace(report, posters=_posters(context, report.items))
+
+
+def _heads(context: Context, result: Evaluation, known: Ratings) -> dict[Objective, Factors]:
+    """What an evaluation chose, as it was scored: from MLflow, or trained anew where it is not there."""
+    made: dict[str, Factors] = {}
+    for objective, recipe in result.recipes.items():
+        if recipe.fingerprint in made:
+            continue
+        uri = result.chosen(objective).model_uri if objective in result.heads else None
+        try:
+            model = None if uri is None else context.registry.pull_logged(uri)
+        except SourceUnavailable as error:
+            logger.info("report: %s is trained anew: %s", recipe.algorithm, clause(error))
+            model = None
+        made[recipe.fingerprint] = recipe.build().train(known) if model is None else model.factors
+    return {objective: made[recipe.fingerprint] for objective, recipe in result.recipes.items()}
 
 
 def _side_by_side(context: Context, bundle: Model) -> dict[str, Model]:

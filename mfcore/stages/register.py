@@ -158,8 +158,8 @@ def _train_on_all(
     named = {str(objective): recipe.fingerprint for objective, recipe in recipes.items()}
     cold = context.config.cold_items
     with_neighbors = context.config.lists.knn_share > 0
-    own = [*([cold.model_dump()] if cold.enabled else []), *(["neighbors"] if with_neighbors else [])]
-    key = fingerprint("model", _CODE, named, data.fingerprint, *own)
+    kept = [*([cold.model_dump()] if cold.enabled else []), *(["neighbors"] if with_neighbors else [])]
+    key = fingerprint("model", _CODE, named, data.fingerprint, *kept)
     registered = registry.find(key)
     if registered is not None:
         return registered

@@ -281,20 +281,32 @@ class Registry:
         with scratch_folder() as scratch:
             return load_bundle(self.fetch(registered, scratch), registered.uri)
 
+    def pull_logged(self, uri: str) -> Model:
+        """Fetch the bundle of a model that is logged and not registered, as finalists are, by its URI.
+
+        Raises:
+            SourceUnavailable: it can't be fetched, or is not what was logged.
+        """
+        with scratch_folder() as scratch:
+            # Of models without a version MLflow finds no folder within.
+            return load_bundle(self._download(uri, uri, scratch) / "artifacts" / BUNDLE, uri)
+
     def fetch(self, registered: Registered, scratch: Path) -> Path:
         """The folder of a version's bundle: where the store keeps it, or in `scratch`, fetched from a server.
 
         Raises:
             SourceUnavailable: it can't be fetched.
         """
-        source = f"{registered.uri}/artifacts/{BUNDLE}"
+        return self._download(f"{registered.uri}/artifacts/{BUNDLE}", registered.uri, scratch)
+
+    def _download(self, source: str, uri: str, scratch: Path) -> Path:
         into = str(scratch) if is_server(self._tracking_uri) else None
         try:
             with store_errors(self._tracking_uri):
                 return Path(mlflow.artifacts.download_artifacts(source, dst_path=into, tracking_uri=self._tracking_uri))
         except (MlflowException, OSError) as error:
             raise SourceUnavailable(
-                f"the files of {registered.uri} are not available: {first_line(error)}. "
+                f"the files of {uri} are not available: {first_line(error)}. "
                 "Promote another version, or run `mfcore run` to make one."
             ) from error
 

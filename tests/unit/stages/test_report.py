@@ -15,6 +15,7 @@ import pytest
 
 from mfcore.config import RegistrationConfig, SplitConfig
 from mfcore.data.ratings import Ratings, Scale
+from mfcore.data.snapshot import Snapshot
 from mfcore.data.splitting import Split, split
 from mfcore.data.synthetic import synthesize
 from mfcore.errors import NothingToWorkFrom, UsageError
@@ -33,6 +34,7 @@ from mfcore.stages import gathering
 from mfcore.stages import report as stage
 from mfcore.stages.compare import fitted
 from mfcore.stages.context import Context
+from mfcore.stages.evaluate import load_evaluation
 from mfcore.stages.gathering import gather
 from mfcore.stages.report import make_report, report_night
 from mfcore.storage.kinds import Kind
@@ -367,3 +369,32 @@ def test_without_champion_or_evaluation_there_is_no_report(context: Context, tmp
     bare = Context(configured(), NAME, settings=replace(context.settings, home=tmp_path))
     with pytest.raises(NothingToWorkFrom, match="no evaluations of films"):
         make_report(bare)
+
+
+def test_heads_are_taken_as_they_were_scored_and_trained_anew_where_they_are_gone(
+    context: Context, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = context.store.newest(Kind.EVALUATIONS, NAME)
+    snapshot = Snapshot.load(context.store.input(found, Kind.RATINGS).path)
+    known = Evaluator(snapshot.ratings, split(snapshot.ratings, SplitConfig()), None).known
+    result = load_evaluation(found)
+    trained = gathering._heads(context, result, known)
+
+    def logged_as(uris: dict[str, str]) -> Evaluation:
+        scores = [score.model_copy(update={"model_uri": uris.get(score.candidate.name)}) for score in result.scores]
+        return result.model_copy(update={"scores": scores})
+
+    with context.experiment.run("finalists", tags={"stage": "evaluate"}) as run:
+        uris = {
+            result.heads[objective].chosen: log_model(Model.of(factors, known, None), run, "als", {}, {})
+            for objective, factors in trained.items()
+        }
+    gone = gathering._heads(
+        context, logged_as(dict.fromkeys(uris, "models:/m-00000000000000000000000000000000")), known
+    )
+    monkeypatch.setattr(Recipe, "build", lambda recipe: pytest.fail("trained anew"))
+    taken = gathering._heads(context, logged_as(uris), known)
+    for objective, factors in trained.items():
+        for other in (gone[objective], taken[objective]):
+            assert np.array_equal(other.user_factors, factors.user_factors)
+            assert np.array_equal(other.item_factors, factors.item_factors)
