@@ -5,27 +5,33 @@ import os
 import signal
 import subprocess
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-import yaml
 from mlflow import MlflowClient
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.filters import FlowRunFilter
+from prefect.client.schemas.objects import FlowRun
 from prefect.settings import PREFECT_API_URL, temporary_settings
 
 from flows.servers.stack import Stack
 from mfcore.settings import Settings
 from mfcore.storage.artifacts import damage
-from tests.flows.conftest import BIN, SMALL, free_port
+from mfcore.tracking.registry import Registry
+from tests.flows.conftest import SMALL
+from tests.flows.project import Project
 
-ROOT = Path(__file__).parents[2]
-OURS = ("MFCORE_HOME", "MFCORE_EXPORTS", "MLFLOW_TRACKING_URI", "MLFLOW_RUN_ID", "PREFECT_API_URL")
 VICTIMS = ("MLflow", "Prefect", "PostgreSQL")
 ROUNDS = 2
-SETTINGS = ["--trials", "3", "--algorithms", "als", "--set", "tuning.validation=single"]
+SETTINGS = ["--dataset", SMALL, "--trials", "3", "--algorithms", "als", "--set", "tuning.validation=single"]
+NAME = "synthetic-120x60-3000"
+TRIALS = 30
+"""Of a study that is long enough to kill a server in it."""
+SAID_BEFORE = {"tune": "splits", "register": "evaluations"}
+"""What a run says of the stage before."""
 
 pytestmark = [
     pytest.mark.slow,
@@ -34,94 +40,125 @@ pytestmark = [
 ]
 
 
-class Place:
-    """A project's root with servers of its own."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        (folder / "flows").symlink_to(ROOT / "flows")
-        (folder / "deployment").mkdir()
-        tree = yaml.safe_load((ROOT / "deployment" / "prefect.yaml").read_text())
-        tree["deployments"] = [one for one in tree["deployments"] if one["name"] == "export"]  # has no schedule
-        (folder / "deployment" / "prefect.yaml").write_text(yaml.safe_dump(tree))
-        kept = {name: value for name, value in os.environ.items() if name not in OURS}
-        self.environment = {**kept, "HOME": str(folder)}
-        self._ports = ["--prefect-port", str(free_port()), "--mlflow-port", str(free_port())]
-
-    def start(self, *arguments: str) -> "subprocess.Popen[str]":
-        return subprocess.Popen(
-            [str(BIN / "mfcore"), *arguments],
-            cwd=self.folder,
-            env=self.environment,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-
-    def up(self) -> Stack:
-        process = self.start("up", *self._ports)
-        _, told = process.communicate()
-        assert process.returncode == 0, told
-        stack = Stack.read(self.folder / ".mfcore")
-        assert stack is not None
-        self.environment |= stack.environment
-        return stack
-
-    def run(self, seed: int) -> "subprocess.Popen[str]":
-        return self.start("run", "--dataset", SMALL, "--json", *SETTINGS, "--set", f"split.seed={seed}")
-
-    def wrong(self, stack: Stack) -> list[str]:
-        """What is not whole, or said to be under way."""
-        exports = list((self.folder / "exports").glob("*/[0-9]*"))
-        wrong = [problem for path in exports if (problem := damage(path)) is not None]
-        wrong += [str(path) for path in exports if not (path.parent / "latest" / "manifest.json").is_file()]
-        wrong += [str(path) for top in (".mfcore", "exports") for path in (self.folder / top).rglob(".*.mfcore.tmp")]
-        client = MlflowClient(stack.mlflow_url)
-        experiments = [one.experiment_id for one in client.search_experiments()]
-        running = client.search_runs(experiments, "attributes.status = 'RUNNING'")
-        return wrong + [f"{one.info.run_name} is RUNNING in MLflow" for one in running]
-
-
-def under_way(stack: Stack) -> list[str]:
-    """Runs that Prefect takes to be running."""
-    with temporary_settings({PREFECT_API_URL: stack.prefect_url}), get_client(sync_client=True) as client:
-        running = FlowRunFilter.model_validate({"state": {"type": {"any_": ["RUNNING", "PENDING"]}}})
-        return [one.name for one in client.read_flow_runs(flow_run_filter=running)]
-
-
-def test_servers_killed_in_the_middle_of_runs(tmp_path: Path) -> None:
-    place, rng, seed = Place(tmp_path), np.random.default_rng(0), 0
-    outcomes: list[tuple[str, int]] = []
+@pytest.fixture
+def project(tmp_path: Path) -> Iterator[Project]:
+    project = Project(tmp_path, {"export": {"config": {"dataset": {"name": SMALL}}}})
     try:
-        stack = place.up()
-        began = time.monotonic()
-        _, told = (first := place.run(seed)).communicate()
-        assert first.returncode == 0, told
-        usual = time.monotonic() - began
-        for name in VICTIMS * ROUNDS:
-            seed += 1
-            process = place.run(seed)
-            time.sleep(float(rng.uniform(0.2, 0.9)) * usual)
-            victim = stack.process(name)
-            assert victim is not None
-            os.kill(victim.pid, signal.SIGKILL)
-            time.sleep(1)
-            stack = place.up()
-            _, told = process.communicate()
-            # It came through, or said what it could not reach; nothing else.
-            assert process.returncode in (0, 4), f"{name}: {told}"
-            outcomes.append((name, process.returncode))
-            out, told = (again := place.run(seed)).communicate()
-            assert again.returncode == 0, f"after {name}: {told}"
-            result: dict[str, Any] = json.loads(out)
-            assert place.wrong(stack) == [], f"after {name}"
-            manifest = Path(result["export_path"]).parent / "latest" / "manifest.json"
-            assert json.loads(manifest.read_text())["model_version"] == result["version"]
-        print(outcomes)
-        deadline = time.monotonic() + 400  # three minutes of silence, and some for the server to notice
-        while (left := under_way(stack)) and time.monotonic() < deadline:
-            time.sleep(5)
-        assert left == []
+        yield project
     finally:
-        place.start("down").communicate()
-    assert Settings.read({"MFCORE_HOME": str(tmp_path / ".mfcore")}).home.is_dir()
+        project.start("down").communicate()
+
+
+def flow_runs(stack: Stack, *states: str) -> list[FlowRun]:
+    """The runs in these states, as Prefect has them."""
+    with temporary_settings({PREFECT_API_URL: stack.prefect_url}), get_client(sync_client=True) as client:
+        wanted = FlowRunFilter.model_validate({"state": {"type": {"any_": states}}})
+        return client.read_flow_runs(flow_run_filter=wanted)
+
+
+def kill(project: Project, stack: Stack, name: str) -> Stack:
+    """End a server at once, and start it again a second later."""
+    victim = stack.process(name)
+    assert victim is not None
+    os.kill(victim.pid, signal.SIGKILL)
+    time.sleep(1)
+    return project.up()
+
+
+def reached(process: "subprocess.Popen[str]", stage: str) -> str:
+    """What a run says until it comes to a stage."""
+    assert process.stderr is not None
+    told = ""
+    for line in process.stderr:
+        told += line
+        if f"  {SAID_BEFORE[stage]}: " in line:
+            return told
+    pytest.fail(f"it did not come to {stage}: {told}")
+
+
+def ended(process: "subprocess.Popen[str]", when: str, told: str = "") -> int:
+    """The exit code of a run that came through, or said in one line what it could not reach; nothing else."""
+    assert process.stdout is not None and process.stderr is not None
+    with process.stdout, process.stderr:
+        told += process.stderr.read()
+        process.stdout.read()
+    process.wait()
+    assert process.returncode in (0, 4), f"{when}: {told}"
+    messages = [line for line in told.splitlines() if line.startswith("mfcore: ")]
+    assert len(messages) == (process.returncode == 4), f"{when}: {told}"
+    assert "Traceback" not in told, f"{when}: {told}"
+    return process.returncode
+
+
+def wrong(project: Project, stack: Stack) -> list[str]:
+    """What is not whole, or said to be under way."""
+    exports = list((project.folder / "exports").glob("*/[0-9]*"))
+    wrong = [problem for path in exports if (problem := damage(path)) is not None]
+    wrong += [str(path) for path in exports if not (path.parent / "latest" / "manifest.json").is_file()]
+    wrong += [str(path) for top in (".mfcore", "exports") for path in (project.folder / top).rglob(".*.mfcore.tmp")]
+    client = MlflowClient(stack.mlflow_url)
+    experiments = [one.experiment_id for one in client.search_experiments()]
+    running = client.search_runs(experiments, "attributes.status = 'RUNNING'")
+    registry = Registry(settings(project, stack), NAME)
+    for version in registry.versions():
+        if version.aliases:
+            registry.pull(version)
+    return wrong + [f"{one.info.run_name} is RUNNING in MLflow" for one in running]
+
+
+def settings(project: Project, stack: Stack) -> Settings:
+    folder = project.folder
+    places = {"MFCORE_HOME": str(folder / ".mfcore"), "MFCORE_EXPORTS": str(folder / "exports")}
+    return Settings.read({**places, "MLFLOW_TRACKING_URI": stack.mlflow_url})
+
+
+def goes_on(project: Project, stack: Stack, again: list[str], when: str) -> None:
+    """The same run, started again, is whole, and so is all that was left."""
+    out, told = (process := project.start(*again)).communicate()
+    assert process.returncode == 0, f"after {when}: {told}"
+    result: dict[str, Any] = json.loads(out)
+    assert wrong(project, stack) == [], f"after {when}"
+    manifest = Path(result["export_path"]).parent / "latest" / "manifest.json"
+    assert json.loads(manifest.read_text())["model_version"] == result["version"]
+
+
+def nothing_is_left_running(stack: Stack) -> None:
+    deadline = time.monotonic() + 400  # three minutes of silence, and some for the server to notice
+    while (left := flow_runs(stack, "RUNNING", "PENDING")) and time.monotonic() < deadline:
+        time.sleep(5)
+    assert [run.name for run in left] == []
+
+
+def test_servers_killed_in_the_middle_of_runs(project: Project) -> None:
+    rng, outcomes = np.random.default_rng(0), []
+    stack = project.up()
+    began = time.monotonic()
+    project.run("run", "--json", *SETTINGS)
+    usual = time.monotonic() - began
+    for seed, name in enumerate(VICTIMS * ROUNDS, start=1):
+        command = ["run", "--json", *SETTINGS, "--set", f"split.seed={seed}"]
+        process = project.start(*command)
+        time.sleep(float(rng.uniform(0.2, 0.9)) * usual)
+        stack = kill(project, stack, name)
+        outcomes.append((name, ended(process, name)))
+        goes_on(project, stack, command, name)
+    print(outcomes)
+    nothing_is_left_running(stack)
+
+
+def test_servers_killed_in_the_stages_that_write_to_them(project: Project) -> None:
+    """MLflow in tuning and in registration; PostgreSQL in tuning, with trials in it."""
+    stack, outcomes = project.up(), []
+    shared = f"tuning.storage={stack.optuna_url}"
+    assert stack.optuna_url is not None
+    cases = [("MLflow", "tune", []), ("MLflow", "register", []), ("PostgreSQL", "tune", ["--set", shared])]
+    for seed, (name, stage, own) in enumerate(cases):
+        command = ["run", "--json", *SETTINGS, "--trials", str(TRIALS), "--set", f"split.seed={seed}", *own]
+        told = reached(process := project.start(*command), stage)
+        if stage == "tune":
+            time.sleep(1)  # in the midst of it
+        stack = kill(project, stack, name)
+        outcomes.append((name, stage, ended(process, f"{name} in {stage}", told)))
+        goes_on(project, stack, command, f"{name} in {stage}")
+    print(outcomes)
+    nothing_is_left_running(stack)
