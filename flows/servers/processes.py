@@ -87,7 +87,8 @@ class Process(BaseModel):
     def _is(self, process: psutil.Process) -> bool:
         """Whether it is this one, and no other of the same number."""
         # The clock that start times are read off moves by hundredths when the system's is set right.
-        return abs(process.create_time() - self.began) < 1
+        apart: float = abs(process.create_time() - self.began)
+        return apart < 1
 
 
 def _session(pid: int) -> int | None:
