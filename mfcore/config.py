@@ -629,6 +629,7 @@ class SparkConfig(_Section):
         description="Folder under the same path on all of Spark's machines, for ratings, factors and checkpoints; "
         "none: a temporary one of this machine",
     )
+    wait: float = Field(60.0, gt=0, description="Seconds in which a cluster has to give the run its first executor")
     settings: dict[str, str] = Field({}, description='Spark\'s own, as { "spark.executor.memory" = "8g" }')
 
     @field_validator("settings")

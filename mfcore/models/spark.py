@@ -35,7 +35,7 @@ _SETTINGS = "MFCORE_SPARK"
 _QUIET = {"spark.ui.enabled": "false", "spark.ui.showConsoleProgress": "false"}
 _LOCAL = {"spark.driver.host": "127.0.0.1", "spark.driver.bindAddress": "127.0.0.1"}
 """Without them a driver on this machine alone needs a network, and a name that resolves."""
-_ANSWER_S = 10
+_ANSWER_S, _AGAIN_S = 10, 1
 _ROWS = 1 << 20
 """Ratings in a row group: what a task of Spark's reads at once."""
 _USERS, _ITEMS = 2048, 4096
@@ -218,7 +218,7 @@ def _session() -> Iterator[tuple[Any, Path]]:
 
     Raises:
         UsageError: pyspark or Java is not installed.
-        SourceUnavailable: Spark can't be reached, or fails in the block.
+        SourceUnavailable: Spark can't be reached, has nothing free to run on, or fails in the block.
     """
     require_spark()
     from py4j.protocol import Py4JError
@@ -239,6 +239,7 @@ def _session() -> Iterator[tuple[Any, Path]]:
         try:
             spark = _made(builder)
             spark.sparkContext.setLogLevel("ERROR")
+            _await_executor(spark, config)
             yield spark, folder.absolute()
         except (Py4JError, PySparkException) as error:
             raise SourceUnavailable(f"Spark at {config.master or 'local[*]'} failed: {_reason(error)}.") from error
@@ -268,6 +269,41 @@ def _reach(master: str | None) -> None:
         except (OSError, ValueError) as error:
             silence = first_line(error)
     raise SourceUnavailable(f"Spark's master {master} does not answer: {silence}. Start it, or set spark.master.")
+
+
+def _await_executor(spark: Any, config: SparkConfig) -> None:
+    """Wait for something to run on; Spark by itself waits for ever where all workers are taken.
+
+    Raises:
+        SourceUnavailable: there is none within `config.wait`.
+    """
+    from py4j.protocol import Py4JError
+
+    over, late = threading.Event(), threading.Event()
+
+    def give_up() -> None:
+        if over.wait(config.wait):
+            return
+        late.set()
+        spark.sparkContext.cancelAllJobs()
+        while not over.wait(_AGAIN_S):  # the job may have been on its way to Spark
+            spark.sparkContext.cancelAllJobs()
+
+    watch = threading.Thread(target=give_up, daemon=True)
+    watch.start()
+    try:
+        spark.range(1).count()
+    except Py4JError as error:
+        if not late.is_set():
+            raise
+        raise SourceUnavailable(
+            f"Spark at {config.master or spark.sparkContext.master} had no executor for the run within "
+            f"{config.wait:g} s: are its workers busy, or too small for spark.executor.memory and "
+            "spark.executor.cores? Its own page tells. spark.wait says how long to wait."
+        ) from error
+    finally:
+        over.set()
+        watch.join()
 
 
 def _reason(error: Exception) -> str:
