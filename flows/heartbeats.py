@@ -8,23 +8,19 @@ from contextlib import contextmanager
 from prefect.context import FlowRunContext
 from prefect.events import emit_event
 
-from flows.temporary_server import is_lasting
-
 __all__ = ["heartbeats"]
-
-_EVERY_S = 30.0
 
 
 @contextmanager
-def heartbeats() -> Iterator[None]:
-    """Say of the flow run that the block is in that it lives, at once and every 30 s, until the block ends.
+def heartbeats(every_s: float | None) -> Iterator[None]:
+    """Say of the flow run that the block is in that it lives, at once and every so often; None: never.
 
     Prefect does the same of each flow, but then keeps the flow waiting for up to a second at its
     end, which adds up in a chain of short ones.
     """
     context = FlowRunContext.get()
     run = context.flow_run if context is not None else None
-    if run is None or not is_lasting():
+    if run is None or every_s is None:
         yield
         return
     resource = {"prefect.resource.id": f"prefect.flow-run.{run.id}", "prefect.resource.name": run.name or ""}
@@ -33,7 +29,7 @@ def heartbeats() -> Iterator[None]:
     def send() -> None:
         while not ended.is_set():
             emit_event("prefect.flow-run.heartbeat", resource)
-            ended.wait(_EVERY_S)
+            ended.wait(every_s)
 
     # The server's address and the flow, by which automations tell whose heartbeat it is, are this thread's own.
     thread = threading.Thread(target=contextvars.copy_context().run, args=(send,), daemon=True)

@@ -42,6 +42,7 @@ def run_within(stage: Stage[R], context: Context, given: Any) -> R:
     parameters, checks them and keeps them with each run; of a whole configuration, which is
     the outer flow's, that takes longer than to find that a stage has nothing to do.
     """
+    every_s = PREFECT_FLOWS_HEARTBEAT_FREQUENCY.value()
 
     @flow(
         name=stage.name,
@@ -50,7 +51,7 @@ def run_within(stage: Stage[R], context: Context, given: Any) -> R:
         validate_parameters=False,
     )
     def run(given: Any) -> R:
-        with heartbeats():
+        with heartbeats(every_s):
             return stage.run(context, given)
 
     # Prefect's own heartbeats keep each flow waiting at its end.

@@ -125,7 +125,7 @@ class _Ids:
     def extend_by(self, column: "pa.Array[Any]") -> None:
         """Append a batch of ids of any type."""
         codes, distinct = self._distinct(column)
-        plain = try_cast(distinct, _int64()) if _is_plain(distinct) else None
+        plain = try_cast(distinct, pa.int64()) if _is_plain(distinct) else None
         texts = None if plain is not None else self._compared(codes, distinct)
         known = as_integers(_filled(texts, "0")) if plain is None else plain.to_numpy(zero_copy_only=False)
         if known is None and self._texts is None:
@@ -197,10 +197,6 @@ class _Ids:
 
 def _filled(texts: "list[str | None] | None", blank: str) -> list[str]:
     return [blank if text is None else text for text in texts or ()]
-
-
-def _int64() -> pa.DataType:
-    return pa.int64()
 
 
 def _is_plain(distinct: "pa.Array[Any]") -> bool:

@@ -223,8 +223,9 @@ def _top_k_by_numpy(
     bias: NDArray[np.float32] | None = None,
     offsets: NDArray[np.float32] | None = None,
 ) -> Lists:
-    if bias is not None and offsets is not None:
+    if bias is not None:
         scores += bias
+    if offsets is not None:
         scores += offsets[:, None]
     best = np.full((len(scores), k), -1, np.int32)
     best_scores = np.full((len(scores), k), -np.inf, np.float32)

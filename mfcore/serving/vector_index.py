@@ -84,7 +84,7 @@ def _exact(
 
 def _recall(index: Any, factors: Factors, rated: RatedItems, user: int, exact: NDArray[np.int32]) -> float:
     """Share of a user's list that the index finds, asked for as many more as the user rated."""
-    own = rated.items[slice(*rated.starts[user : user + 2])]
+    _, own = rated.rows(np.array([user], np.int32))
     query = np.append(factors.user_factors[user], np.float32(1))
     _, found = index.search(query[None], min(len(exact) + len(own), len(factors.item_ids)))
     listed = found[0][~np.isin(found[0], own)][: len(exact)]

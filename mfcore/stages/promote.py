@@ -38,6 +38,7 @@ def roll_back(context: Context) -> Registered:
 
 
 def _prepare(context: Context, version: Registered) -> Exported:
-    # Also where its export is there already: others pull the version itself.
-    context.registry.pull(version)
-    return prepare_export(context, version)
+    exported = prepare_export(context, version)
+    if exported.reused:  # others pull the version itself
+        context.registry.pull(version)
+    return exported

@@ -17,6 +17,8 @@ from typing import Any
 from urllib.error import URLError
 
 import pytest
+from prefect.client.orchestration import SyncPrefectClient, get_client
+from prefect.settings import PREFECT_API_URL, PREFECT_FLOWS_HEARTBEAT_FREQUENCY, PREFECT_HOME, temporary_settings
 
 SMALL = "synthetic:users=120,items=60,ratings=3000"
 BIN = Path(sys.executable).parent
@@ -99,6 +101,19 @@ def prefect_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[st
             stop(server)
 
 
+@contextlib.contextmanager
+def connected(server: dict[str, str]) -> Iterator[SyncPrefectClient]:
+    """A client of the server, which flows of this process use as well."""
+    settings = {
+        PREFECT_API_URL: server["PREFECT_API_URL"],
+        PREFECT_HOME: server["PREFECT_HOME"],
+        # Heartbeats cost a second at the end of each flow; the scheduled run keeps them.
+        PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None,
+    }
+    with temporary_settings(settings), get_client(sync_client=True) as client:
+        yield client
+
+
 @pytest.fixture(scope="module")
 def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """A working directory of the module's own, with home, store and exports under it."""
@@ -113,8 +128,6 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 @pytest.fixture(scope="module")
 def mfcore(place: Path, prefect_server: dict[str, str]) -> Iterator[Mfcore]:
     """Call the command in this process: `mfcore("run", "--trials", "3")`."""
-    from prefect.settings import PREFECT_API_URL, PREFECT_FLOWS_HEARTBEAT_FREQUENCY, PREFECT_HOME, temporary_settings
-
     from mfcore import cli
 
     def call(*arguments: object) -> Outcome:
@@ -128,8 +141,5 @@ def mfcore(place: Path, prefect_server: dict[str, str]) -> Iterator[Mfcore]:
                 code = int(end.code or 0)
         return Outcome(code, out.getvalue(), err.getvalue())
 
-    api, home = prefect_server["PREFECT_API_URL"], prefect_server["PREFECT_HOME"]
-    # Heartbeats cost a second at the end of each flow; the scheduled run keeps them.
-    settings = {PREFECT_API_URL: api, PREFECT_HOME: home, PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None}
-    with temporary_settings(settings):
+    with connected(prefect_server):
         yield call

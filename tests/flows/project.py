@@ -11,7 +11,7 @@ import yaml
 from flows.servers.stack import Stack
 from tests.flows.conftest import BIN, free_port
 
-__all__ = ["Project"]
+__all__ = ["OURS", "Project"]
 
 ROOT = Path(__file__).parents[2]
 OURS = ("MFCORE_HOME", "MFCORE_EXPORTS", "MLFLOW_TRACKING_URI", "MLFLOW_RUN_ID", "PREFECT_API_URL")

@@ -7,11 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from prefect.client.orchestration import SyncPrefectClient, get_client
+from prefect.client.orchestration import SyncPrefectClient
 from prefect.client.schemas.actions import DeploymentScheduleCreate
 from prefect.client.schemas.schedules import IntervalSchedule
 from prefect.flow_engine import run_flow
-from prefect.settings import PREFECT_API_URL, PREFECT_FLOWS_HEARTBEAT_FREQUENCY, PREFECT_HOME, temporary_settings
 
 from flows.parameters import configured
 from flows.pipeline import pipeline
@@ -19,16 +18,12 @@ from flows.status import examine
 from mfcore.config import PipelineConfig
 from mfcore.errors import UsageError
 from mfcore.settings import Settings, sqlite_uri
+from tests.flows.conftest import connected
 
 
 @pytest.fixture
 def client(prefect_server: dict[str, str]) -> Iterator[SyncPrefectClient]:
-    settings = {
-        PREFECT_API_URL: prefect_server["PREFECT_API_URL"],
-        PREFECT_HOME: prefect_server["PREFECT_HOME"],
-        PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None,
-    }
-    with temporary_settings(settings), get_client(sync_client=True) as client:
+    with connected(prefect_server) as client:
         yield client
 
 

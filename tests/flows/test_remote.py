@@ -16,6 +16,7 @@ from mfcore import load_export
 from mfcore.data.synthetic import synthesize
 from mfcore.storage.bucket import Bucket
 from tests.flows.conftest import BIN, free_port, stop, wait_for
+from tests.flows.project import OURS
 from tests.object_store import BUCKET, object_store
 
 pytestmark = [
@@ -23,8 +24,6 @@ pytestmark = [
     pytest.mark.timeout(900),
     pytest.mark.filterwarnings("ignore:XDG_RUNTIME_DIR"),  # what carries PostgreSQL looks for it
 ]
-
-OURS = ("MFCORE_HOME", "MFCORE_EXPORTS", "MLFLOW_TRACKING_URI", "MLFLOW_RUN_ID", "PREFECT_API_URL")
 
 
 class Machine:

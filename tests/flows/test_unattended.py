@@ -18,11 +18,9 @@ import httpx
 import pytest
 import yaml
 from prefect import flow
-from prefect.client.orchestration import SyncPrefectClient, get_client
 from prefect.client.schemas.filters import DeploymentFilter, FlowRunFilter
 from prefect.client.schemas.objects import FlowRun
 from prefect.context import FlowRunContext
-from prefect.settings import PREFECT_API_URL, PREFECT_FLOWS_HEARTBEAT_FREQUENCY, PREFECT_HOME, temporary_settings
 
 from flows.automations import install
 from flows.heartbeats import heartbeats
@@ -30,21 +28,9 @@ from flows.hooks import try_later
 from flows.observer import PrefectObserver
 from flows.turns import turn
 from mfcore.errors import DataInvalid, SourceUnavailable
-from tests.flows.conftest import BIN, SMALL, free_port, stop, wait_for
+from tests.flows.conftest import BIN, SMALL, connected, free_port, stop, wait_for
 
 ROOT = Path(__file__).parents[2]
-
-
-@contextmanager
-def connected(server: dict[str, str]) -> Iterator[SyncPrefectClient]:
-    """A client of the server, which flows of this process use as well."""
-    settings = {
-        PREFECT_API_URL: server["PREFECT_API_URL"],
-        PREFECT_HOME: server["PREFECT_HOME"],
-        PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None,
-    }
-    with temporary_settings(settings), get_client(sync_client=True) as client:
-        yield client
 
 
 @contextmanager
@@ -152,7 +138,7 @@ def test_a_flow_within_a_flow_says_that_it_lives_and_is_not_kept_waiting(prefect
     @flow(name="living")
     def living() -> UUID:
         began = time.monotonic()
-        with heartbeats():
+        with heartbeats(30):
             pass
         taken.append(time.monotonic() - began)
         context = FlowRunContext.get()

@@ -6,9 +6,24 @@ It is decided once, when this is imported.
 import logging
 from types import ModuleType
 
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
 from mfcore.models.kernels import plain
 
-__all__ = ["LANES", "ROWS", "VECTORS", "make_dots", "make_pivots", "make_substitution", "make_tile", "prefetch"]
+__all__ = [
+    "LANES",
+    "LINE",
+    "ROWS",
+    "VECTORS",
+    "make_dots",
+    "make_pivots",
+    "make_substitution",
+    "make_tile",
+    "prefetch",
+    "prefetch_row",
+]
 
 logger = logging.getLogger(__name__)
 
@@ -31,3 +46,14 @@ ROWS: int = _chosen.ROWS
 VECTORS: int = _chosen.VECTORS
 make_tile, make_pivots, make_substitution = _chosen.make_tile, _chosen.make_pivots, _chosen.make_substitution
 make_dots, prefetch = _chosen.make_dots, _chosen.prefetch
+
+LINE = 16
+"""Floats in a cache line."""
+
+
+@njit(cache=True, inline="always")
+def prefetch_row(factors: NDArray[np.float32], row: int) -> None:
+    """Have a row brought near, line by line."""
+    size = factors.shape[1]
+    for c in range(0, size, LINE):
+        prefetch(factors, np.int64(row) * size + c)

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from mfcore.models.kernels.layout import Block
 from mfcore.models.kernels.parts import add_up, no_parts
-from mfcore.models.kernels.primitives import prefetch
+from mfcore.models.kernels.primitives import prefetch_row
 from mfcore.models.kernels.random import STRIDE, mix
 
 __all__ = ["GRID", "balanced_groups", "places_of", "sgd_epoch", "shuffle", "sort_into_blocks"]
@@ -26,8 +26,6 @@ GRID = 16
 
 _AHEAD = 4
 """Ratings whose rows are on their way from memory while one is visited."""
-_LINE = 16
-"""Floats in a cache line."""
 
 
 @njit(cache=True)
@@ -134,10 +132,8 @@ def sgd_epoch(
             for n in range(begin, end):
                 u, i, value = users[n], items[n], values[n]
                 ahead = min(n + _AHEAD, end - 1)
-                x_ahead, y_ahead = np.int64(users[ahead]) * size, np.int64(items[ahead]) * size
-                for c in range(0, size, _LINE):
-                    prefetch(user_factors, x_ahead + c)
-                    prefetch(item_factors, y_ahead + c)
+                prefetch_row(user_factors, users[ahead])
+                prefetch_row(item_factors, items[ahead])
                 x, y = user_factors[u], item_factors[i]
                 dot = np.float32(0)
                 for c in range(size):

@@ -12,7 +12,7 @@ from numba import njit
 from numpy.typing import NDArray
 
 from mfcore.models.kernels.layout import Block, Pull, Scoring, Side
-from mfcore.models.kernels.primitives import LANES, ROWS, VECTORS, make_tile, prefetch
+from mfcore.models.kernels.primitives import LANES, LINE, ROWS, VECTORS, make_tile, prefetch_row
 
 __all__ = ["Room", "assemble", "drawn_to", "kept", "make_room", "padded"]
 
@@ -20,8 +20,6 @@ Floats = NDArray[np.float32]
 
 _PANEL = 64
 """Ratings gathered at a time: 16 KB at k = 64, so that a panel stays in the first-level cache."""
-_LINE = 16
-"""Floats in a cache line."""
 _LEAST_KEPT = 1e-6
 """Of 1 − w, by which systems are divided: with w = 1 ratings count no more than this beside the rest."""
 _LEAST_SLOPE = 1e-3
@@ -70,8 +68,8 @@ def make_room(size: int) -> Room:
 @njit(cache=True)
 def _aligned(n: int) -> Floats:
     """Room for `n` floats that starts on a cache line."""
-    room = np.empty(n + _LINE, np.float32)
-    skip = (-(room.ctypes.data >> 2)) & (_LINE - 1)
+    room = np.empty(n + LINE, np.float32)
+    skip = (-(room.ctypes.data >> 2)) & (LINE - 1)
     return room[skip : skip + n]
 
 
@@ -176,9 +174,7 @@ def _gather(
     size = other.factors.shape[1]
     for p in range(n):
         column = columns[first + p]
-        ahead = np.int64(columns[min(first + p + _PANEL, len(columns) - 1)]) * size
-        for c in range(0, size, _LINE):
-            prefetch(other.factors, ahead + c)
+        prefetch_row(other.factors, columns[min(first + p + _PANEL, len(columns) - 1)])
         y = other.factors[column]
         rating = panel[p * size : (p + 1) * size]
         for c in range(size):  # a loop: numba copies slices one float at a time
