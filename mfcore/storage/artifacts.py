@@ -225,7 +225,7 @@ def _note_use(folder: Path) -> None:
     """Say in the manifest that what it describes was asked for again."""
     with suppress(OSError):  # it may be read by somebody who must not write
         manifest = {**read_manifest(folder), "used_at": _now()}
-        write_file(folder / MANIFEST, json.dumps(manifest, indent=2) + "\n")
+        write_file(folder / MANIFEST, json.dumps(manifest, indent=2) + "\n", via=folder.parent)
 
 
 def _now() -> str:

@@ -48,11 +48,16 @@ def sha256_of(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def write_file(path: Path, content: str | bytes) -> None:
-    """Write `content`, text as UTF-8, to `path` so that it appears whole or not at all."""
-    _sweep(path.parent)
+def write_file(path: Path, content: str | bytes, *, via: Path | None = None) -> None:
+    """Write `content`, text as UTF-8, to `path` so that it appears whole or not at all.
+
+    A process that is killed leaves a temporary file for the next one that writes there. It lies
+    beside `path`, or in the folder `via` on the same disk, where `path.parent` is seldom written.
+    """
+    place = via or path.parent
+    _sweep(place)
     while True:
-        temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}{TEMPORARY}")
+        temporary = place / f".{path.name}.{uuid.uuid4().hex[:8]}{TEMPORARY}"
         try:
             with temporary.open("xb") as file:
                 if not _hold(temporary, file.fileno()):

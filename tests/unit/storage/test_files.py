@@ -169,7 +169,7 @@ print(json.dumps([wrong, [str(path) for path in home.rglob("*.mfcore.tmp")]]))
 
 def test_whatever_the_moment_of_a_kill_what_is_there_is_whole(tmp_path: Path) -> None:
     done = subprocess.run(
-        [sys.executable, "-c", KILLS, str(tmp_path), "15"], capture_output=True, text=True, check=True
+        [sys.executable, "-c", KILLS, str(tmp_path), "30"], capture_output=True, text=True, check=True
     )
     wrong, left = json.loads(done.stdout)
     assert wrong == []
