@@ -3,8 +3,15 @@
 import atexit
 import gc
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cache
+from threading import Lock
+from typing import Any
 
-__all__ = ["collect_seldom", "n_cores"]
+from threadpoolctl import ThreadpoolController
+
+__all__ = ["collect_seldom", "n_cores", "one_blas_thread"]
 
 
 def collect_seldom() -> None:
@@ -21,3 +28,48 @@ def collect_seldom() -> None:
 def n_cores() -> int:
     """Cores that this process may run on, which may be fewer than the machine has."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+@contextmanager
+def one_blas_thread() -> Iterator[None]:
+    """Have NumPy and SciPy multiply matrices on one thread while the block runs, in any number of blocks at once.
+
+    Another number of threads may give other bits, and on small matrices threads wait for each other most of the time.
+    """
+    limit = _limit()
+    limit.enter()
+    try:
+        yield
+    finally:
+        limit.leave()
+
+
+class _Limit:
+    """One limit for all blocks: one that began within another's would take that one's for what was before."""
+
+    def __init__(self) -> None:
+        # Either brings a BLAS of its own, and only those that are there are found.
+        import numpy
+        import scipy.linalg
+
+        assert numpy and scipy.linalg
+        self._libraries = ThreadpoolController()  # made once: looking for them takes longer than many a product
+        self._lock, self._n_inside = Lock(), 0
+        self._held: Any = None
+
+    def enter(self) -> None:
+        with self._lock:
+            if self._n_inside == 0:
+                self._held = self._libraries.limit(limits=1, user_api="blas")
+            self._n_inside += 1
+
+    def leave(self) -> None:
+        with self._lock:
+            self._n_inside -= 1
+            if self._n_inside == 0:
+                self._held.restore_original_limits()
+
+
+@cache
+def _limit() -> _Limit:
+    return _Limit()

@@ -16,7 +16,7 @@ from mfcore.data.splitting import split
 from mfcore.metrics.ranking import RelevantItems, rank_metrics
 from mfcore.models import MODELS, MostPopular, Range
 from mfcore.models.ease import item_regression
-from mfcore.models.kernels.topk import top_k
+from mfcore.models.lists import top_k
 from mfcore.models.rated import RatedItems
 
 __all__ = ["ENTRANTS", "lists"]

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from threadpoolctl import threadpool_limits
 
 from mfcore.data.ratings import Ratings
+from mfcore.machine import one_blas_thread
 from mfcore.models.factors import Factors
 
 __all__ = ["NUMBERS_KNOWN", "ColdStartUsers"]
@@ -80,7 +80,7 @@ class ColdStartUsers:
         for number in NUMBERS_KNOWN:
             predicted = np.empty(len(self.test), np.float32)
             # Systems are small: more threads would wait for each other, and give other bits.
-            with threadpool_limits(1, "blas"):
+            with one_blas_thread():
                 for (items, values), own in zip(self.first, rows, strict=True):
                     folded = factors.fold_in(items[:number], values[:number])
                     predicted[own] = folded.predict(np.zeros(len(own), np.int32), self.test.items[own])

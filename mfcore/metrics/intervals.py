@@ -2,14 +2,13 @@
 
 import math
 from collections.abc import Callable, Iterable
-from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
-from functools import cache
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
-from threadpoolctl import ThreadpoolController
+
+from mfcore.machine import one_blas_thread
 
 __all__ = ["Bootstrap", "Comparison", "Estimate", "Influence", "Statistic", "compare", "mean", "ratio"]
 
@@ -190,7 +189,7 @@ class Bootstrap:
     def _replicates(self, columns: Floats) -> Floats:
         """Σ_u w_u a_u, (1000, c), products in float32, their sums over blocks of users in float64."""
         total = np.zeros((_REPLICATES, columns.shape[1]))
-        with _one_thread():
+        with one_blas_thread():
             for first in range(0, len(columns), _BLOCK_USERS):
                 part = slice(first, first + _BLOCK_USERS)
                 total += self.drawn[:, part].astype(np.float32) @ columns[part].astype(np.float32)
@@ -287,7 +286,7 @@ def _tested(value: float, replicates: Floats, users: Influence | None) -> tuple[
         return *_ends(replicates[known], _LEVEL), _p_value(replicates[known], 0)
     change, share = users.change / error, users.share
     sums = np.column_stack([change**2, change * share, share**2, share]).astype(np.float32)
-    with _one_thread():
+    with one_blas_thread():
         squares, products, shares_squared, shares = (users.drawn @ sums).astype(np.float64).T
     away = np.where(known, replicates - value, 0) / error
     # Influence among those drawn is about their figure, and greater where less is counted of them.
@@ -310,17 +309,6 @@ def _n_differing(values: Floats) -> int:
     """How many differ from the rest, by more than rounding, where the rest are more than half."""
     usual = np.partition(values, len(values) // 2)[len(values) // 2]
     return int(np.count_nonzero(np.abs(values - usual) > _ROUNDING * np.abs(values).max()))
-
-
-@cache
-def _controller() -> ThreadpoolController:
-    return ThreadpoolController()
-
-
-def _one_thread() -> AbstractContextManager[object]:
-    """Products of matrices by one thread, since another number of threads would give other bits."""
-    limit: AbstractContextManager[object] = _controller().limit(limits=1, user_api="blas")
-    return limit
 
 
 def _gradient(of: Callable[[Floats], Floats], sums: Floats) -> Floats:

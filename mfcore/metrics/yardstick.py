@@ -5,11 +5,11 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
-from threadpoolctl import ThreadpoolController
 
 from mfcore.config import EvaluationConfig, TuningConfig
 from mfcore.data.ratings import Ratings
 from mfcore.errors import NothingRelevant
+from mfcore.machine import one_blas_thread
 from mfcore.metrics.objective import Objective
 from mfcore.metrics.ranking import RelevantItems, rank_metrics, relevant_threshold
 from mfcore.metrics.rating import rmse
@@ -86,10 +86,10 @@ class Yardstick(BaseModel):
                 f"ranking: nobody has a validation rating of {threshold:g} or more, so that lists can't be measured. "
                 "Lower evaluation.relevant_from, or tune for ratings alone with tuning.ranking = []."
             )
-        rated, n_relevant, threads = RatedItems.of(train), relevant.counts(users), ThreadpoolController()
+        rated, n_relevant = RatedItems.of(train), relevant.counts(users)
 
         def ndcg(factors: Factors) -> float:
-            with threads.limit(limits=1, user_api="blas"):
+            with one_blas_thread():
                 items, _ = top_items(factors, users, self.k, rated)
             return float(rank_metrics(relevant.hits(users, items), n_relevant, self.k)["ndcg"].mean())
 

@@ -2,9 +2,9 @@
 
 import numpy as np
 from numpy.typing import NDArray
-from threadpoolctl import ThreadpoolController
 
 from mfcore.data.ratings import Ratings
+from mfcore.machine import one_blas_thread
 from mfcore.models.base import Recommender, Training
 from mfcore.models.factors import Factors
 from mfcore.models.kernels.layout import Block, Estimate, Pull, Scoring, Side
@@ -69,7 +69,6 @@ class Alternation(Training):
         self.users = Block.zeros(ratings.n_users, size, with_variance)
         self.items = Block.zeros(ratings.n_items, size, with_variance)
         self.random = np.random.default_rng(recommender.seed)
-        self.threads = ThreadpoolController()
         shape = (ratings.n_users, n_factors)
         self.users.factors[:, :n_factors] = np.float32(deviation) * self.random.standard_normal(shape, dtype=np.float32)
         if start is not None:
@@ -96,7 +95,7 @@ class Alternation(Training):
         """W YᵀY over a side's rows, their variances on the diagonal; no rows where w is 0."""
         if self.missing_weight == 0:
             return np.empty((0, block.factors.shape[1]), np.float32)
-        with self.threads.limit(limits=1, user_api="blas"):  # another number of threads would be other bits
+        with one_blas_thread():  # another number of threads would be other bits
             gram = block.factors.T @ block.factors
         if len(block.variance):
             gram[np.diag_indices(len(gram))] += block.variance.sum(axis=0)

@@ -7,15 +7,16 @@ from typing import Any, ClassVar, Literal, Self
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field, field_serializer, field_validator
-from threadpoolctl import threadpool_limits
 
 from mfcore.data.ratings import Ratings
 from mfcore.errors import UsageError
+from mfcore.machine import one_blas_thread
 from mfcore.models.als import ALS
 from mfcore.models.base import Recommender, Training
 from mfcore.models.bpmf import BPMF
 from mfcore.models.factors import Factors
 from mfcore.models.knn import ItemKNN
+from mfcore.models.lists import top_k
 from mfcore.models.mixing import weighted_sum
 from mfcore.models.pmf import PMF
 from mfcore.models.popularity import Popularity
@@ -142,7 +143,7 @@ def blend_weights(members: Sequence[Factors], validation: Ratings) -> NDArray[np
         return np.full(len(members), 1 / len(members))
     mean = mean_rating(validation)
     scores = [member.pair_scores(validation.users, validation.items).astype(np.float64) - mean for member in members]
-    with threadpool_limits(1, "blas"):
+    with one_blas_thread():
         weights: NDArray[np.float64] = nnls(np.column_stack(scores), validation.values.astype(np.float64) - mean)[0]
     return weights if weights.any() else np.full(len(members), 1 / len(members))
 
@@ -175,7 +176,7 @@ def ranking_weights(
         return np.full(n, 1 / n)
     users = users[:: -(-len(users) * known.n_items // _CELLS)].astype(np.int32)
     rated, wanted = (_among(users, ratings) for ratings in (known, liked))
-    with threadpool_limits(1, "blas"):  # another number of threads would be other bits
+    with one_blas_thread():  # another number of threads would be other bits
         scores = [
             np.where(rated, -np.inf, member.scores(users) / _spread(member)).astype(np.float32) for member in members
         ]
@@ -194,7 +195,7 @@ def ranking_weights(
 
 def combined_for_lists(members: Sequence[Factors], weights: NDArray[np.float64], ratings: Ratings) -> Factors:
     """The weighted sum of standardized scores of members trained on `ratings`."""
-    with threadpool_limits(1, "blas"):
+    with one_blas_thread():
         spreads = np.array([_spread(member) for member in members])
     return Popularity(ratings, 0.0, for_lists=True).added_to(weighted_sum(members, weights / spreads))
 
@@ -218,8 +219,6 @@ def _among(users: NDArray[np.int32], ratings: Ratings) -> NDArray[np.bool_]:
 
 def _mean_ndcg(scores: NDArray[np.float32], wanted: NDArray[np.bool_], k: int) -> float:
     """NDCG@k of the lists by `scores`, each user having a wanted item."""
-    from mfcore.models.kernels.topk import top_k
-
     top, _ = top_k(scores, np.zeros(len(scores) + 1, np.int64), np.empty(0, np.int32), k)
     hits = np.take_along_axis(wanted, np.maximum(top, 0), axis=1) & (top >= 0)
     gains = 1 / np.log2(np.arange(2, k + 2))

@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from mfcore.data.ratings import Ratings
+from mfcore.machine import one_blas_thread
 from mfcore.models.alternation import Alternation
 from mfcore.models.base import LIST_RANGES, Range, Recommender, Training
 from mfcore.models.factors import Factors
@@ -138,7 +139,7 @@ class _Chain(Alternation):
         mean = rows.mean(axis=0)
         apart = rows - mean
         beta = _BETA + n
-        with self.threads.limit(limits=1, user_api="blas"):  # another number of threads would be other bits
+        with one_blas_thread():  # another number of threads would be other bits
             scatter = np.eye(m) + apart.T @ apart + _BETA * n / beta * np.outer(mean, mean)
         root = _wishart_root(self.random, scatter, m + n)
         center = n / beta * mean + np.linalg.solve(root.T, self.random.standard_normal(m)) / np.sqrt(beta)
@@ -147,7 +148,7 @@ class _Chain(Alternation):
     def _draw_centered_prior(self, rows: NDArray[np.float64]) -> Prior:
         """Draw Λ about μ = 0, biases left out."""
         n, m = rows.shape
-        with self.threads.limit(limits=1, user_api="blas"):
+        with one_blas_thread():
             root = _wishart_root(self.random, np.eye(m) + rows.T @ rows, m + n)
         prior = Prior.ridge(m, 1.0)
         prior.precision[:m, :m] = root @ root.T * self.noise**2

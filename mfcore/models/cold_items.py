@@ -5,11 +5,11 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from threadpoolctl import threadpool_limits
 
 from mfcore.data.ids import as_id
 from mfcore.data.items import aligned, genres_of
 from mfcore.data.ratings import Ids, Ratings, find_codes, titles_of
+from mfcore.machine import one_blas_thread
 from mfcore.models.base import Recommender
 from mfcore.models.factors import Factors
 from mfcore.models.foldin import Part
@@ -93,7 +93,7 @@ class ItemRegression:
         mean = weights / max(weights.sum(), np.finfo(float).tiny)
         rated = features[~is_cold] - mean @ features[~is_cold]
         cold = features[is_cold] - mean @ features[~is_cold]
-        with threadpool_limits(1, "blas"):  # another number of threads would be other bits
+        with one_blas_thread():  # another number of threads would be other bits
             system = rated.T @ (weights[:, None] * rated) + reg * np.eye(rated.shape[1])
             slopes = cold @ np.linalg.solve(system, (weights[:, None] * rated).T)
         return cls(is_cold, mean + slopes - slopes.sum(axis=1, keepdims=True) * mean)
@@ -101,7 +101,7 @@ class ItemRegression:
     def filled(self, rows: NDArray[np.float32]) -> NDArray[np.float32]:
         """The rows, (n_items, …), with those of cold items put in."""
         whole = rows.copy()
-        with threadpool_limits(1, "blas"):
+        with one_blas_thread():
             whole[self.is_cold] = (self.shares @ rows[~self.is_cold].astype(np.float64)).astype(np.float32)
         return whole
 

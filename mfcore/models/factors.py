@@ -136,15 +136,14 @@ class Factors:
 
     def scores(self, users: NDArray[np.int32]) -> NDArray[np.float32]:
         """Scores of every item for each of `users` by code: (len(users), n_items), before link and clipping."""
-        scores = self.products(users)
+        scores: NDArray[np.float32] = self.rows(users) @ self.item_factors.T
         scores += self.item_bias
         scores += self.offsets(users)[:, None]
         return scores
 
-    def products(self, users: NDArray[np.int32], out: NDArray[np.float32] | None = None) -> NDArray[np.float32]:
-        """x_u · y_i of every item for each of `users`, (len(users), n_items), put into `out` where that is given."""
-        products: NDArray[np.float32] = np.matmul(_rows(self.user_factors, users), self.item_factors.T, out=out)
-        return products
+    def rows(self, users: NDArray[np.int32]) -> NDArray[np.float32]:
+        """x_u of each of `users`, (len(users), k); zeros for −1."""
+        return _rows(self.user_factors, users)
 
     def offsets(self, users: NDArray[np.int32]) -> NDArray[np.float32]:
         """μ + b_u of each of `users`."""

@@ -6,9 +6,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from threadpoolctl import threadpool_limits
 
 from mfcore.data.ratings import Ratings
+from mfcore.machine import one_blas_thread
 from mfcore.models.base import Training
 from mfcore.models.factors import Factors
 from mfcore.models.foldin import Part
@@ -68,7 +68,7 @@ class ItemWeights(Training):
     def step(self) -> None:
         """Learn the weights and compress them, once."""
         if self.epoch == 0 and len(self.ratings):
-            with threadpool_limits(1, "blas"):  # another number of threads would be other bits
+            with one_blas_thread():  # another number of threads would be other bits
                 users, weights, scale = self.learn()
                 left, right = _truncated(weights, self.n_factors, self.seed)
                 self.basis[:, : right.shape[1]] = right

@@ -3,32 +3,94 @@
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from mfcore.machine import one_blas_thread
 from mfcore.models.factors import Factors
 from mfcore.models.rated import RatedItems
 
-__all__ = ["FEWEST_RATINGS", "Likeness", "directions", "similar_items", "top_items", "top_k_for", "top_n"]
+__all__ = ["FEWEST_RATINGS", "Likeness", "directions", "similar_items", "top_items", "top_k", "top_n"]
 
 Lists = tuple[NDArray[np.int32], NDArray[np.float32]]
-TopK = Callable[..., Lists]
-"""Scores (n, n_items), where each row's left-out columns begin in the next one, these, k, and what is added to each
-column and row → columns, scores."""
 
 FEWEST_RATINGS = 5
 """Ratings that an item needs to be named as similar to another one, unless told otherwise."""
 
-_CHUNK_BYTES = 64 << 20
-"""Scores held at a time."""
-_CHUNK = 1024
-"""Items whose neighbors are looked for at a time."""
+BLOCK_ROWS, BLOCK_COLUMNS = 128, 2048
+"""Scores made and looked through at a time: a megabyte, which stays in a core's cache."""
+_WHOLE_ROWS_BYTES = 16 << 20
+"""Scores made at a time where they are needed of all items at once."""
 _FEW, _FEW_AT_FIRST = 16, 1000
 """Rows for which numpy is as good as the kernel; and as the kernel is where it has to be loaded, or compiled, first."""
 _KERNEL = "mfcore.models.kernels.topk"
 _SUPPORT = 20
 """Ratings of an item at which what its factors say of likeness counts half."""
+
+
+@dataclass(frozen=True, eq=False)
+class _Rows:
+    """Some rows of scores, to be made a block of columns at a time.
+
+    Attributes:
+        scores: columns → scores, float32, (n, number of columns).
+        starts: int64, (n + 1,); where in `left_out` each row begins.
+        left_out: int32; codes of the columns that rows leave out.
+        offsets: float32, (n,); added to all scores of a row.
+    """
+
+    scores: Callable[[slice], NDArray[np.float32]]
+    starts: NDArray[np.int64]
+    left_out: NDArray[np.int32]
+    offsets: NDArray[np.float32]
+
+
+def _best(
+    rows: Callable[[slice], _Rows], n_rows: int, k: int, bias: NDArray[np.float32], *, whole_rows: bool = False
+) -> Lists:
+    """Columns of the `k` highest of scores + biases of columns + offsets of rows, best first, equal ones by column.
+
+    −1 and −inf where fewer than `k` are left. Memory is bounded, whatever the number of rows.
+
+    Args:
+        rows: what to rank, by a slice of rows.
+        n_rows: how many there are.
+        k: length of a list.
+        bias: (n_columns,); −inf for columns that no list may have.
+        whole_rows: have scores made of all columns at once.
+    """
+    n_columns = len(bias)
+    best, best_scores = np.empty((n_rows, k), np.int32), np.empty((n_rows, k), np.float32)
+    kernel = _kernel_for(n_rows)
+    width = BLOCK_COLUMNS if kernel and not whole_rows else max(1, n_columns)
+    height = max(1, min(BLOCK_ROWS, _WHOLE_ROWS_BYTES // (4 * width)))
+
+    def rank(first: int, last: int) -> None:
+        for start in range(first * height, min(last * height, n_rows), height):
+            part = slice(start, min(start + height, n_rows))
+            some = rows(part)
+            if kernel is None:
+                best[part], best_scores[part] = _best_by_numpy(some, k, bias)
+                continue
+            at, ends = some.starts[:-1].copy(), some.starts[1:]
+            kernel.begin(best[part], best_scores[part], some.starts, some.left_out)
+            for column in range(0, n_columns, width):
+                block = slice(column, min(column + width, n_columns))
+                heaps = best[part], best_scores[part]
+                kernel.scan(some.scores(block), column, bias[block], some.offsets, some.left_out, at, ends, *heaps)
+            kernel.end(best[part], best_scores[part])
+
+    n_blocks = -(-n_rows // height)
+    if kernel is None:
+        rank(0, n_blocks)
+    else:
+        from mfcore.models.kernels.threads import share
+
+        with one_blas_thread():
+            share(n_blocks, rank)
+    return best, best_scores
 
 
 def top_items(
@@ -59,31 +121,26 @@ def top_items(
         −1 and −inf where fewer than `k` items are left.
     """
     n_items = len(factors.item_ids)
-    items = np.empty((len(users), k), np.int32)
-    scores = np.empty((len(users), k), np.float32)
     rated = rated or RatedItems(starts=np.zeros(len(factors.user_ids) + 1, np.int64), items=np.empty(0, np.int32))
-    top_k = top_k_for(len(users))
-    step = max(1, _CHUNK_BYTES // (4 * max(1, n_items)))
-    # One room for all chunks: a new one would cost as much as a pass over it.
-    room = np.empty((min(step, len(users)), n_items), np.float32)
-    is_plain = penalty is None and not (caution and factors.n_draws > 1)
-    bias = factors.item_bias if is_plain else np.zeros(n_items, np.float32)
+    is_cautious = caution != 0 and factors.n_draws > 1
+    changes_scores = penalty is not None or is_cautious
+
+    def rows(part: slice) -> _Rows:
+        own = users[part]
+        starts, left_out = rated.rows(own)
+        if not changes_scores:
+            return _Rows(_products(factors.rows(own), factors.item_factors), starts, left_out, factors.offsets(own))
+        scores = factors.scores(own)
+        if penalty is not None:
+            scores -= scores.std(axis=1, keepdims=True) * penalty
+        if is_cautious:
+            scores -= np.float32(caution) * factors.deviations(own)
+        return _Rows(lambda columns: scores[:, columns], starts, left_out, np.zeros(len(own), np.float32))
+
+    bias = np.zeros(n_items, np.float32) if changes_scores else factors.item_bias
     if allowed is not None:
         bias = np.where(allowed, bias, np.float32(-np.inf))
-    for first in range(0, len(users), step):
-        part = slice(first, first + step)
-        own = users[part]
-        all_scores, offsets = factors.products(own, room[: len(own)]), factors.offsets(own)
-        if not is_plain:
-            all_scores += factors.item_bias
-            all_scores += offsets[:, None]
-            offsets = np.zeros_like(offsets)
-        if penalty is not None:
-            all_scores -= all_scores.std(axis=1, keepdims=True) * penalty
-        if caution and factors.n_draws > 1:
-            all_scores -= np.float32(caution) * factors.deviations(own)
-        items[part], scores[part] = top_k(all_scores, *rated.rows(own), k, bias, offsets)
-    return items, scores
+    return _best(rows, len(users), k, bias, whole_rows=changes_scores)
 
 
 def top_n(
@@ -186,51 +243,64 @@ def similar_items(likeness: Likeness, items: NDArray[np.int32], k: int) -> Lists
         shape, from −1 to 1, NaN where others run out.
     """
     unit, candidates, place = likeness.unit, likeness.candidates, likeness.place
-    top_k = top_k_for(len(items))
+    asked = np.flatnonzero(likeness.has_factors[items])
+
+    def rows(part: slice) -> _Rows:
+        own = items[asked[part]]
+        starts, itself = np.append(0, np.cumsum(place[own] >= 0)), place[own][place[own] >= 0].astype(np.int32)
+        return _Rows(_products(unit[own], likeness.toward), starts, itself, np.zeros(len(own), np.float32))
+
+    best, values = _best(rows, len(asked), k, np.zeros(len(candidates), np.float32))
     others = np.full((len(items), k), -1, np.int32)
     cosines = np.full((len(items), k), np.nan, np.float32)
-    for first in range(0, len(items), _CHUNK):
-        part = np.arange(first, min(first + _CHUNK, len(items)))
-        part = part[likeness.has_factors[items[part]]]
-        own = place[items[part]]
-        starts = np.concatenate(([0], np.cumsum(own >= 0)))
-        best, values = top_k(unit[items[part]] @ likeness.toward.T, starts, own[own >= 0].astype(np.int32), k)
-        filled = best >= 0
-        others[part] = np.where(filled, candidates.take(best, mode="clip") if len(candidates) else -1, -1)
-        cosines[part] = np.where(filled, np.clip(values, -1, 1), np.nan)
+    if len(candidates):
+        others[asked] = np.where(best >= 0, candidates[best], -1)
+        cosines[asked] = np.where(best >= 0, np.clip(values, -1, 1), np.nan)
     return others, cosines
 
 
-def top_k_for(n_rows: int) -> TopK:
-    """`kernels.topk.top_k`, or the same by numpy: for few rows, and where numba is not installed, as beside a model."""
+def top_k(scores: NDArray[np.float32], starts: NDArray[np.int64], left_out: NDArray[np.int32], k: int) -> Lists:
+    """Columns of the `k` highest of scores that are there already, best first, equal ones by column, and these scores.
+
+    Row r leaves out the columns `left_out[starts[r]:starts[r + 1]]`; −1 and −inf fill up where fewer than `k` are left.
+
+    >>> scores = np.array([[1, 3, 2], [5, 5, 4]], np.float32)
+    >>> top_k(scores, np.array([0, 1, 1]), np.array([1], np.int32), 2)[0].tolist()
+    [[2, 0], [0, 1]]
+    """
+
+    def rows(part: slice) -> _Rows:
+        some, bounds = scores[part], starts[part.start : part.stop + 1]
+        own = left_out[bounds[0] : bounds[-1]].copy()
+        return _Rows(lambda columns: some[:, columns], bounds - bounds[0], own, np.zeros(len(some), np.float32))
+
+    return _best(rows, len(scores), k, np.zeros(scores.shape[1], np.float32), whole_rows=True)
+
+
+def _products(x: NDArray[np.float32], y: NDArray[np.float32]) -> Callable[[slice], NDArray[np.float32]]:
+    return lambda columns: x @ y[columns].T
+
+
+def _kernel_for(n_rows: int) -> Any:
+    """`kernels.topk`; None, for numpy: for few rows, and where numba is not installed, as beside a model."""
     if n_rows <= (_FEW if _KERNEL in sys.modules else _FEW_AT_FIRST):
-        return _top_k_by_numpy
+        return None
     try:
-        from mfcore.models.kernels.topk import top_k
+        from mfcore.models.kernels import topk
     except ModuleNotFoundError as error:
         if error.name != "numba":
             raise
-        return _top_k_by_numpy
-    kernel: TopK = top_k
-    return kernel
+        return None
+    return topk
 
 
-def _top_k_by_numpy(
-    scores: NDArray[np.float32],
-    starts: NDArray[np.int64],
-    rated: NDArray[np.int32],
-    k: int,
-    bias: NDArray[np.float32] | None = None,
-    offsets: NDArray[np.float32] | None = None,
-) -> Lists:
-    if bias is not None:
-        scores += bias
-    if offsets is not None:
-        scores += offsets[:, None]
+def _best_by_numpy(rows: _Rows, k: int, bias: NDArray[np.float32]) -> Lists:
+    scores = rows.scores(slice(0, len(bias))) + bias
+    scores += rows.offsets[:, None]
     best = np.full((len(scores), k), -1, np.int32)
     best_scores = np.full((len(scores), k), -np.inf, np.float32)
     for row, line in enumerate(scores):
-        line[rated[starts[row] : starts[row + 1]]] = -np.inf
+        line[rows.left_out[rows.starts[row] : rows.starts[row + 1]]] = -np.inf
         line[np.isnan(line)] = -np.inf
         least = max(0, len(line) - k)
         # Everything that ties with the k-th stays, for the lower column to win.

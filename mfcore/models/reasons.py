@@ -4,10 +4,9 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 from numpy.typing import NDArray
-from threadpoolctl import threadpool_limits
 
 from mfcore.errors import UsageError
-from mfcore.machine import n_cores
+from mfcore.machine import n_cores, one_blas_thread
 from mfcore.models.factors import Factors
 from mfcore.models.rated import RatedItems
 
@@ -62,6 +61,6 @@ def strongest(
                 brought[each, best] = -np.inf
 
     # On matrices as small as one user's, BLAS's own threads wait for each other most of the time.
-    with threadpool_limits(1, "blas"), ThreadPoolExecutor(n_cores()) as threads:
+    with one_blas_thread(), ThreadPoolExecutor(n_cores()) as threads:
         list(threads.map(find, range(0, len(users), _CHUNK)))
     return strongest_items

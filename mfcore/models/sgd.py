@@ -5,9 +5,9 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field, ValidationInfo, field_validator
-from threadpoolctl import ThreadpoolController
 
 from mfcore.data.ratings import Ratings
+from mfcore.machine import one_blas_thread
 from mfcore.models.base import LIST_RANGES, Range, Recommender, Training
 from mfcore.models.factors import Factors
 from mfcore.models.kernels.layout import Block
@@ -148,7 +148,6 @@ class _Descent(Training):
         self.popularity = Popularity(ratings, recommender.popularity_weight, for_lists=missing.weight > 0)
         self.random = np.random.default_rng(recommender.seed)
         self.loss = float(len(ratings))
-        self.threads = ThreadpoolController()
         groups, sides = [], []
         for codes, n_rows in ((ratings.users, ratings.n_users), (ratings.items, ratings.n_items)):
             counts = np.bincount(codes, minlength=n_rows)
@@ -181,7 +180,7 @@ class _Descent(Training):
         r = self.recommender
         rounds, seed = self.random.permutation(GRID), int(self.random.integers(2**62))
         rate, loss = r.learning_rate * r.decay**self.epoch, 0.0
-        with self.threads.limit(limits=1, user_api="blas"):  # another number of threads would be other bits
+        with one_blas_thread():  # another number of threads would be other bits
             for some in np.split(rounds, _PULLS if r.missing_weight else 1):
                 loss += sgd_epoch(
                     *self.blocks, some, seed, self.users, self.items, rate,
@@ -211,7 +210,7 @@ class _Descent(Training):
         priors = self._spread_of_users(), Prior.ridge(k, r.reg_item, r.reg_item_bias)
         gram = None
         if w:
-            with self.threads.limit(limits=1, user_api="blas"):
+            with one_blas_thread():
                 gram = np.float32(w) * (self.items.factors[:, :k].T @ self.items.factors[:, :k])
         users, items = _moved(self.users, self.user_places), _moved(self.items, self.item_places)
         learned = self.units.factors(self.ratings, users, items, priors, exponent=0.0, gram=gram, missing_weight=w)
@@ -225,7 +224,7 @@ class _Descent(Training):
         """
         k = self.recommender.n_factors
         rows = np.column_stack([self.users.factors[:, :k], self.users.bias])
-        with self.threads.limit(limits=1, user_api="blas"):  # another number of threads would be other bits
+        with one_blas_thread():  # another number of threads would be other bits
             moment = (rows.T @ rows).astype(np.float64) + self.recommender.init_scale**2 * np.eye(k + 1)
             moment /= np.count_nonzero(rows.any(axis=1)) + 1
             noise = (self.loss + 1) / (len(self.ratings) + 1)

@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 from mfcore.config import SparkConfig
 from mfcore.errors import SourceUnavailable, UsageError, first_line
 from mfcore.models.factors import Factors
-from mfcore.models.lists import top_k_for
+from mfcore.models.lists import top_k
 from mfcore.models.rated import RatedItems
 from mfcore.storage.files import scratch_folder
 
@@ -188,7 +188,7 @@ def _best_of_pairs(batches: Iterator[pa.RecordBatch], k: int) -> Iterator[pa.Rec
             own = _read(row["rated"], np.int32) - first
             here = (own >= 0) & (own < len(bias))
             starts = np.append(0, np.cumsum(here))[_read(row["starts"], np.int64)]
-            codes, best = top_k_for(len(scores))(scores, starts, own[here], k)
+            codes, best = top_k(scores, starts, own[here], k)
             codes = np.where(codes >= 0, codes + first, -1).astype(np.int32)
             pair = {"user": row["user"], "item": row["item"]}
             best_of.append({**pair, "codes": codes.tobytes(), "scores": best.tobytes()})

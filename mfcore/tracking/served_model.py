@@ -13,9 +13,7 @@ Any column but `user_id` can be left out, and any cell of it be missing. What ho
 """
 
 import re
-import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -26,10 +24,10 @@ from mlflow.models import set_model
 from mlflow.pyfunc.model import PythonModel
 from mlflow.store.artifact.models_artifact_repo import REGISTERED_MODEL_META_FILE_NAME
 from pydantic import ValidationError
-from threadpoolctl import ThreadpoolController
 
 from mfcore.config import Levers
 from mfcore.errors import MfcoreError, UsageError
+from mfcore.machine import one_blas_thread
 from mfcore.serving.answers import MOST_SINGLES, Answers, refuse_more_than
 from mfcore.tracking.bundle import load_bundle
 
@@ -54,7 +52,6 @@ class ServedModel(PythonModel):
         """Load the bundle that was logged with the model."""
         bundle = Path(context.artifacts["bundle"])
         self.answers = Answers(load_bundle(bundle, "the served model"), _registered_version(bundle.parents[1]))
-        self._blas, self._alone = ThreadpoolController(), threading.Lock()
 
     def predict(self, context: Any, model_input: pd.DataFrame, params: dict[str, Any] | None = None) -> pd.DataFrame:
         """Answer rows of questions.
@@ -74,16 +71,10 @@ class ServedModel(PythonModel):
         try:
             if len(model_input) > _FEW:
                 return self._answered(model_input, params or {})
-            with self._one_thread():
+            with one_blas_thread():
                 return self._answered(model_input, params or {})
         except MfcoreError as error:
             raise MlflowException.invalid_parameter_value(str(error)) from error
-
-    @contextmanager
-    def _one_thread(self) -> Iterator[None]:
-        """Keep BLAS to one thread meanwhile; of two at once the second would take that for what was before."""
-        with self._alone, self._blas.limit(limits=1, user_api="blas"):
-            yield
 
     def _answered(self, asked: pd.DataFrame, params: dict[str, Any]) -> pd.DataFrame:
         has_items = "item_id" in asked and bool(asked["item_id"].notna().any())

@@ -24,8 +24,10 @@ from mfcore.bench.peers import installed
 from mfcore.config import ExportConfig
 from mfcore.data.ratings import Ratings, Scale
 from mfcore.data.synthetic import synthesize
+from mfcore.machine import one_blas_thread
 from mfcore.models import ALS
-from mfcore.models.lists import _CHUNK_BYTES, top_n
+from mfcore.models.kernels.threads import share
+from mfcore.models.lists import BLOCK_COLUMNS, BLOCK_ROWS, top_n
 from mfcore.models.model import Model
 from mfcore.models.rated import RatedItems
 from mfcore.serving.export import export_model
@@ -64,11 +66,16 @@ def lists() -> dict[str, float]:
     data = drawn(*LISTS)
     factors, rated = ALS(n_factors=K, n_epochs=2, missing_weight=0.2).train(data), RatedItems.of(data)
     users = np.arange(data.n_users, dtype=np.int32)
-    step = _CHUNK_BYTES // (4 * data.n_items)
 
     def product() -> None:
-        for first in range(0, len(users), step):
-            factors.user_factors[first : first + step] @ factors.item_factors.T
+        def blocks(first: int, last: int) -> None:
+            for row in range(first * BLOCK_ROWS, last * BLOCK_ROWS, BLOCK_ROWS):
+                x = factors.user_factors[row : row + BLOCK_ROWS]
+                for column in range(0, data.n_items, BLOCK_COLUMNS):
+                    x @ factors.item_factors[column : column + BLOCK_COLUMNS].T
+
+        with one_blas_thread():
+            share(-(-data.n_users // BLOCK_ROWS), blocks)
 
     entrants: dict[str, Callable[[], object]] = {"mfcore": lambda: top_n(factors, users, 20, rated), "product": product}
     if installed("implicit"):

@@ -1,13 +1,19 @@
-"""The k best of each row of scores, in a fixed order."""
+"""The k best of each row of scores, in a fixed order: a heap a row, to which blocks of columns come in turn."""
 
 import numpy as np
-from numba import njit, prange
+from numba import njit
 from numpy.typing import NDArray
 
-__all__ = ["top_k"]
+__all__ = ["begin", "end", "scan"]
 
 Floats = NDArray[np.float32]
 Codes = NDArray[np.int32]
+Places = NDArray[np.int64]
+
+_EMPTY = np.int32(np.iinfo(np.int32).max)
+"""An empty place of a heap: worse than any item of the same score."""
+_RUN = 64
+"""Columns that are compared with the worst of a heap at once."""
 
 
 @njit(cache=True)
@@ -30,52 +36,72 @@ def _sink(scores: Floats, items: Codes, size: int, score: np.float32, item: np.i
     scores[place], items[place] = score, item
 
 
-def top_k(
-    scores: Floats,
-    starts: NDArray[np.int64],
-    rated: Codes,
-    k: int,
-    bias: Floats | None = None,
-    offsets: Floats | None = None,
-) -> tuple[Codes, Floats]:
-    """Columns of the k highest of scores + `bias` of the column + offset of the row, best first, equal ones by column.
+@njit(cache=True, nogil=True)
+def begin(best: Codes, best_scores: Floats, starts: Places, rated: Codes) -> None:
+    """Empty the heaps, and put what a row leaves out, `rated[starts[row]:starts[row + 1]]`, in order."""
+    best[:] = _EMPTY
+    best_scores[:] = -np.inf
+    for row in range(len(best)):
+        own = rated[starts[row] : starts[row + 1]]
+        for place in range(1, len(own)):
+            if own[place] < own[place - 1]:
+                own.sort()
+                break
 
-    Row r leaves out the columns rated[starts[r]:starts[r + 1]], whose scores are overwritten.
-    Where fewer than k are left, −1 and −inf fill up. What is added is added on the way: a pass over the scores by
+
+@njit(cache=True, nogil=True)
+def scan(
+    scores: Floats,
+    first: int,
+    bias: Floats,
+    offsets: Floats,
+    rated: Codes,
+    at: Places,
+    ends: Places,
+    best: Codes,
+    best_scores: Floats,
+) -> None:
+    """Offer the heaps the scores of the columns from `first` on, plus bias of the column and offset of the row.
+
+    Blocks of columns come in rising order. Row r leaves out `rated[at[r]:ends[r]]`: their scores are
+    overwritten, and `at` moves on behind them. Biases are added here, since a pass over the scores by
     itself would take half as long as their product.
     """
     n_rows, n_columns = scores.shape
-    bias = np.zeros(n_columns, np.float32) if bias is None else bias
-    offsets = np.zeros(n_rows, np.float32) if offsets is None else offsets
-    best: tuple[Codes, Floats] = _top_k(scores, starts, rated, k, bias, offsets)
-    return best
-
-
-@njit(cache=True, nogil=True, parallel=True)
-def _top_k(
-    scores: Floats, starts: NDArray[np.int64], rated: Codes, k: int, bias: Floats, offsets: Floats
-) -> tuple[Codes, Floats]:
-    n_rows, n_columns = scores.shape
-    best, best_scores = np.empty((n_rows, k), np.int32), np.empty((n_rows, k), np.float32)
-    for row in prange(n_rows):
-        line = scores[row]
-        for n in range(starts[row], starts[row + 1]):
-            line[rated[n]] = -np.inf
+    for row in range(n_rows):
+        line, offset = scores[row], offsets[row]
+        while at[row] < ends[row] and rated[at[row]] < first + n_columns:
+            line[rated[at[row]] - first] = -np.inf
+            at[row] += 1
         heap, heap_items = best_scores[row], best[row]
-        for place in range(k):
-            heap[place], heap_items[place] = -np.inf, n_columns  # an empty place: worse than any item
-        worst, offset = heap[0], offsets[row]
-        for column in range(n_columns):
-            # Columns come in rising order, so that an equal score is never better than one held.
-            score = line[column] + bias[column] + offset
-            if score > worst:
-                _sink(heap, heap_items, k, score, np.int32(column))
-                worst = heap[0]
+        k = len(heap)
+        worst = heap[0]
+        for start in range(0, n_columns, _RUN):
+            run, run_bias = line[start : start + _RUN], bias[start : start + _RUN]
+            # Hardly any run holds a better one. This loop without branches takes one step for many columns.
+            is_any_better = False
+            for place in range(len(run)):
+                is_any_better |= run[place] + run_bias[place] + offset > worst
+            if not is_any_better:
+                continue
+            for place in range(len(run)):
+                # Columns come in rising order, so that an equal score is never better than one held.
+                score = run[place] + run_bias[place] + offset
+                if score > worst:
+                    _sink(heap, heap_items, k, score, np.int32(first + start + place))
+                    worst = heap[0]
+
+
+@njit(cache=True, nogil=True)
+def end(best: Codes, best_scores: Floats) -> None:
+    """Sort the heaps, best first, equal ones by column; −1 and −inf fill up where there were fewer than k."""
+    n_rows, k = best.shape
+    for row in range(n_rows):
+        heap, heap_items = best_scores[row], best[row]
         for last in range(k - 1, 0, -1):
             score, item = heap[last], heap_items[last]
             heap[last], heap_items[last] = heap[0], heap_items[0]
             _sink(heap, heap_items, last, score, item)
         for place in range(k):
-            if heap_items[place] == n_columns:
+            if heap_items[place] == _EMPTY:
                 heap_items[place] = -1
-    return best, best_scores

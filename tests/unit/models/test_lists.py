@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from numpy.typing import NDArray
@@ -19,6 +19,7 @@ from mfcore.models.blend import combined
 from mfcore.models.factors import Factors
 from mfcore.models.lists import Likeness, similar_items, top_items
 from mfcore.models.model import Model
+from mfcore.models.rated import RatedItems
 from tests.contract.synthetic import synthetic_ratings
 from tests.unit.metrics.cases import random_factors
 
@@ -44,7 +45,7 @@ def test_lists_are_the_same_without_numba_and_for_few(
     users = np.resize(np.array([0, 4, -1], np.int32), 18)
     from mfcore.models.kernels import topk  # loaded, it is used from 17 rows on
 
-    assert lists.top_k_for(18) is topk.top_k and lists.top_k_for(16) is not topk.top_k
+    assert lists._kernel_for(18) is topk and lists._kernel_for(16) is None
     with_numba = top_items(factors, users, k, allowed=allowed)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(lists, "_FEW_AT_FIRST", 0)
@@ -55,6 +56,31 @@ def test_lists_are_the_same_without_numba_and_for_few(
     for of_all, others, of_few in zip(with_numba, without, few, strict=True):
         np.testing.assert_array_equal(of_all, others)
         np.testing.assert_array_equal(of_all[:3], of_few)
+
+
+@pytest.mark.parametrize("block", [(1, 1), (3, 7), (64, 200)])
+@given(seed=st.integers(0, 2**32 - 1), k=st.integers(1, 30), n_items=st.integers(1, 150))
+@settings(max_examples=15)
+def test_blocks_of_any_size_make_the_same_lists(block: tuple[int, int], seed: int, k: int, n_items: int) -> None:
+    random = np.random.default_rng(seed)
+    # Whole numbers make many ties; what users rated is in no order.
+    factors = random_factors((20, n_items), 3)
+    for rows in (factors.user_factors, factors.item_factors, factors.item_bias):
+        rows[:] = random.integers(-2, 3, rows.shape)
+    starts = np.append(0, np.cumsum(random.integers(0, n_items + 1, 20)))
+    own = [random.permutation(n_items)[:n] for n in np.diff(starts)]
+    rated = RatedItems(starts=starts, items=np.concatenate(own).astype(np.int32))
+    users = np.arange(20, dtype=np.int32)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(lists, "BLOCK_ROWS", block[0])
+        patch.setattr(lists, "BLOCK_COLUMNS", block[1])
+        items, scores = top_items(factors, users, k, rated)
+    for user, own in enumerate(factors.scores(users)):
+        left = np.setdiff1d(np.arange(n_items), rated.items[starts[user] : starts[user + 1]])
+        expected = left[np.lexsort((left, -own[left]))][:k]
+        n = len(expected)
+        assert items[user].tolist() == [*expected, *[-1] * (k - n)]
+        assert scores[user, :n].tolist() == own[expected].tolist() and np.isneginf(scores[user, n:]).all()
 
 
 @pytest.mark.parametrize("user", ["known", "unknown"])

@@ -55,9 +55,9 @@ def test_lists_don_t_depend_on_who_else_is_asked_for(monkeypatch: pytest.MonkeyP
     factors = factors_of(random.normal(size=(50, 8)), random.normal(size=(40, 8)))
     everybody = np.arange(50, dtype=np.int32)
     whole, _ = top_n(factors, everybody, 5)
-    monkeypatch.setattr("mfcore.models.lists._CHUNK_BYTES", 4 * 40 * 3)
-    chunked, _ = top_n(factors, everybody, 5)
-    assert np.array_equal(whole, chunked)
+    monkeypatch.setattr("mfcore.models.lists.BLOCK_ROWS", 3)
+    in_blocks, _ = top_n(factors, everybody, 5)
+    assert np.array_equal(whole, in_blocks)
 
 
 def test_similar_items_by_cosine() -> None:
