@@ -152,6 +152,10 @@ class Ratings:
             times=None if self.times is None else self.times[rows],
         )
 
+    def without_times(self) -> "Ratings":
+        """The same, in three fifths of the memory."""
+        return replace(self, times=None)
+
     def save(self, folder: Path) -> None:
         """Write arrays and ids into `folder`; `load` gives the same bits."""
         folder.mkdir(parents=True, exist_ok=True)

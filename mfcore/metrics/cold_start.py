@@ -29,7 +29,7 @@ class ColdStartUsers:
 
     Attributes:
         users: codes, ascending.
-        others: the training ratings of all other users, over the same codes.
+        others: the training ratings of all other users, over the same codes, without times.
         first: (items, values) of each user's first 20 training ratings, in their order.
         test: these users' test ratings.
 
@@ -65,7 +65,7 @@ class ColdStartUsers:
         spans = [slice(start, start + NUMBERS_KNOWN[-1]) for start in starts]
         return cls(
             users=users,
-            others=train.take(np.flatnonzero(~is_new[train.users])),
+            others=train.without_times().take(np.flatnonzero(~is_new[train.users])),
             first=[(own.items[span], own.values[span]) for span in spans],
             test=test.take(np.flatnonzero(is_new[test.users])),
         )

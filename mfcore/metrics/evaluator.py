@@ -85,17 +85,18 @@ class Evaluator:
             config: lists' lengths, the threshold of relevance, the seed of what is drawn.
         """
         config = config or EvaluationConfig()
-        self.train, self.validation, self.test = (
-            ratings.take(rows) for rows in (split.train, split.validation, split.test)
-        )
-        self.known = ratings.take(split.known)
+        self.test = ratings.take(split.test)
+        known = ratings.take(split.known)
+        self.cold_start = ColdStartUsers.draw(known, self.test, config.seed)
+        # Nothing else asks when.
+        self.known, timeless = known.without_times(), ratings.without_times()
+        self.train, self.validation = timeless.take(split.train), timeless.take(split.validation)
         train, test, self.ks = self.known, self.test, config.ks
         users, position = np.unique(test.users, return_inverse=True)
         self.users, self.position = users.astype(np.int32), position
         self.bootstrap = Bootstrap(len(self.users), config.seed)
         self.rated, self.profiles = RatedItems.of(train), Profiles.of(train, config.seed)
         self.stratified = Stratified.of(train, config.stratified_by)
-        self.cold_start = ColdStartUsers.draw(train, test, config.seed)
         threshold = relevant_threshold(test.scale, config.relevant_from)
         self.relevant = RelevantItems.of(test, threshold)
         self.no_relevant = f"no user has a test rating of {threshold:g} or more here"

@@ -94,13 +94,11 @@ def _score(context: Context, studies: Artifact, champion: Mapping[Objective, Rec
     def write(folder: Path) -> dict[str, Any]:
         splits = context.store.input(studies, Kind.SPLITS)
         data = context.store.input(splits, Kind.RATINGS)
-        snapshot, parts = Snapshot.load(data.path), Split.load(splits.path)
         with context.observer.progress(f"evaluation-{context.dataset_name}", "evaluation", "candidates") as move:
             move(0, len(tuned), "fitting blends")
-            candidates = _candidates(config, snapshot.ratings, parts, tuned, champion)
-            evaluator = Evaluator(snapshot.ratings, parts, snapshot.items, config.evaluation)
+            candidates, evaluator, items = _prepared(config, data, splits, tuned, champion)
             tags = {"stage": "evaluate", "data": data.fingerprint, "split": splits.fingerprint}
-            log = FinalistLog(experiment, evaluator.known, evaluator.test, snapshot.items, tags, run.id, data.path)
+            log = FinalistLog(experiment, evaluator.known, evaluator.test, items, tags, run.id, data.path)
             home = context.store.home / "evaluations"
             scores, estimates, facts, curves = context.observer.step(
                 "train_and_score", lambda: _train_and_score(candidates, evaluator, log, home, move)
@@ -134,6 +132,19 @@ def _score(context: Context, studies: Artifact, champion: Mapping[Objective, Rec
         return {**heads, "asked": asked, "chosen": recipes}
 
     return context.store.make(Kind.EVALUATIONS, studies.dataset, key, write, [studies])
+
+
+def _prepared(
+    config: PipelineConfig,
+    data: Artifact,
+    splits: Artifact,
+    tuned: Mapping[str, Tuned],
+    champion: Mapping[Objective, Recipe],
+) -> tuple[list[Candidate], Evaluator, pd.DataFrame | None]:
+    """The candidates, what measures them, and the table of items; of the ratings its own copies are left."""
+    snapshot, parts = Snapshot.load(data.path), Split.load(splits.path)
+    candidates = _candidates(config, snapshot.ratings.without_times(), parts, tuned, champion)
+    return candidates, Evaluator(snapshot.ratings, parts, snapshot.items, config.evaluation), snapshot.items
 
 
 def _candidates(
