@@ -36,7 +36,7 @@ test: setup  ## The default test suite
 
 test-slow: setup  ## What takes longer: accuracy against published figures, large data, Spark
 	$(BIN)/uv run --quiet --no-project --python $(BIN)/python --with "$(call bound,spark)" \
-		--with "$(call bound,index)" python -m pytest -m slow --timeout 3600
+		--with "$(call bound,index)" --with "$(call bound,dask)" --with "$(call bound,ray)" python -m pytest -m slow --timeout 3600
 
 lint: setup  ## Style, import contracts
 	$(BIN)/ruff check .

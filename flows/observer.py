@@ -2,8 +2,9 @@
 
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from contextvars import copy_context
 from typing import Any, TypeVar, cast
 from uuid import UUID
 
@@ -17,6 +18,7 @@ from prefect.artifacts import (
 from prefect.cache_policies import NO_CACHE
 from prefect.events import emit_event
 
+from flows.cluster import parts_on
 from flows.temporary_server import is_lasting
 from mfcore.progress import progress_bar
 from mfcore.stages.observer import Event, Move, Observer
@@ -31,6 +33,11 @@ _EVERY_S = 2.0
 
 class PrefectObserver(Observer):
     """Shows steps, tables, texts and progress in the flow run that it is called in."""
+
+    def __init__(self) -> None:
+        """Begin in a flow; what a cluster does is a flow within that one."""
+        # Not within the task of a step: what tasks run in is sent to the cluster, and a step holds what can't be.
+        self._flow = copy_context()
 
     def step(self, name: str, work: Callable[[], T]) -> T:
         """Do the work as a task."""
@@ -64,6 +71,14 @@ class PrefectObserver(Observer):
                     publish(done, of, remark)
 
             yield move
+
+    @contextmanager
+    def on_cluster(
+        self, address: str, work: str, parts: Sequence[dict[str, Any]], wait_s: float | None
+    ) -> Iterator[Callable[[], None]]:
+        """Have a cluster do the parts, each a task of a flow within the one that is under way."""
+        with parts_on(self._flow.copy(), address, work, parts, wait_s) as wait:
+            yield wait
 
     def show_table(self, key: str, rows: list[dict[str, Any]], description: str) -> None:
         """Show rows as a table artifact."""

@@ -588,7 +588,9 @@ class ExportConfig(_Section):
     interleave: Literal["champion,challenger", "champion,previous"] | None = Field(
         None, description="Two versions that take turns in each list, so that `mfcore feedback` tells which is better"
     )
-    engine: Literal["local", "spark"] = Field("local", description="What makes the lists: this machine, or [spark]")
+    engine: Literal["local", "spark", "cluster"] = Field(
+        "local", description="What makes the lists: this machine, [spark], or the machines of [cluster]"
+    )
 
     @field_validator("format", mode="before")
     @classmethod
@@ -600,7 +602,7 @@ class ExportConfig(_Section):
     def _possible(self) -> "ExportConfig":
         if self.to is not None and "parquet" not in self.format:
             raise ValueError("a database is filled from the Parquet files: name parquet in format as well")
-        if self.interleave is not None and self.engine == "spark":
+        if self.interleave is not None and self.engine != "local":
             raise ValueError('lists are interleaved on this machine: set engine = "local"')
         return self
 
@@ -641,6 +643,21 @@ class SparkConfig(_Section):
         return value
 
 
+class ClusterConfig(_Section):
+    """A Dask or Ray cluster that takes part in tuning, through `tuning.storage`, and in making lists."""
+
+    address: str | None = Field(
+        None,
+        pattern=r"^(dask|ray)://.+$",
+        description="dask://host:8786 or ray://host:10001; its machines need mfcore and the home folder under the same "
+        "path; none: this machine alone",
+    )
+    n_workers: int = Field(2, ge=1, description="Workers of the cluster that take part, one a machine at best")
+    wait: float = Field(
+        300.0, gt=0, description="Seconds in which none of the lists' parts comes back, after which they are made here"
+    )
+
+
 class RetentionConfig(_Section):
     """What `mfcore prune` leaves: what is young, what is among the newest, and what anything needs."""
 
@@ -667,6 +684,19 @@ class PipelineConfig(_Section):
     report: ReportConfig = ReportConfig()
     retention: RetentionConfig = RetentionConfig()
     spark: SparkConfig = SparkConfig()
+    cluster: ClusterConfig = ClusterConfig()
+
+    @model_validator(mode="after")
+    def _what_a_cluster_does(self) -> "PipelineConfig":
+        makes_lists = self.export.engine == "cluster"
+        if makes_lists and self.cluster.address is None:
+            raise ValueError('export.engine = "cluster" needs cluster.address')
+        if self.cluster.address is not None and self.tuning.storage is None and not makes_lists:
+            raise ValueError(
+                "cluster.address has nothing to do: set tuning.storage, through which machines share trials, or "
+                'export.engine = "cluster"'
+            )
+        return self
 
     @model_validator(mode="after")
     def _lists_that_spark_makes(self) -> "PipelineConfig":

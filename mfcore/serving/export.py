@@ -17,6 +17,7 @@ from mfcore.models.spark import best_items
 from mfcore.serving.filters import asked_of, filters_of
 from mfcore.serving.interleaving import Contender, interleaved
 from mfcore.serving.published import copied
+from mfcore.serving.shares import Machines, lists_by
 from mfcore.serving.tables import parts_of, write_table
 from mfcore.serving.vector_index import require_faiss, write_index
 from mfcore.storage.artifacts import MANIFEST, damage, is_whole, read_manifest, write_manifest
@@ -36,6 +37,7 @@ def export_model(
     config: ExportConfig,
     lists: ListsConfig | None = None,
     contender: Contender | None = None,
+    machines: Machines | None = None,
 ) -> bool:
     """Write the export of `bundle` into the new folder `target`, each table in the formats of the configuration.
 
@@ -61,6 +63,15 @@ def export_model(
     `contender` lists are interleaved with its own, and have two columns more: team, champion or the contender's alias,
     and team_version.
 
+    Args:
+        bundle: the model.
+        target: the folder.
+        head: what is written of model and data into the manifest.
+        config: what is written, and in which formats.
+        lists: filters and levers.
+        contender: the version that lists are interleaved with.
+        machines: others that make the lists; None: this one alone.
+
     Returns:
         Whether anything was written: an export that is whole and was made from the same is left alone.
     """
@@ -82,7 +93,7 @@ def export_model(
 
         def recommended() -> Iterator[pd.DataFrame]:
             nonlocal n_shorter
-            for frame in _lists(bundle, length, config, filters, contender, version):
+            for frame in _lists(bundle, length, config, filters, contender, version, machines):
                 n_shorter -= int((frame["rank"] == length).sum())
                 yield _with_types(frame, bundle.item_ids)
 
@@ -206,6 +217,7 @@ def _lists(
     filters: dict[str, Any],
     contender: Contender | None,
     version: Any,
+    machines: Machines | None,
 ) -> Iterator[pd.DataFrame]:
     """Everybody's lists, some users at a time."""
     n_users = min(_AT_A_TIME, max(1, config.rows_per_file // length)) if length else _AT_A_TIME
@@ -217,6 +229,9 @@ def _lists(
             yield pd.DataFrame(bundle.columns_of(bundle.user_ids[users], items[users], config.n_reasons))
         return
     options = {"n_reasons": config.n_reasons, **filters}
+    if machines is not None:
+        yield from lists_by(machines, bundle, length, n_users, **options)
+        return
     for ids in _parts(bundle.user_ids, n_users):
         if contender is None:
             yield bundle.recommend(ids, length, **options)

@@ -2,12 +2,14 @@
 
 import logging
 from pathlib import Path
+from typing import Any
 
 from pydantic import BaseModel
 
 from mfcore.serving.export import export_model, point_latest
 from mfcore.serving.interleaving import Contender
 from mfcore.serving.published import publish_export
+from mfcore.serving.shares import Machines
 from mfcore.serving.sink import write_tables
 from mfcore.stages.context import Context
 from mfcore.storage.artifacts import is_whole
@@ -113,8 +115,23 @@ def _write(context: Context, champion: Registered) -> Exported:
         "metrics": champion.metrics,
     }
     contender = _contender(context, champion)
-    written = export_model(bundle, target, head, context.config.export, context.config.lists, contender)
+    machines = _machines(context)
+    written = export_model(bundle, target, head, context.config.export, context.config.lists, contender, machines)
     return Exported(path=target, model=champion, reused=not written)
+
+
+def _machines(context: Context) -> Machines | None:
+    """The cluster's, if they are to make the lists."""
+    config = context.config
+    address, wait_s = config.cluster.address, config.cluster.wait
+    if config.export.engine != "cluster" or address is None:
+        return None
+
+    def run(work: str, parts: list[dict[str, Any]]) -> None:
+        with context.observer.on_cluster(address, work, parts, wait_s) as wait:
+            wait()
+
+    return Machines(context.store.home, run)
 
 
 def _contender(context: Context, champion: Registered) -> Contender | None:

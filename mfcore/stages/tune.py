@@ -2,25 +2,27 @@
 
 import json
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import nullcontext
+from contextlib import contextmanager, nullcontext, suppress
 from contextvars import copy_context
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, TypeVar
 
+from pydantic import BaseModel
+
 from mfcore.config import PipelineConfig
 from mfcore.data.ratings import Ratings
 from mfcore.data.splitting import Split
-from mfcore.errors import NothingRelevant
+from mfcore.errors import NothingRelevant, TrainingDiverged
 from mfcore.metrics.objective import Objective
 from mfcore.metrics.yardstick import Yardstick
 from mfcore.models import Recipe
 from mfcore.stages.context import Context, ParentRun
 from mfcore.stages.together import n_together
 from mfcore.storage.artifacts import Artifact, code_of, fingerprint
-from mfcore.storage.files import locked
+from mfcore.storage.files import locked, scratch_folder
 from mfcore.storage.kinds import Kind
 from mfcore.tracking.finalists import log_trial_figures
 from mfcore.tuning import Trial, Tuned, search_spaces
@@ -30,7 +32,7 @@ from mfcore.tuning.space import Space, n_planned
 from mfcore.tuning.workers import training_pool
 from mfcore.workers import WorkerPool, n_threads
 
-__all__ = ["load_tuned", "studies_of", "tune_recipes"]
+__all__ = ["Invitation", "load_tuned", "studies_of", "take_part", "tune_recipes"]
 
 logger = logging.getLogger("mfcore.stages")
 
@@ -38,6 +40,49 @@ _CODE = code_of("mfcore.models", "mfcore.metrics", "mfcore.tuning")
 _FILE = "tuned.json"
 
 T = TypeVar("T")
+
+
+class Invitation(BaseModel):
+    """What a machine has to know to take part in a search; all paths are in the home folder, which it sees, too.
+
+    Attributes:
+        config: of the run.
+        ratings: folder of the ratings.
+        splits: folder of the split.
+        journals: the studies' files by their names.
+        champion: the recipes to be beaten.
+        open: a folder that is there while the search goes on.
+    """
+
+    config: PipelineConfig
+    ratings: Path
+    splits: Path
+    journals: dict[str, Path]
+    champion: dict[Objective, Recipe]
+    open: Path
+
+
+def take_part(invitation: dict[str, Any]) -> None:
+    """Run trials of a search that another machine began, until it is over; what they give is told by that machine."""
+    from mfcore.tuning import SearchInterrupted, tune
+
+    search = Invitation.model_validate(invitation)
+    train, validation = _parts(search.ratings, search.splits)
+    for name, space in search_spaces(search.config.tuning, train.scale).items():
+        if not search.open.exists():
+            return
+        with suppress(SearchInterrupted, NothingRelevant, TrainingDiverged):
+            tune(
+                space.algorithm,
+                train,
+                validation,
+                search.config.tuning,
+                search.journals[name],
+                objective=space.objective,
+                lists=search.config.evaluation,
+                champion=search.champion.get(space.objective),
+                is_stopped=lambda: not search.open.exists(),
+            )
 
 
 def tune_recipes(context: Context, splits: Artifact | None = None) -> Artifact:
@@ -95,13 +140,16 @@ def _search(context: Context, splits: Artifact, champion: Mapping[Objective, Rec
         return studies
 
     _ = run.id  # begins here: below, several studies would begin it at once
-    ratings, parts = Ratings.load(data.path), Split.load(splits.path)
-    train, validation = ratings.take(parts.train), ratings.take(parts.validation)
-    with first_interrupt("Tuning ends with what has been found; Ctrl-C again stops everything.") as is_stopped:
+    train, validation = _parts(data.path, splits.path)
+    folder = store.home / "studies"
+    journals = {name: folder / "journals" / f"{splits.dataset}-{name}-{key}.log" for name, key in keys.items()}
+    with (
+        first_interrupt("Tuning ends with what has been found; Ctrl-C again stops everything.") as is_stopped,
+        _cluster_invited(context, data.path, splits.path, journals, champion),
+    ):
 
         def study(name: str, pool: WorkerPool | None) -> Tuned | NothingRelevant | None:
-            space = spaces[name]
-            journal = store.home / "studies" / "journals" / f"{splits.dataset}-{name}-{keys[name]}.log"
+            space, journal = spaces[name], journals[name]
             best = champion.get(space.objective)
             # Of two runs at once the second finds the first one's trials in MLflow, and logs none of them again.
             alone = locked(journal.with_suffix(".trials")) if config.tuning.storage is None else nullcontext()
@@ -114,7 +162,7 @@ def _search(context: Context, splits: Artifact, champion: Mapping[Objective, Rec
                 context.experiment.flush()
                 return outcome
 
-        outcomes = _all(study, spaces, train, validation, config, store.home / "studies")
+        outcomes = _all(study, spaces, train, validation, config, folder)
     studied = {name: outcome for name, outcome in outcomes.items() if isinstance(outcome, Tuned)}
     unmeasurable = {
         spaces[name].objective: outcome for name, outcome in outcomes.items() if isinstance(outcome, NothingRelevant)
@@ -135,6 +183,39 @@ def _search(context: Context, splits: Artifact, champion: Mapping[Objective, Rec
         return {**best, **ended_early}
 
     return store.make(Kind.STUDIES, splits.dataset, key, write, [splits])
+
+
+def _parts(ratings: Path, splits: Path) -> tuple[Ratings, Ratings]:
+    """What trials are trained on, and what they are scored on."""
+    whole, parts = Ratings.load(ratings), Split.load(splits)
+    return whole.take(parts.train), whole.take(parts.validation)
+
+
+@contextmanager
+def _cluster_invited(
+    context: Context, ratings: Path, splits: Path, journals: dict[str, Path], champion: Mapping[Objective, Recipe]
+) -> Iterator[None]:
+    """Have the machines of the cluster, if there is one, take part in the search while the block runs."""
+    config, cluster = context.config, context.config.cluster
+    if cluster.address is None or config.tuning.storage is None:
+        yield
+        return
+    with scratch_folder(context.store.home / "studies") as open_:
+        invitation = Invitation(
+            config=config,
+            ratings=ratings.absolute(),
+            splits=splits.absolute(),
+            journals={name: journal.absolute() for name, journal in journals.items()},
+            champion=dict(champion),
+            open=open_.absolute(),
+        )
+        parts = [invitation.model_dump(mode="json")] * cluster.n_workers
+        # A part of it lasts as long as the search.
+        with context.observer.on_cluster(cluster.address, f"{__name__}:{take_part.__name__}", parts, None):
+            try:
+                yield
+            finally:
+                open_.rmdir()
 
 
 def _all(

@@ -2,6 +2,7 @@
 
 import os
 import subprocess
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,7 @@ from typing import Any
 import yaml
 
 from flows.servers.stack import Stack
-from tests.flows.conftest import BIN, free_port
+from tests.flows.conftest import free_port
 
 __all__ = ["OURS", "Project"]
 
@@ -42,7 +43,7 @@ class Project:
     def start(self, *arguments: str) -> "subprocess.Popen[str]":
         """Begin a command."""
         return subprocess.Popen(
-            [str(BIN / "mfcore"), *arguments],
+            [sys.executable, "-m", "mfcore", *arguments],
             cwd=self.folder,
             env=self.environment,
             stdout=subprocess.PIPE,
