@@ -4,6 +4,9 @@ Runs the chain on synthetic ratings in the shape of Netflix's, at a hundredth an
 whole, each in a process of its own and in an empty home, without an orchestrator. Studies are on a twentieth of the
 users and have three trials for each objective; lists are made for everybody. Memory is the resident memory of the
 process and its workers, looked at ten times a second; pages of mapped files count.
+
+With `--training` it is training alone, of 32 factors on all ratings: seconds of a sweep of ALS and of an epoch of SGD,
+the difference of fits of one and three by two, and the memory of the fit and its ratings.
 """
 
 import argparse
@@ -18,9 +21,13 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import psutil
 
 from mfcore.config import PipelineConfig
+from mfcore.data.ratings import Ratings
+from mfcore.data.synthetic import synthesize
+from mfcore.models import ALS, SGD
 from mfcore.settings import Settings, sqlite_uri
 from mfcore.stages.context import Context
 from mfcore.stages.pipeline import run_pipeline
@@ -82,18 +89,38 @@ def chain(shape: str) -> None:
         run_pipeline(Context(config, settings=settings), run_stage)
 
 
+def training(shape: str) -> None:
+    """Train on ratings of a shape, and say what a sweep takes, a line of JSON for each algorithm."""
+    users, items, n = SHAPES[shape]
+    synthetic = synthesize(users, items, n)
+    ratings = Ratings.from_frame(synthetic.frame, synthetic.scale)
+    del synthetic
+    for model in (ALS, SGD):
+        model(n_factors=32, n_epochs=1).train(ratings.take(np.arange(1000)))  # kernels compile or load
+        watch, seconds = Watch(), []
+        with watch.on():
+            for n_epochs in (1, 3):
+                started = time.perf_counter()
+                model(n_factors=32, n_epochs=n_epochs).train(ratings)
+                seconds.append(time.perf_counter() - started)
+        row = {"stage": model.algorithm, "seconds": (seconds[1] - seconds[0]) / 2, "gb": watch.peak / 1e9}
+        print(json.dumps(row), flush=True)
+
+
 def main() -> None:
-    """Print a table with two columns for each shape."""
+    """Print a table with a column for each shape."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--shapes", nargs="+", default=["1m", "10m"], choices=SHAPES)
+    parser.add_argument("--training", action="store_true")
     parser.add_argument("--in-process", choices=SHAPES, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.in_process:
-        chain(arguments.in_process)
+        (training if arguments.training else chain)(arguments.in_process)
         return
     found: dict[str, dict[str, str]] = {}
     for shape in arguments.shapes:
         command = [sys.executable, "-m", "tests.benchmarks.edge", "--in-process", shape]
+        command += ["--training"] * arguments.training
         with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
             assert process.stdout is not None
             rows = []
@@ -102,9 +129,11 @@ def main() -> None:
                 rows.append(json.loads(line))
         if process.returncode:
             sys.exit(f"{shape}: the chain ended with {process.returncode}")
-        total = {"stage": "all", "seconds": sum(row["seconds"] for row in rows), "gb": max(row["gb"] for row in rows)}
-        for row in [*rows, total]:
-            found.setdefault(row["stage"], {})[shape] = f"{row['seconds']:.1f} s, {row['gb']:.1f} GB"
+        if not arguments.training:
+            seconds, gb = sum(row["seconds"] for row in rows), max(row["gb"] for row in rows)
+            rows.append({"stage": "all", "seconds": seconds, "gb": gb})
+        for row in rows:
+            found.setdefault(row["stage"], {})[shape] = f"{row['seconds']:.3g} s, {row['gb']:.1f} GB"
     print(f"| stage | {' | '.join(arguments.shapes)} |\n|---|{'---|' * len(arguments.shapes)}")
     for stage, cells in found.items():
         print(f"| {stage} | {' | '.join(cells[shape] for shape in arguments.shapes)} |")
