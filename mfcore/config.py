@@ -648,7 +648,6 @@ class ClusterConfig(_Section):
 
     address: str | None = Field(
         None,
-        pattern=r"^(dask|ray)://.+$",
         description="dask://host:8786 or ray://host:10001; its machines need mfcore and the home folder under the same "
         "path; none: this machine alone",
     )
@@ -656,6 +655,13 @@ class ClusterConfig(_Section):
     wait: float = Field(
         300.0, gt=0, description="Seconds in which none of the lists' parts comes back, after which they are made here"
     )
+
+    @field_validator("address")
+    @classmethod
+    def _of_a_cluster(cls, value: str | None) -> str | None:
+        if value is not None and not re.fullmatch(r"(dask|ray)://[^/]+:\d+", value):
+            raise ValueError(f"{value!r} is no address such as dask://host:8786 or ray://host:10001")
+        return value
 
 
 class RetentionConfig(_Section):

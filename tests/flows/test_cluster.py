@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager
@@ -12,6 +13,8 @@ from typing import Any
 import pandas as pd
 import pytest
 
+from mfcore.config import PipelineConfig
+from mfcore.errors import UsageError
 from mfcore.stages.observer import Observer
 from tests.clusters import Cluster, dask_cluster, ray_cluster
 from tests.flows.conftest import Mfcore, free_port
@@ -103,3 +106,17 @@ def test_somebody_who_runs_no_flow_does_it_alone(caplog: pytest.LogCaptureFixtur
     with Observer().on_cluster("dask://somewhere:1", "nothing:nothing", [{}], 1) as wait:
         wait()
     assert "dask://somewhere:1 takes no part" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        (["cluster.address=host:8786", "export.engine=cluster"], "'host:8786' is no address such as dask://host:8786"),
+        (["cluster.address=dask://host", "export.engine=cluster"], "'dask://host' is no address"),
+        (["cluster.address=dask://host:8786"], "cluster.address has nothing to do"),
+        (["export.engine=cluster"], 'export.engine = "cluster" needs cluster.address'),
+    ],
+)
+def test_a_cluster_that_has_no_place_or_nothing_to_do_is_refused(settings: list[str], words: str) -> None:
+    with pytest.raises(UsageError, match=re.escape(words)):
+        PipelineConfig.load(overrides=settings)
