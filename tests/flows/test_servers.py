@@ -26,6 +26,37 @@ from tests.flows.conftest import BIN, SMALL, free_port
 ROOT = Path(__file__).parents[2]
 
 
+STARTS = """
+import sys
+from pathlib import Path
+from flows.servers.databases import start_postgresql
+
+print(start_postgresql(Path(sys.argv[1]))[0].model_dump_json())
+"""
+
+
+def postgresql(folder: Path) -> Process:
+    """One that a process has started which is over, as `mfcore up` is."""
+    command = [sys.executable, "-c", STARTS, str(folder)]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+    return Process.model_validate_json(done.stdout)
+
+
+def test_a_killed_postgresql_that_nobody_waited_for_starts_again(tmp_path: Path) -> None:
+    """Its process is there, dead, for as long as nobody does; in a container that may be for ever."""
+    folder = tmp_path / "postgresql"
+    first = postgresql(folder)
+    said = (folder / "postmaster.pid").read_text()
+    assert first.stop()
+    with subprocess.Popen(["sleep", "600"]) as dead:
+        dead.kill()
+        while psutil.Process(dead.pid).status() != psutil.STATUS_ZOMBIE:
+            time.sleep(0.01)
+        (folder / "postmaster.pid").write_text(said.replace(str(first.pid), str(dead.pid), 1))
+        again = postgresql(folder)
+        assert again.pid != dead.pid and again.stop()
+
+
 def test_a_process_ends_with_all_it_started(tmp_path: Path) -> None:
     script = "import subprocess, sys; subprocess.Popen(['sleep', '600']); print('up', flush=True); sys.stdin.read()"
     command = [sys.executable, "-c", f"{script}; import time; time.sleep(600)"]
