@@ -14,6 +14,7 @@ import mfcore
 from mfcore.models.model import Model
 from mfcore.storage.files import scratch_folder
 from mfcore.tracking.bundle import BUNDLE, save_bundle
+from mfcore.tracking.store import store_errors
 
 __all__ = ["log_model"]
 
@@ -26,11 +27,15 @@ def log_model(bundle: Model, run_id: str, name: str, tags: dict[str, str], param
 
     The model is defined by code (`served_model.py`) and loads arrays only; nothing of it
     is pickled.
+
+    Raises:
+        UsageError: a disk of the tracking store's is full.
+        SourceUnavailable: the store does not answer.
     """
     package = Path(mfcore.__file__).parent
     with scratch_folder() as folder:
         save_bundle(bundle, folder / BUNDLE)
-        with mlflow.start_run(run_id=run_id):
+        with store_errors(mlflow.get_tracking_uri()), mlflow.start_run(run_id=run_id):
             info = mlflow.pyfunc.log_model(
                 name=name,
                 python_model=str(package / "tracking" / "served_model.py"),

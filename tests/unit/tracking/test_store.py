@@ -18,10 +18,15 @@ from alembic.script import ScriptDirectory
 from mlflow import MlflowClient
 from sqlalchemy import create_engine
 
+from mfcore.data.ratings import Ratings
+from mfcore.data.synthetic import synthesize
 from mfcore.errors import MfcoreError, SourceUnavailable, UsageError
+from mfcore.models import BiasOnly
+from mfcore.models.model import Model
 from mfcore.settings import Settings, database_of, sqlite_uri
 from mfcore.tracking import database, store
 from mfcore.tracking.database import migrate_database
+from mfcore.tracking.models import log_model
 from mfcore.tracking.registry import Registry
 from mfcore.tracking.runs import Experiment
 from mfcore.tracking.store import prepare_store
@@ -281,3 +286,17 @@ def test_a_server_that_goes_away_is_one_line(monkeypatch: pytest.MonkeyPatch, ma
     monkeypatch.setattr(MlflowClient, "get_run", lambda *_: (_ for _ in ()).throw(broken))
     with pytest.raises(SourceUnavailable, match="server closed the connection"):
         client.get_run("x")
+
+
+def test_a_full_disk_while_a_model_is_logged_is_one_line(made: Path, tmp_path: Path) -> None:
+    path = tmp_path / "mlflow.db"
+    shutil.copy(made, path)
+    synthetic = synthesize(20, 10, 100)
+    ratings = Ratings.from_frame(synthetic.frame, synthetic.scale)
+    model = Model.of(BiasOnly().train(ratings), ratings, None)
+    with Experiment(settings_of(path), "films").run("pipeline") as run:
+        with closing(sqlite3.connect(path)) as connection:
+            full = "BEGIN SELECT RAISE(ABORT, 'database or disk is full'); END"
+            connection.execute(f"CREATE TRIGGER full BEFORE INSERT ON logged_models {full}")
+        with pytest.raises(UsageError, match=r"^cannot use the tracking store .*: its disk is full .*Free some space"):
+            log_model(model, run, "bias", {}, {})
