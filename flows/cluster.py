@@ -2,13 +2,11 @@
 
 import logging
 import pkgutil
-import socket
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import Context
 from typing import Any
-from urllib.parse import urlsplit
 
 from prefect import flow, task
 from prefect.cache_policies import NO_CACHE
@@ -16,6 +14,7 @@ from prefect.futures import wait
 from prefect.task_runners import TaskRunner
 
 from mfcore.errors import SourceUnavailable, UsageError, first_line
+from mfcore.health import silence_at
 
 __all__ = ["parts_on"]
 
@@ -96,10 +95,8 @@ def _runner(address: str) -> TaskRunner[Any]:
 
 def _reach(address: str) -> None:
     """Find out in seconds what the cluster's own client takes half a minute and more for."""
-    place = urlsplit(address)
-    try:
-        socket.create_connection((place.hostname or "", place.port or 0), _ANSWER_S).close()
-    except (OSError, ValueError) as error:
+    silence = silence_at(address.partition("://")[2], _ANSWER_S)
+    if silence is not None:
         raise SourceUnavailable(
-            f"The cluster at {address} does not answer: {first_line(error)}. Start it, or set cluster.address."
-        ) from error
+            f"The cluster at {address} does not answer: {silence}. Start it, or set cluster.address."
+        )

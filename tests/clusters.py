@@ -1,6 +1,5 @@
 """Dask and Ray clusters of two workers on loopback; all that they have started is stopped afterwards."""
 
-import socket
 import subprocess
 import sys
 import tempfile
@@ -11,6 +10,7 @@ from pathlib import Path
 
 import psutil
 
+from mfcore.health import silence_at
 from tests.flows.conftest import free_port
 
 __all__ = ["Cluster", "dask_cluster", "ray_cluster"]
@@ -87,16 +87,10 @@ def ray_cluster(folder: Path, environment: Mapping[str, str]) -> Iterator[Cluste
         ]
         process = stack.enter_context(_started(folder, environment, command))
         deadline = time.monotonic() + _START_S
-        while not _answers(client):
+        while silence_at(f"127.0.0.1:{client}", 1) is not None:
             assert process.poll() is None and time.monotonic() < deadline, (folder / "cluster.log").read_text()
             time.sleep(0.5)
         yield cluster
-
-
-def _answers(port: int) -> bool:
-    with suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
-        return True
-    return False
 
 
 @contextmanager

@@ -9,7 +9,6 @@ from pydantic import BaseModel, ConfigDict
 from mfcore.config import EvaluationConfig, TuningConfig
 from mfcore.data.ratings import Ratings
 from mfcore.errors import NothingRelevant
-from mfcore.machine import one_blas_thread
 from mfcore.metrics.objective import Objective
 from mfcore.metrics.ranking import RelevantItems, rank_metrics, relevant_threshold
 from mfcore.metrics.rating import rmse
@@ -89,8 +88,7 @@ class Yardstick(BaseModel):
         rated, n_relevant = RatedItems.of(train), relevant.counts(users)
 
         def ndcg(factors: Factors) -> float:
-            with one_blas_thread():
-                items, _ = top_items(factors, users, self.k, rated)
+            items, _ = top_items(factors, users, self.k, rated)
             return float(rank_metrics(relevant.hits(users, items), n_relevant, self.k)["ndcg"].mean())
 
         return ndcg

@@ -6,7 +6,6 @@ What is trained, and how lists are made, is said by `mfcore.models.als_spark` an
 import os
 import shutil
 import signal
-import socket
 import sys
 import tempfile
 import threading
@@ -23,6 +22,7 @@ from numpy.typing import NDArray
 
 from mfcore.config import SparkConfig
 from mfcore.errors import SourceUnavailable, UsageError, first_line
+from mfcore.health import silence_at
 from mfcore.models.factors import Factors
 from mfcore.models.lists import top_k
 from mfcore.models.rated import RatedItems
@@ -260,14 +260,11 @@ def _reach(master: str | None) -> None:
     """Find out in seconds what Spark itself takes a minute for: that none of the masters answers."""
     if master is None or not master.startswith("spark://"):
         return
-    silence = ""
+    silence: str | None = ""
     for place in master.removeprefix("spark://").split(","):
-        host, _, port = place.rpartition(":")
-        try:
-            socket.create_connection((host, int(port)), _ANSWER_S).close()
+        silence = silence_at(place, _ANSWER_S)
+        if silence is None:
             return
-        except (OSError, ValueError) as error:
-            silence = first_line(error)
     raise SourceUnavailable(f"Spark's master {master} does not answer: {silence}. Start it, or set spark.master.")
 
 
