@@ -1,4 +1,4 @@
-"""What Prefect and numba read from the environment, so that it suits these flows."""
+"""What Prefect reads from the environment, so that it suits these flows."""
 
 import os
 from contextlib import suppress
@@ -11,7 +11,6 @@ ENVIRONMENT = {
     # Well below the three minutes after which a silent run counts as crashed (flows/automations.py); by itself
     # Prefect sends one every three minutes, so that each longer run would be taken for dead.
     "PREFECT_FLOWS_HEARTBEAT_FREQUENCY": "30",
-    "OMP_WAIT_POLICY": "passive",  # see mfcore.models.kernels.threads
     "PREFECT_LOGGING_EXTRA_LOGGERS": "mfcore",
     # The library's own messages are nobody's business outside a flow.
     "PREFECT_LOGGING_TO_API_WHEN_MISSING_FLOW": "ignore",
@@ -25,8 +24,8 @@ ENVIRONMENT = {
 def prepare() -> None:
     """Set them for this process and those it starts; what the environment says already stays.
 
-    Prefect reads them when it is imported, numba when it first starts threads, so this is called where a
-    program starts. A company's proxy must not stand between a run and the server on its own machine.
+    Prefect reads them when it is imported, so this is called where a program starts. A company's proxy must not
+    stand between a run and the server on its own machine.
     """
     for name, value in ENVIRONMENT.items():
         os.environ.setdefault(name, value)

@@ -11,7 +11,7 @@ from typing import Any
 
 from threadpoolctl import ThreadpoolController
 
-__all__ = ["collect_seldom", "n_cores", "one_blas_thread"]
+__all__ = ["collect_seldom", "n_cores", "n_threads", "one_blas_thread"]
 
 
 def collect_seldom() -> None:
@@ -28,6 +28,11 @@ def collect_seldom() -> None:
 def n_cores() -> int:
     """Cores that this process may run on, which may be fewer than the machine has."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def n_threads() -> int:
+    """Threads that this process's computations may take: one per core, fewer where NUMBA_NUM_THREADS says so."""
+    return min(n_cores(), int(os.environ.get("NUMBA_NUM_THREADS") or n_cores()))
 
 
 @contextmanager

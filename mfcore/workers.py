@@ -10,9 +10,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from mfcore.machine import n_cores
-
-__all__ = ["Worker", "WorkerKilled", "WorkerPool", "conversation", "n_threads"]
+__all__ = ["Worker", "WorkerKilled", "WorkerPool", "conversation"]
 
 _THREAD_POOLS = ("NUMBA_NUM_THREADS", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
@@ -137,8 +135,3 @@ class WorkerPool:
         """Give back one that has nothing to do."""
         with self._lock:
             self._idle.append(worker)
-
-
-def n_threads() -> int:
-    """Threads for all workers together: one per core, fewer if Numba was told so."""
-    return min(n_cores(), int(os.environ.get("NUMBA_NUM_THREADS") or n_cores()))

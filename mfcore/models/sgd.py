@@ -1,6 +1,8 @@
 """Stochastic gradient descent with biases."""
 
-from typing import Any, ClassVar, Literal
+from collections.abc import Callable, Iterator
+from contextlib import nullcontext
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,12 +17,12 @@ from mfcore.models.popularity import Popularity
 from mfcore.models.prior import Prior
 from mfcore.models.scaling import Missing, Units, continue_from, standard_deviation
 
+if TYPE_CHECKING:
+    from mfcore.models.kernels.turns import Turns
+
 __all__ = ["SGD"]
 
 Codes = NDArray[np.int32]
-
-_PULLS = 16
-"""Times per epoch that all pairs pull."""
 
 
 class SGD(Recommender):
@@ -36,16 +38,18 @@ class SGD(Recommender):
     touches moves by Adam's rule, with moments and bias correction of its own (rows that it does
     not touch stay as they are); a `learning_rate` around 0.01 suits it.
 
-    The rate of epoch t, counted from 0, is η · `decay`^t. Ratings are visited in a new random order each epoch,
-    within blocks of users × items that never share a row, so that the blocks of a round run
-    in parallel and the result has the same bits for any number of threads.
+    The rate of epoch t, counted from 0, is η · `decay`^t. Ratings lie in blocks, of a group of users and a group
+    of items whose rows fit in a core's cache. An epoch takes the groups of either side in a new random order; within
+    a block ratings are shuffled as a whole at first, then 4,096 at a time. A thread takes one group of users after
+    another (of items, where these have more groups), and no item out of turn, so that the result has the same bits
+    for any number of threads.
 
     With `missing_weight` w above 0, pairs without a rating count as weak ratings, as in `ALS`, biases
     left out. What they add to the objective is w Σ_all (x_u·y_i)² less w Σ_rated (x_u·y_i)². The second
     goes with the ratings, whose error becomes z_ui − (1 − w) x_u·y_i; the first has the gradient
-    w YᵀY x_u, against which all rows of a side take an implicit step after each of the G rounds of an
-    epoch, x_u ← (I + (η / G) w YᵀY)⁻¹ x_u, stable at any rate. It is exact where sampled pairs would be
-    noisy, and costs 2k² flops per row and round. A rate around 0.01 suits it.
+    w YᵀY x_u. Blocks are visited in G rounds then, each of all users and all items, and after each round all rows
+    of a side take an implicit step against it, x_u ← (I + (η / G) w YᵀY)⁻¹ x_u, stable at any rate. It is exact
+    where sampled pairs would be noisy, and costs 2k² flops per row and round. A rate around 0.01 suits it.
 
     Epochs end before the descent does, so no closed form gives a trained row. A new user's row is
     the most likely one where rows are normal with the trained users' second moments about zero,
@@ -137,31 +141,32 @@ class _Descent(Training):
     """Plain descent: ratings sorted into blocks, shuffled within them as each epoch goes."""
 
     def __init__(self, recommender: SGD, ratings: Ratings, start: Factors | None) -> None:
-        from mfcore.models.kernels.sgd import balanced_groups, places_of, sort_into_blocks
+        from mfcore.models.kernels.grid import balanced_groups, n_groups_of, places_of, sort_into_blocks
         from mfcore.models.kernels.systems import padded
-        from mfcore.models.kernels.threads import wait_passively
 
-        wait_passively()
         self.recommender, self.ratings = recommender, ratings
         missing = Missing(recommender.missing_weight, recommender.missing_rating)
         self.units = Units.of(ratings, standard_deviation(ratings), missing)
         self.popularity = Popularity(ratings, recommender.popularity_weight, for_lists=missing.weight > 0)
         self.random = np.random.default_rng(recommender.seed)
         self.loss = float(len(ratings))
+        size = padded(recommender.n_factors)
+        self.shape = n_groups_of(ratings.n_users, size), n_groups_of(ratings.n_items, size)
         groups, sides = [], []
-        for codes, n_rows in ((ratings.users, ratings.n_users), (ratings.items, ratings.n_items)):
+        for codes, n_rows, n in zip(
+            (ratings.users, ratings.items), (ratings.n_users, ratings.n_items), self.shape, strict=True
+        ):
             counts = np.bincount(codes, minlength=n_rows)
-            groups.append(balanced_groups(counts, np.argsort(-counts, kind="stable")))
-            sides.append(self._noise(counts, padded(recommender.n_factors)))
+            groups.append(balanced_groups(counts, np.argsort(-counts, kind="stable"), n))
+            sides.append(self._noise(counts, size))
         users, items = sides
         if start is not None:
             continue_from(start, ratings, self.units, recommender.n_factors, users, items)
-        self.user_places, self.item_places = places_of(groups[0]), places_of(groups[1])
-        self.users, self.items = (
-            _moved(users, np.argsort(self.user_places)),
-            _moved(items, np.argsort(self.item_places)),
+        self.user_places, self.item_places = map(places_of, groups, self.shape)
+        self.users, self.items = users.take(np.argsort(self.user_places)), items.take(np.argsort(self.item_places))
+        self.blocks = sort_into_blocks(
+            ratings.users, ratings.items, self.units.values(ratings), groups[0], groups[1], self.shape
         )
-        self.blocks = sort_into_blocks(ratings.users, ratings.items, self.units.values(ratings), *groups)
 
     def _noise(self, counts: NDArray[np.int64], size: int) -> Block:
         """Small random rows, zero for those without ratings: nothing is known of them."""
@@ -175,21 +180,54 @@ class _Descent(Training):
 
     def step(self) -> None:
         """Visit every rating once."""
-        from mfcore.models.kernels.sgd import GRID, sgd_epoch
+        from mfcore.models.kernels.sgd import PIECE, sgd_turns
 
-        r = self.recommender
-        rounds, seed = self.random.permutation(GRID), int(self.random.integers(2**62))
-        rate, loss = r.learning_rate * r.decay**self.epoch, 0.0
-        with one_blas_thread():  # another number of threads would be other bits
-            for some in np.split(rounds, _PULLS if r.missing_weight else 1):
-                loss += sgd_epoch(
-                    *self.blocks, some, seed, self.users, self.items, rate,
-                    r.reg_user, r.reg_item, r.reg_user_bias, r.reg_item_bias, float(r.missing_weight),
+        r, (users, items) = self.recommender, (self.users, self.items)
+        rate = r.learning_rate * r.decay**self.epoch
+        # At first the ratings of a block lie in the order in which they came: all of them are shuffled.
+        piece = PIECE if self.epoch else max(1, len(self.ratings))
+        seed, loss = int(self.random.integers(2**62)), 0.0
+        with one_blas_thread() if r.missing_weight else nullcontext():  # another number of threads would be other bits
+            for turns in self._rounds() if r.missing_weight else (self._wave(),):
+                loss += self._visit(
+                    sgd_turns, turns, piece, seed, users.factors.reshape(-1), users.bias, items.factors.reshape(-1),
+                    items.bias, users.factors.shape[1], rate, self._regs(), float(r.missing_weight),
                 )  # fmt: skip
                 if r.missing_weight:
-                    self._pull(self.users.factors, self.items.factors, rate / _PULLS)
-                    self._pull(self.items.factors, self.users.factors, rate / _PULLS)
+                    self._pull(users.factors, items.factors, rate / min(self.shape))
+                    self._pull(items.factors, users.factors, rate / min(self.shape))
         self._count(loss)
+
+    def _wave(self) -> "Turns":
+        """All blocks: a chain for each group of the side that has more, whose rows then stay near."""
+        from mfcore.models.kernels.turns import Turns
+
+        users, items = map(self.random.permutation, self.shape)
+        blocks = users[:, None] * len(items) + items
+        return Turns.of(blocks if len(users) >= len(items) else blocks.T.copy(), wait=True)
+
+    def _rounds(self) -> Iterator["Turns"]:
+        """All blocks in rounds, as many as the side with fewer groups has, each with every user and every item."""
+        from mfcore.models.kernels.turns import Turns
+
+        n_users, n_items = self.shape
+        n = min(self.shape)
+        chains = np.arange(n)[:, None]
+        for shift in self.random.permutation(n):
+            users, items = (chains + np.arange(0, most, n) for most in (n_users, n_items))
+            yield Turns.of(users * n_items + (items + shift) % n_items, wait=False)
+
+    def _regs(self) -> NDArray[np.float32]:
+        r = self.recommender
+        return np.array([r.reg_user, r.reg_item, r.reg_user_bias, r.reg_item_bias], np.float32)
+
+    def _visit(self, kernel: Callable[..., int], turns: "Turns", *arguments: object) -> float:
+        """Have the kernel visit blocks; the sum of squared errors met on the way."""
+        from mfcore.models.kernels.threads import in_turns
+
+        losses = np.zeros(turns.blocks.size)
+        in_turns(turns, kernel, losses, *self.blocks, *arguments)
+        return float(losses.sum())
 
     def _pull(self, own: NDArray[np.float32], other: NDArray[np.float32], rate: float) -> None:
         """An implicit step of this rate against w Σ (x·y)² over all pairs, for all rows of one side."""
@@ -212,7 +250,7 @@ class _Descent(Training):
         if w:
             with one_blas_thread():
                 gram = np.float32(w) * (self.items.factors[:, :k].T @ self.items.factors[:, :k])
-        users, items = _moved(self.users, self.user_places), _moved(self.items, self.item_places)
+        users, items = self.users.take(self.user_places), self.items.take(self.item_places)
         learned = self.units.factors(self.ratings, users, items, priors, exponent=0.0, gram=gram, missing_weight=w)
         return self.popularity.added_to(learned)
 
@@ -234,11 +272,6 @@ class _Descent(Training):
         return Prior(precision.astype(np.float32), np.zeros(k + 1, np.float32))
 
 
-def _moved(side: Block, rows: NDArray[Any]) -> Block:
-    """Its rows in another order."""
-    return Block(side.factors[rows], side.bias[rows], side.variance)
-
-
 class _Adam(_Descent):
     """Mini-batches with Adam's moments, three times the parameters in memory."""
 
@@ -246,24 +279,20 @@ class _Adam(_Descent):
         super().__init__(recommender, ratings, start)
         self.user_side, self.item_side = self._side(self.users), self._side(self.items)
 
-    def _side(self, block: Block) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32], Codes]:
-        """Factors and bias in one array, their moments, and each row's number of updates."""
+    def _side(self, block: Block) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32], Codes, Codes]:
+        """Factors and bias in one array, their moments, each row's number of updates and its place in a batch."""
         parameters = np.column_stack([block.factors[:, : self.recommender.n_factors], block.bias])
         steps = np.zeros(len(parameters), np.int32)
-        return parameters, np.zeros_like(parameters), np.zeros_like(parameters), steps
+        return parameters, np.zeros_like(parameters), np.zeros_like(parameters), steps, np.full_like(steps, -1)
 
     def step(self) -> None:
         """Visit every rating once, a batch at a time."""
-        from mfcore.models.kernels.adam import adam_epoch
-        from mfcore.models.kernels.sgd import GRID
+        from mfcore.models.kernels.adam import adam_turns
 
         r = self.recommender
-        loss = adam_epoch(
-            *self.blocks, self.random.permutation(GRID), int(self.random.integers(2**62)),
-            self.user_side, self.item_side, r.batch_size, r.learning_rate * r.decay**self.epoch,
-            r.reg_user, r.reg_item, r.reg_user_bias, r.reg_item_bias,
-        )  # fmt: skip
-        self._count(loss)
+        rate, seed = r.learning_rate * r.decay**self.epoch, int(self.random.integers(2**62))
+        arguments = seed, self.user_side, self.item_side, r.batch_size, rate, self._regs()
+        self._count(self._visit(adam_turns, self._wave(), *arguments))
 
     def factors(self) -> Factors:
         """A copy of both sides as they are now."""

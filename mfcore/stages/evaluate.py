@@ -19,6 +19,7 @@ from mfcore.evaluation.fits import fits_in_workers
 from mfcore.evaluation.heads import judge
 from mfcore.evaluation.rules import Facts
 from mfcore.evaluation.scoring import Evaluation, Score, comparison, comparisons, evaluate
+from mfcore.machine import n_threads
 from mfcore.metrics import Estimate, Evaluator
 from mfcore.metrics.objective import Objective
 from mfcore.metrics.yardstick import Yardstick
@@ -33,7 +34,6 @@ from mfcore.tracking.finalists import FinalistLog, log_comparison
 from mfcore.tracking.notes import evaluation_note
 from mfcore.tuning import Tuned
 from mfcore.tuning.folds import folds_of
-from mfcore.workers import n_threads
 
 __all__ = ["evaluate_recipes", "load_evaluation"]
 

@@ -1,6 +1,6 @@
 """How many trainings go side by side."""
 
-from mfcore.workers import n_threads
+from mfcore.machine import n_threads
 
 __all__ = ["n_together"]
 

@@ -16,6 +16,7 @@ from mfcore.config import PipelineConfig
 from mfcore.data.ratings import Ratings
 from mfcore.data.splitting import Split
 from mfcore.errors import NothingRelevant, TrainingDiverged
+from mfcore.machine import n_threads
 from mfcore.metrics.objective import Objective
 from mfcore.metrics.yardstick import Yardstick
 from mfcore.models import Recipe
@@ -30,7 +31,7 @@ from mfcore.tuning.folds import folds_of, sampled
 from mfcore.tuning.interrupt import first_interrupt
 from mfcore.tuning.space import Space, n_planned
 from mfcore.tuning.workers import training_pool
-from mfcore.workers import WorkerPool, n_threads
+from mfcore.workers import WorkerPool
 
 __all__ = ["Invitation", "load_tuned", "studies_of", "take_part", "tune_recipes"]
 

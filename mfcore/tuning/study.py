@@ -6,6 +6,7 @@ from pathlib import Path
 from mfcore.config import EvaluationConfig, TuningConfig
 from mfcore.data.ratings import Ratings
 from mfcore.errors import TrainingDiverged
+from mfcore.machine import n_threads
 from mfcore.metrics.objective import Objective
 from mfcore.metrics.yardstick import Yardstick
 from mfcore.models import Recipe
@@ -16,7 +17,7 @@ from mfcore.tuning.trial_storage import open_trial_storage
 from mfcore.tuning.trials import Trial, Tuned
 from mfcore.tuning.validation import Validation
 from mfcore.tuning.workers import Workers, training_pool
-from mfcore.workers import WorkerPool, n_threads
+from mfcore.workers import WorkerPool
 
 __all__ = ["tune"]
 

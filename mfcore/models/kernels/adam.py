@@ -9,14 +9,14 @@ counts the row's own updates.
 import math
 
 import numpy as np
-from numba import njit, prange
+from numba import njit
 from numpy.typing import NDArray
 
-from mfcore.models.kernels.parts import add_up, no_parts
+from mfcore.models.kernels.grid import shuffle
 from mfcore.models.kernels.random import STRIDE, mix
-from mfcore.models.kernels.sgd import GRID, shuffle
+from mfcore.models.kernels.turns import Turns, begin, go_on
 
-__all__ = ["adam_epoch"]
+__all__ = ["adam_turns"]
 
 Floats = NDArray[np.float32]
 Codes = NDArray[np.int32]
@@ -45,76 +45,69 @@ def _update(
             parameters[row, c] -= np.float32(correction) * first[row, c] / (np.sqrt(second[row, c]) + _FLOOR)
 
 
-@njit(cache=True, nogil=True, parallel=True)
-def adam_epoch(
+@njit(cache=True, nogil=True)
+def adam_turns(
+    held: int,
+    turns: Turns,
+    losses: NDArray[np.float64],
     starts: NDArray[np.int64],
     users: Codes,
     items: Codes,
     values: Floats,
-    rounds: NDArray[np.int64],
     seed: int,
-    user_side: tuple[Floats, Floats, Floats, Codes],
-    item_side: tuple[Floats, Floats, Floats, Codes],
+    user_side: tuple[Floats, Floats, Floats, Codes, Codes],
+    item_side: tuple[Floats, Floats, Floats, Codes, Codes],
     batch_size: int,
     rate: float,
-    reg_user: float,
-    reg_item: float,
-    reg_user_bias: float,
-    reg_item_bias: float,
-) -> float:
-    """One pass over all ratings in mini-batches; the sum of squared errors met on the way.
+    regs: Floats,
+) -> int:
+    """Visit the ratings of blocks in mini-batches, in a new random order; `losses` gets their squared errors' sums.
 
-    A side is its parameters (n, k + 1), their first and second moments, and each row's number
-    of updates so far.
+    A side is its parameters (n, k + 1), their first and second moments, each row's number of updates so far, and
+    where in the batch its gradient is summed: −1 between batches. `regs` are those of users, items and their biases.
     """
-    losses = no_parts(GRID * GRID)
-    x, x_first, x_second, x_steps = user_side
-    y, y_first, y_second, y_steps = item_side
+    x, x_first, x_second, x_steps, x_places = user_side
+    y, y_first, y_second, y_steps, y_places = item_side
     size = x.shape[1]
     k = size - 1
-    # Where in the batch a row's gradient is summed; blocks of a round touch different rows.
-    x_places, y_places = np.full(len(x), -1, np.int32), np.full(len(y), -1, np.int32)
     step = np.float32(rate)
-    regs = np.array([reg_user, reg_item, reg_user_bias, reg_item_bias], np.float32)
-    for shift in rounds:
-        for group in prange(GRID):
-            block = group * GRID + (group + shift) % GRID
-            begin, end = starts[block], starts[block + 1]
-            state = mix(np.uint64(seed) + np.uint64(block) * STRIDE)
-            shuffle(users[begin:end], items[begin:end], values[begin:end], state)
-            x_slopes, y_slopes = np.empty((batch_size, size), np.float32), np.empty((batch_size, size), np.float32)
-            x_counts, y_counts = np.empty(batch_size, np.float32), np.empty(batch_size, np.float32)
-            x_rows, y_rows = np.empty(batch_size, np.int32), np.empty(batch_size, np.int32)
-            loss = 0.0
-            for first in range(begin, end, batch_size):
-                n_x = n_y = 0
-                for n in range(first, min(first + batch_size, end)):
-                    u, i = users[n], items[n]
-                    if x_places[u] < 0:
-                        x_places[u], x_rows[n_x], x_counts[n_x] = n_x, u, 0
-                        x_slopes[n_x] = 0
-                        n_x += 1
-                    if y_places[i] < 0:
-                        y_places[i], y_rows[n_y], y_counts[n_y] = n_y, i, 0
-                        y_slopes[n_y] = 0
-                        n_y += 1
-                    p, q = x_places[u], y_places[i]
-                    error = values[n] - x[u, k] - y[i, k]
-                    for c in range(k):
-                        error -= x[u, c] * y[i, c]
-                    loss += error * error
-                    for c in range(k):
-                        x_slopes[p, c] -= error * y[i, c]
-                        y_slopes[q, c] -= error * x[u, c]
-                    x_slopes[p, k] -= error
-                    y_slopes[q, k] -= error
-                    x_counts[p] += 1
-                    y_counts[q] += 1
-                _update(
-                    x_rows, n_x, x_counts, x_slopes, x, x_first, x_second, x_steps, x_places, step, regs[0], regs[2]
-                )
-                _update(
-                    y_rows, n_y, y_counts, y_slopes, y, y_first, y_second, y_steps, y_places, step, regs[1], regs[3]
-                )
-            losses[block] = loss
-    return add_up(losses)
+    x_slopes, y_slopes = np.empty((batch_size, size), np.float32), np.empty((batch_size, size), np.float32)
+    x_counts, y_counts = np.empty(batch_size, np.float32), np.empty(batch_size, np.float32)
+    x_rows, y_rows = np.empty(batch_size, np.int32), np.empty(batch_size, np.int32)
+    turn, is_free = begin(held, turns)
+    while is_free:
+        block = turns.blocks.flat[turn]
+        start, stop = starts[block], starts[block + 1]
+        shuffle(
+            users[start:stop], items[start:stop], values[start:stop], mix(np.uint64(seed) + np.uint64(block) * STRIDE)
+        )
+        loss = 0.0
+        for first in range(start, stop, batch_size):
+            n_x = n_y = 0
+            for n in range(first, min(first + batch_size, stop)):
+                u, i = users[n], items[n]
+                if x_places[u] < 0:
+                    x_places[u], x_rows[n_x], x_counts[n_x] = n_x, u, 0
+                    x_slopes[n_x] = 0
+                    n_x += 1
+                if y_places[i] < 0:
+                    y_places[i], y_rows[n_y], y_counts[n_y] = n_y, i, 0
+                    y_slopes[n_y] = 0
+                    n_y += 1
+                p, q = x_places[u], y_places[i]
+                error = values[n] - x[u, k] - y[i, k]
+                for c in range(k):
+                    error -= x[u, c] * y[i, c]
+                loss += error * error
+                for c in range(k):
+                    x_slopes[p, c] -= error * y[i, c]
+                    y_slopes[q, c] -= error * x[u, c]
+                x_slopes[p, k] -= error
+                y_slopes[q, k] -= error
+                x_counts[p] += 1
+                y_counts[q] += 1
+            _update(x_rows, n_x, x_counts, x_slopes, x, x_first, x_second, x_steps, x_places, step, regs[0], regs[2])
+            _update(y_rows, n_y, y_counts, y_slopes, y, y_first, y_second, y_steps, y_places, step, regs[1], regs[3])
+        losses[turn] = loss
+        turn, is_free = go_on(turn, turns)
+    return turn

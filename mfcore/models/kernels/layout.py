@@ -1,12 +1,15 @@
 """How the two sides of a factorization lie in memory: what kernels take."""
 
 from enum import IntEnum
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Block", "Estimate", "Pull", "Scoring", "Side"]
+__all__ = ["LINE", "Block", "Estimate", "Pull", "Scoring", "Side"]
+
+LINE = 16
+"""Floats in a cache line."""
 
 
 class Side(NamedTuple):
@@ -29,7 +32,8 @@ class Block(NamedTuple):
     """One side's parameters.
 
     Attributes:
-        factors: float32, (n_rows, size); rows are padded with zeros to a multiple of the register length.
+        factors: float32, (n_rows, size); rows are padded with zeros to a multiple of the register length, and the
+            first starts on a cache line: a register that lies across two lines takes twice as long to fill.
         bias: float32, (n_rows,).
         variance: float32, (n_rows, size), where variances of the factors are kept; else (0, size).
     """
@@ -41,8 +45,22 @@ class Block(NamedTuple):
     @classmethod
     def zeros(cls, n_rows: int, size: int, with_variance: bool = False) -> "Block":
         """All parameters zero."""
-        variance = np.zeros((n_rows if with_variance else 0, size), np.float32)
-        return cls(np.zeros((n_rows, size), np.float32), np.zeros(n_rows, np.float32), variance)
+        factors = _aligned_zeros(n_rows, size)
+        variance = _aligned_zeros(n_rows if with_variance else 0, size)
+        return cls(factors, np.zeros(n_rows, np.float32), variance)
+
+    def take(self, rows: NDArray[np.integer[Any]]) -> "Block":
+        """Those rows' factors and biases, in this order."""
+        taken = Block.zeros(len(rows), self.factors.shape[1])
+        np.take(self.factors, rows, axis=0, out=taken.factors)
+        np.take(self.bias, rows, out=taken.bias)
+        return taken
+
+
+def _aligned_zeros(n_rows: int, size: int) -> NDArray[np.float32]:
+    room = np.zeros(n_rows * size + LINE, np.float32)
+    skip = -(room.ctypes.data // room.itemsize) % LINE
+    return room[skip : skip + n_rows * size].reshape(n_rows, size)
 
 
 class Scoring(NamedTuple):

@@ -1,8 +1,10 @@
 """How alike the items of each list are by who rated them."""
 
 import numpy as np
-from numba import njit, prange
+from numba import njit
 from numpy.typing import NDArray
+
+from mfcore.models.kernels.threads import share
 
 __all__ = ["mark", "mean_cosines"]
 
@@ -28,20 +30,33 @@ def _count(word: np.uint64) -> np.uint64:
     return (word * np.uint64(0x0101010101010101)) >> np.uint64(56)
 
 
-@njit(cache=True, nogil=True, parallel=True)
 def mean_cosines(bits: Bits, lists: NDArray[np.int32]) -> NDArray[np.float64]:
     """Mean of |A ∩ B| / √(|A| |B|) over the pairs of each list's items, (n,); NaN where a list has no pair.
 
     Items are their rows of `bits`, of which an empty one is like none; −1 in a list is an empty place.
     """
+    means = np.empty(len(lists))
+    share(len(lists), _set_means, bits, _sizes(bits), lists, means)
+    return means
+
+
+@njit(cache=True)
+def _sizes(bits: Bits) -> NDArray[np.float64]:
     sizes = np.empty(len(bits))
     for item in range(len(bits)):
         size = np.uint64(0)
         for word in bits[item]:
             size += _count(word)
         sizes[item] = size
-    means = np.empty(len(lists))
-    for row in prange(len(lists)):
+    return sizes
+
+
+@njit(cache=True, nogil=True)
+def _set_means(
+    first_row: int, last_row: int, bits: Bits, sizes: NDArray[np.float64], lists: NDArray[np.int32],
+    means: NDArray[np.float64],
+) -> None:  # fmt: skip
+    for row in range(first_row, last_row):
         total, pairs = 0.0, 0
         for first in range(lists.shape[1]):
             for second in range(first):
@@ -54,4 +69,3 @@ def mean_cosines(bits: Bits, lists: NDArray[np.int32]) -> NDArray[np.float64]:
                     if common:
                         total += common / np.sqrt(sizes[a] * sizes[b])
         means[row] = total / pairs if pairs else np.nan
-    return means

@@ -1,4 +1,4 @@
-"""The row solvers' hot loops: `tiles` where they can be built and compute what they should, else `plain`.
+"""The trainers' hot loops: `tiles` where they can be built and compute what they should, else `plain`.
 
 It is decided once, when this is imported.
 """
@@ -11,18 +11,23 @@ from numba import njit
 from numpy.typing import NDArray
 
 from mfcore.models.kernels import plain
+from mfcore.models.kernels.layout import LINE
 
 __all__ = [
+    "ARE_SHARED",
     "LANES",
-    "LINE",
     "ROWS",
     "VECTORS",
+    "is_raised",
     "make_dots",
     "make_pivots",
     "make_substitution",
     "make_tile",
     "prefetch",
     "prefetch_row",
+    "raise_flag",
+    "take_number",
+    "visit",
 ]
 
 logger = logging.getLogger(__name__)
@@ -35,7 +40,7 @@ def _choose() -> ModuleType:
         tiles.prove()
     except Exception as error:  # whatever a changed Numba or LLVM makes of it
         reason = next(iter(str(error).strip().splitlines()), type(error).__name__)
-        logger.warning("the row solvers' tiles can't be used, so that ALS, PMF and BPMF train slower: %s", reason)
+        logger.warning("the trainers' tiles can't be used, so that ALS, PMF, BPMF and SGD train slower: %s", reason)
         return plain
     return tiles
 
@@ -45,10 +50,10 @@ LANES: int = _chosen.LANES
 ROWS: int = _chosen.ROWS
 VECTORS: int = _chosen.VECTORS
 make_tile, make_pivots, make_substitution = _chosen.make_tile, _chosen.make_pivots, _chosen.make_substitution
-make_dots, prefetch = _chosen.make_dots, _chosen.prefetch
-
-LINE = 16
-"""Floats in a cache line."""
+make_dots, prefetch, visit = _chosen.make_dots, _chosen.prefetch, _chosen.visit
+take_number, raise_flag, is_raised = _chosen.take_number, _chosen.raise_flag, _chosen.is_raised
+ARE_SHARED = _chosen is not plain
+"""Whether several threads may use the same counter and flags."""
 
 
 @njit(cache=True, inline="always")

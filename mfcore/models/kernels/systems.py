@@ -11,8 +11,8 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from mfcore.models.kernels.layout import Block, Pull, Scoring, Side
-from mfcore.models.kernels.primitives import LANES, LINE, ROWS, VECTORS, make_tile, prefetch_row
+from mfcore.models.kernels.layout import LINE, Block, Pull, Scoring, Side
+from mfcore.models.kernels.primitives import LANES, ROWS, VECTORS, make_tile, prefetch_row
 
 __all__ = ["Room", "assemble", "drawn_to", "kept", "make_room", "padded"]
 

@@ -1,40 +1,38 @@
 """How many threads kernels run on, and how these share the work."""
 
 import os
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from contextvars import ContextVar
 from functools import cache
 from threading import Lock
 
-import numba
+from mfcore.machine import n_threads as n_threads_at_most
+from mfcore.models.kernels.primitives import ARE_SHARED
+from mfcore.models.kernels.turns import Turns
 
-__all__ = ["n_threads", "share", "threads", "wait_passively"]
+__all__ = ["in_turns", "n_threads", "share", "threads"]
 
-
-def wait_passively() -> None:
-    """Have numba's threads let go of the cores while they wait, unless the environment says otherwise.
-
-    It counts if it comes before numba's first parallel loop. An epoch is hundreds of short ones, and
-    threads that spin between them take the cores from whoever has work, the rest of this process first.
-    """
-    os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+_LIMIT: ContextVar[int | None] = ContextVar("_LIMIT", default=None)
+_PAUSE = 2e-5
+"""Seconds that a thread sleeps when the one it waits for is held up."""
 
 
 def n_threads() -> int:
     """Threads that kernels run on now."""
-    return int(numba.get_num_threads())
+    return _LIMIT.get() or n_threads_at_most()
 
 
 @contextmanager
 def threads(n: int) -> Iterator[None]:
-    """Have kernels run on `n` threads, at most as many as the process began with."""
-    before = n_threads()
-    numba.set_num_threads(n)
+    """Have kernels that this thread calls run on `n` threads while the block runs."""
+    before = _LIMIT.set(n)
     try:
         yield
     finally:
-        numba.set_num_threads(before)
+        _LIMIT.reset(before)
 
 
 def share(n_parts: int, kernel: Callable[..., None], *arguments: object) -> None:
@@ -42,8 +40,8 @@ def share(n_parts: int, kernel: Callable[..., None], *arguments: object) -> None
 
     The kernel must let go of Python's lock, and a part's result must not depend on which thread
     does it. A thread that has done its parts takes half of its share of those left, so that one
-    that the machine holds up is not waited for long; none spins while it waits. Numba's own parallel
-    loops hand out equal shares beforehand, and compile what they hold three times over.
+    that the machine holds up is not waited for long; none spins while it waits. (Numba's own parallel
+    loops hand out equal shares beforehand, and compile what they hold three times over.)
     """
     workers = n_threads()
     if workers == 1:
@@ -62,8 +60,29 @@ def share(n_parts: int, kernel: Callable[..., None], *arguments: object) -> None
                 return
             kernel(first, last, *arguments)
 
-    helpers = [_helpers().submit(take) for _ in range(workers - 1)]
-    take()
+    _on(workers, take)
+
+
+def in_turns(turns: Turns, kernel: Callable[..., int], *arguments: object) -> None:
+    """Have `kernel(held, turns, *arguments)` take all turns, on `n_threads` threads.
+
+    The kernel lets go of Python's lock, and takes turns by `turns.begin` and `turns.go_on`. It returns the one
+    that it can't do yet, which is then `held`, or their number when none is left. It must not fail within a
+    turn: others would wait for it.
+    """
+
+    def take() -> None:
+        held = -1
+        while (held := kernel(held, turns, *arguments)) < turns.blocks.size:
+            time.sleep(_PAUSE)
+
+    _on(n_threads() if ARE_SHARED else 1, take)
+
+
+def _on(n: int, work: Callable[[], None]) -> None:
+    """Do `work` on this thread and n − 1 others, as far as these come to it before this one is done."""
+    helpers = [_helpers().submit(work) for _ in range(n - 1)]
+    work()
     for helper in helpers:
         if not helper.cancel():
             helper.result()

@@ -1,4 +1,4 @@
-"""The hot loops of the row solvers, on tiles held in registers.
+"""The hot loops of the trainers, on tiles and rows held in registers, and what their threads tell each other.
 
 Grams, Cholesky factors and right-hand sides are all sums of outer products
 
@@ -7,7 +7,8 @@ Grams, Cholesky factors and right-hand sides are all sums of outer products
 LLVM does not find a register tiling for this by itself, so the tile is spelled out: its
 accumulators stay in vector registers while p runs, and each step costs `vectors` loads,
 `rows` broadcasts and `rows · vectors` fused multiply-adds. What is left of a Cholesky factor
-is forward substitution within a block of rows, spelled out as well.
+is forward substitution within a block of rows, spelled out as well. Gradient descent visits a
+rating by a dot product of two rows and a step of both: short rows are read once for the two.
 
 This is the one file that writes LLVM's language, through llvmlite, whose ways may change with any
 minor version of Numba. `plain` holds the same loops without it, and `primitives` takes those by
@@ -33,12 +34,16 @@ __all__ = [
     "LANES",
     "ROWS",
     "VECTORS",
+    "is_raised",
     "make_dots",
     "make_pivots",
     "make_substitution",
     "make_tile",
     "prefetch",
     "prove",
+    "raise_flag",
+    "take_number",
+    "visit",
 ]
 
 _WIDE = bool(binding.get_host_cpu_features().get("avx512f"))
@@ -48,6 +53,8 @@ ROWS = 8 if _WIDE else 4
 """Rows of a full tile: half of LANES, so that a half vector ends a triangle."""
 VECTORS = 3 if _WIDE else 2
 """Vectors across a full tile: ROWS · VECTORS accumulators leave registers for the operands."""
+_ROW_VECTORS = 8
+"""Vectors of a row up to which `visit` holds two rows in registers: 128 factors where LANES is 16."""
 
 
 def make_tile(rows: int, vectors: int, subtract: bool = False, lanes: int = LANES) -> Any:
@@ -235,6 +242,114 @@ def prefetch(context, array, at):
     return signature, generate
 
 
+@intrinsic
+@no_type_check
+def visit(context, x, x_at, y, y_at, n, target, step, lost, keep_x, keep_y):
+    """Take a step of gradient descent for two rows x and y of n floats; returns x·y as it was before.
+
+    With m = step · target − lost · x·y, x becomes keep_x · x + m · y, and y likewise keep_y · y + m · x. Arrays and
+    offsets are as in a tile; n is a multiple of LANES.
+    """
+    size, real = types.intp, types.float32
+    signature = real(x, size, y, size, size, real, real, real, real, real)
+
+    def generate(context, builder, signature, args):
+        pen = _Pen(context, builder, signature, args, LANES)
+        bases = pen.pointer(0), pen.pointer(2)
+        index, zero = args[1].type, ir.Constant(ir.FloatType(), 0.0)
+        kind = ir.FunctionType(zero.type, [zero.type, pen.vector])
+        add_up = cgutils.get_or_insert_function(builder.module, kind, f"llvm.vector.reduce.fadd.v{LANES}f32")
+        keep_x, keep_y = pen.spread(args[8]), pen.spread(args[9])
+        product = cgutils.alloca_once(builder, zero.type)
+
+        def pair(at):
+            return [pen.at(base, at, 0) for base in bases]
+
+        def read(places):
+            return [builder.load(place, align=4) for place in places]
+
+        def find_move(total):
+            dot = builder.call(add_up, [zero, total], fastmath=("reassoc",))
+            builder.store(dot, product)
+            pulled = builder.fmul(args[6], args[5])
+            return pen.spread(builder.fsub(pulled, builder.fmul(args[7], dot), flags=["contract"]))
+
+        def write(places, values, move):
+            x, y = values
+            builder.store(pen.fused(move, y, builder.fmul(keep_x, x)), places[0], align=4)
+            builder.store(pen.fused(move, x, builder.fmul(keep_y, y)), places[1], align=4)
+
+        n_vectors = builder.sdiv(args[4], ir.Constant(index, LANES))
+        long, end = builder.append_basic_block("long"), builder.append_basic_block("end")
+        chosen = builder.switch(n_vectors, long)
+        for count in range(1, _ROW_VECTORS + 1):
+            block = builder.append_basic_block(f"of_{count}")
+            chosen.add_case(ir.Constant(index, count), block)
+            builder.position_at_end(block)
+            places = [pair(ir.Constant(index, v * LANES)) for v in range(count)]
+            rows = [read(place) for place in places]
+            # Two chains of additions, so that one need not wait for the other.
+            sums = [builder.fmul(x, y) for x, y in rows[:2]]
+            for v, (x, y) in enumerate(rows[2:]):
+                sums[v % 2] = pen.fused(x, y, sums[v % 2])
+            move = find_move(builder.fadd(*sums) if count > 1 else sums[0])
+            for place, row in zip(places, rows, strict=True):
+                write(place, row, move)
+            builder.branch(end)
+        builder.position_at_end(long)
+        total = cgutils.alloca_once_value(builder, ir.Constant(pen.vector, [0.0] * LANES))
+        with cgutils.for_range(builder, n_vectors) as loop:
+            x, y = read(pair(builder.mul(loop.index, ir.Constant(index, LANES))))
+            builder.store(pen.fused(x, y, builder.load(total)), total)
+        move = find_move(builder.load(total))
+        with cgutils.for_range(builder, n_vectors) as loop:
+            places = pair(builder.mul(loop.index, ir.Constant(index, LANES)))
+            write(places, read(places), move)
+        builder.branch(end)
+        builder.position_at_end(end)
+        return builder.load(product)
+
+    return signature, generate
+
+
+@intrinsic
+@no_type_check
+def take_number(context, counter):
+    """Read counter[0], an int64, and add 1 to it, whatever other threads do meanwhile."""
+
+    def generate(context, builder, signature, args):
+        place = context.make_array(signature.args[0])(context, builder, args[0]).data
+        return builder.atomic_rmw("add", place, ir.Constant(ir.IntType(64), 1), "acq_rel")
+
+    return types.int64(counter), generate
+
+
+@intrinsic
+@no_type_check
+def raise_flag(context, flags, at):
+    """Set flags[at], a uint8, to 1; who sees it sees all that this thread has written before."""
+
+    def generate(context, builder, signature, args):
+        base = context.make_array(signature.args[0])(context, builder, args[0]).data
+        builder.store_atomic(ir.Constant(ir.IntType(8), 1), builder.gep(base, [args[1]]), "release", 1)
+        return context.get_dummy_value()
+
+    return types.void(flags, types.intp), generate
+
+
+@intrinsic
+@no_type_check
+def is_raised(context, flags, at):
+    """Whether flags[at], a uint8, is set; if so, what its thread had written before can be read."""
+
+    def generate(context, builder, signature, args):
+        base = context.make_array(signature.args[0])(context, builder, args[0]).data
+        flag = builder.load_atomic(builder.gep(base, [args[1]]), "acquire", 1)
+        return builder.icmp_unsigned("!=", flag, ir.Constant(ir.IntType(8), 0))
+
+    return types.boolean(flags, types.intp), generate
+
+
 class _Pen:
     """What the intrinsics write: pointers into arrays, vectors of `lanes` floats, fused multiply-adds."""
 
@@ -277,17 +392,25 @@ def prove() -> None:
     """
     # Rows of 3 and of 4, to which one of 1 is added: the block [[4, 4], [·, 5]] is UᵀU with U = [[2, 2], [0, 1]].
     system, out = np.repeat(np.array([3, 4, 1], np.float32), LANES), np.zeros(2, np.float32)
-    _run(system, np.zeros(4, np.float32), np.zeros(2, np.float32), out)
-    solved = np.repeat(np.array([2, 1], np.float32), LANES)
-    if not np.allclose(system[: 2 * LANES], solved) or not np.allclose(out, [4 * LANES, 2 * LANES]):
+    flags, counter = np.zeros(2, np.uint8), np.zeros(1, np.int64)
+    dot, told = _run(system, np.zeros(4, np.float32), np.zeros(2, np.float32), out, flags, counter)
+    # Then rows of 2 and of 1, whose product is 2 · LANES: half of each and a quarter of the other.
+    solved = np.repeat(np.array([1.25, 1], np.float32), LANES)
+    is_right = np.allclose(system[: 2 * LANES], solved) and np.allclose(out, [4 * LANES, 2 * LANES])
+    if not is_right or dot != 2 * LANES or told != 1 or counter[0] != 2 or flags.tolist() != [0, 1]:
         raise ArithmeticError("they compute something else than they should")
 
 
 @njit(cache=True)
 @no_type_check
-def _run(system, upper, reciprocal, out):
+def _run(system, upper, reciprocal, out, flags, counter):
     prefetch(system, 0)
     _tile(system, 0, LANES, system, 2 * LANES, LANES, system, 2 * LANES, LANES, 1)
     _pivots(system, 0, LANES, upper, 0, reciprocal, 0)
     _substitute(system, 0, LANES, upper, 0, reciprocal, 0)
     _dots(out, 0, system, 0, LANES, system, 0, LANES)
+    half = np.float32(0.5)
+    dot = visit(system, 0, system, LANES, LANES, half, half, np.float32(0), half, half)
+    take_number(counter)
+    raise_flag(flags, take_number(counter))
+    return dot, is_raised(flags, 0) + is_raised(flags, 1)

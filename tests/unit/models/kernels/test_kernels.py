@@ -3,9 +3,9 @@ import scipy.sparse as sp
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from mfcore.models.kernels.grid import balanced_groups, n_groups_of, places_of, shuffle, sort_into_blocks
 from mfcore.models.kernels.primitives import LANES
 from mfcore.models.kernels.random import normal_pair
-from mfcore.models.kernels.sgd import GRID, balanced_groups, places_of, sort_into_blocks
 from mfcore.models.kernels.sparse import compress
 from mfcore.models.kernels.systems import padded
 
@@ -24,28 +24,44 @@ def test_compress_sorts_by_row_and_keeps_the_order_within(seed: int, n_rows: int
     assert np.diff(starts).tolist() == expected.tolist()
 
 
-def test_blocks_of_a_round_share_no_row_and_hold_every_rating_once() -> None:
+def test_blocks_hold_every_rating_once_and_share_rows_only_with_those_of_their_groups() -> None:
     random = np.random.default_rng(0)
     users, items = random.integers(0, 300, 5000).astype(np.int32), random.integers(0, 90, 5000).astype(np.int32)
     values = np.arange(5000, dtype=np.float32)
-    groups = []
-    for codes, n in ((users, 300), (items, 90)):
+    shape, groups = (32, 16), []
+    for codes, n, n_groups in ((users, 300, 32), (items, 90, 16)):
         counts = np.bincount(codes, minlength=n)
-        groups.append(balanced_groups(counts, np.argsort(-counts, kind="stable")))
-        load = np.bincount(groups[-1], weights=counts, minlength=GRID)
+        groups.append(balanced_groups(counts, np.argsort(-counts, kind="stable"), n_groups))
+        load = np.bincount(groups[-1], weights=counts, minlength=n_groups)
         assert load.max() - load.min() <= counts.max()
-    starts, u, i, v = sort_into_blocks(users, items, values, *groups)
+    starts, u, i, v = sort_into_blocks(users, items, values, *groups, shape)
     assert sorted(v.tolist()) == values.tolist()
-    places = [places_of(group) for group in groups]
+    places = [places_of(group, n) for group, n in zip(groups, shape, strict=True)]
     for place, group in zip(places, groups, strict=True):
         assert sorted(place) == list(range(len(group)))
         assert (np.diff(group[np.argsort(place)].astype(int)) >= 0).all()
     assert (places[0][users[v.astype(int)]] == u).all() and (places[1][items[v.astype(int)]] == i).all()
-    for shift in range(GRID):
-        blocks = [group * GRID + (group + shift) % GRID for group in range(GRID)]
-        for codes in (u, i):
-            rows = [set(codes[starts[block] : starts[block + 1]].tolist()) for block in blocks]
-            assert sum(map(len, rows)) == len(set().union(*rows))
+    rated = v.astype(int)
+    for block in range(32 * 16):
+        of_block = rated[starts[block] : starts[block + 1]]
+        assert (groups[0][users[of_block]] == block // 16).all() and (groups[1][items[of_block]] == block % 16).all()
+
+
+def test_groups_of_rows_fit_into_a_cache_and_stay_as_few_as_that_allows() -> None:
+    assert [n_groups_of(rows, 64) for rows in (1, 30_000, 70_000, 480_000, 10**8)] == [16, 16, 64, 256, 256]
+
+
+def test_a_shuffle_keeps_ratings_whole_and_has_every_order_equally_often() -> None:
+    orders: dict[tuple[int, ...], int] = {}
+    for seed in range(6000):
+        users, items = np.arange(3, dtype=np.int32), np.arange(3, dtype=np.int32) + 10
+        values = np.arange(3, dtype=np.float32) + 20
+        shuffle(users, items, values, np.uint64(seed * 1000))
+        assert (items == users + 10).all() and (values == users + 20).all()
+        order = tuple(users.tolist())
+        orders[order] = orders.get(order, 0) + 1
+    assert len(orders) == 6
+    assert all(abs(n - 1000) < 150 for n in orders.values())  # five standard deviations
 
 
 def test_normal_numbers_are_normal() -> None:

@@ -20,13 +20,17 @@ def intrinsic(function):
 numba.extending.intrinsic = intrinsic
 """,
     "wrong": """
-import functools, numba.extending
+import functools, numba, numba.extending
 real = numba.extending.intrinsic
 def intrinsic(function):
     @functools.wraps(function)
     def idle(*types):
         signature, _ = function(*types)
-        return signature, lambda context, *rest: context.get_dummy_value()
+        kind = signature.return_type
+        nothing = kind is numba.types.void
+        return signature, lambda context, *rest: (
+            context.get_dummy_value() if nothing else context.get_constant_null(kind)
+        )
     return real(idle)
 numba.extending.intrinsic = intrinsic
 """,
@@ -86,6 +90,30 @@ def test_a_block_is_factored_and_solved_with(loops: ModuleType) -> None:
     assert products == pytest.approx(solved @ solved[0], abs=1e-4)
 
 
+@pytest.mark.parametrize("n_vectors", [1, 2, 3, 8, 9, 12])
+@pytest.mark.parametrize("loops", [tiles, plain])
+def test_a_visit_moves_two_rows_by_what_the_other_was(loops: ModuleType, n_vectors: int) -> None:
+    visit, n = loops.visit, n_vectors * loops.LANES
+
+    @numba.njit
+    def run(x, y, target, step, lost, keep_x, keep_y):  # type: ignore[no-untyped-def]
+        return visit(x, 5, y, 9, n, target, step, lost, keep_x, keep_y)
+
+    random = np.random.default_rng(0)
+    x, y = (random.normal(size=n + 30).astype(np.float32) for _ in range(2))
+    before = x.astype(float), y.astype(float)
+    target, step, lost, keep_x, keep_y = random.uniform(0.1, 0.9, 5).astype(np.float32)
+    dot = run(x, y, target, step, lost, keep_x, keep_y)
+    row_x, row_y = before[0][5 : 5 + n], before[1][9 : 9 + n]
+    assert dot == pytest.approx(row_x @ row_y, abs=1e-4)
+    move = step * target - lost * (row_x @ row_y)
+    expected = before[0].copy(), before[1].copy()
+    expected[0][5 : 5 + n] = keep_x * row_x + move * row_y
+    expected[1][9 : 9 + n] = keep_y * row_y + move * row_x
+    assert x == pytest.approx(expected[0], abs=1e-3)
+    assert y == pytest.approx(expected[1], abs=1e-3)
+
+
 def in_child(code: str, fault: str, cache: Path) -> str:
     """What `code` prints in a process with the fault, and with a cache of its own, since code is cached by name."""
     environment = {"NUMBA_CACHE_DIR": str(cache), "PATH": ""}
@@ -126,6 +154,7 @@ for model in (
     mfcore.ALS(n_factors=20, n_epochs=5),
     mfcore.ALS(n_factors=64, n_epochs=5, missing_weight=0.1),
     mfcore.PMF(n_factors=10, n_epochs=5),
+    mfcore.SGD(n_factors=20, n_epochs=5),
 ):
     model.model_copy(update={{"n_epochs": 1}}).train(ratings)
     began = time.process_time()
@@ -138,7 +167,7 @@ for model in (
     told = {name: in_child(code.replace("NAME", name), name, tmp_path / name) for name in ("none", "refused")}
     print(told)
     found = sorted(tmp_path.glob("*-none.npy"))
-    assert len(found) == 3
+    assert len(found) == 4
     for one in found:
         other = np.load(str(one).replace("none", "refused"))
         assert other == pytest.approx(np.load(one), abs=2e-3), one.name
