@@ -162,11 +162,12 @@ class _Descent(Training):
         users, items = sides
         if start is not None:
             continue_from(start, ratings, self.units, recommender.n_factors, users, items)
-        self.user_places, self.item_places = map(places_of, groups, self.shape)
+        self.user_places, self.item_places = map(places_of, groups)
         self.users, self.items = users.take(np.argsort(self.user_places)), items.take(np.argsort(self.item_places))
         self.blocks = sort_into_blocks(
-            ratings.users, ratings.items, self.units.values(ratings), groups[0], groups[1], self.shape
-        )
+            ratings.users, ratings.items, self.units.values(ratings), (groups[0], groups[1]),
+            (self.user_places, self.item_places), self.shape,
+        )  # fmt: skip
 
     def _noise(self, counts: NDArray[np.int64], size: int) -> Block:
         """Small random rows, zero for those without ratings: nothing is known of them."""

@@ -44,31 +44,26 @@ def balanced_groups(counts: NDArray[np.int64], by_count: NDArray[np.int64], n_gr
     return groups
 
 
-@njit(cache=True)
-def places_of(groups: Groups, n_groups: int) -> Codes:
+def places_of(groups: Groups) -> Codes:
     """Where each row lies when those of a group lie side by side."""
-    starts = np.zeros(n_groups + 1, np.int32)
-    for group in groups:
-        starts[group + 1] += 1
-    for group in range(n_groups):
-        starts[group + 1] += starts[group]
     places = np.empty(len(groups), np.int32)
-    for row, group in enumerate(groups):
-        places[row] = starts[group]
-        starts[group] += 1
+    places[np.argsort(groups, kind="stable")] = np.arange(len(groups), dtype=np.int32)
     return places
 
 
 @njit(cache=True)
 def sort_into_blocks(
-    users: Codes, items: Codes, values: Floats, user_groups: Groups, item_groups: Groups, shape: tuple[int, int]
-) -> tuple[NDArray[np.int64], Codes, Codes, Floats]:
+    users: Codes, items: Codes, values: Floats, groups: tuple[Groups, Groups], places: tuple[Codes, Codes],
+    shape: tuple[int, int],
+) -> tuple[NDArray[np.int64], Codes, Codes, Floats]:  # fmt: skip
     """Counting sort of ratings by block: starts (n_blocks + 1,), users' places, items' places, values.
 
-    `shape` is the number of groups of users and of items; blocks are counted row by row.
+    `groups` and `places` are those of users and of items, `shape` is how many groups there are; blocks are counted
+    row by row.
     """
     n_user_groups, n_item_groups = shape
-    user_places, item_places = places_of(user_groups, n_user_groups), places_of(item_groups, n_item_groups)
+    user_groups, item_groups = groups
+    user_places, item_places = places
     starts = np.zeros(n_user_groups * n_item_groups + 1, np.int64)
     for n in range(len(users)):
         starts[np.int64(user_groups[users[n]]) * n_item_groups + item_groups[items[n]] + 1] += 1

@@ -79,15 +79,12 @@ def kept(missing_weight: float) -> float:
     return max(1 - missing_weight, _LEAST_KEPT)
 
 
-@njit(cache=True)
 def drawn_to(precision: Floats, center: Floats) -> Floats:
     """P·c, where an infinite precision about zero draws to zero."""
-    product = np.zeros(len(center), np.float32)
-    for r in range(len(center)):
-        for c in range(len(center)):
-            if center[c] != 0:
-                product[r] += precision[r, c] * center[c]
-    return product
+    products = np.zeros_like(precision)
+    np.multiply(precision, center, where=center != 0, out=products)
+    drawn: Floats = products.sum(axis=1)
+    return drawn
 
 
 @njit(cache=True, inline="always")

@@ -34,9 +34,9 @@ def test_blocks_hold_every_rating_once_and_share_rows_only_with_those_of_their_g
         groups.append(balanced_groups(counts, np.argsort(-counts, kind="stable"), n_groups))
         load = np.bincount(groups[-1], weights=counts, minlength=n_groups)
         assert load.max() - load.min() <= counts.max()
-    starts, u, i, v = sort_into_blocks(users, items, values, *groups, shape)
+    places = [places_of(group) for group in groups]
+    starts, u, i, v = sort_into_blocks(users, items, values, (groups[0], groups[1]), (places[0], places[1]), shape)
     assert sorted(v.tolist()) == values.tolist()
-    places = [places_of(group, n) for group, n in zip(groups, shape, strict=True)]
     for place, group in zip(places, groups, strict=True):
         assert sorted(place) == list(range(len(group)))
         assert (np.diff(group[np.argsort(place)].astype(int)) >= 0).all()
