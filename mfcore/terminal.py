@@ -142,7 +142,7 @@ def print_table(
     """Print rows of the same keys as a table, on stdout or beside it.
 
     Args:
-        title: above it; none if empty.
+        title: above it, a line or several; none if empty.
         rows: what is printed.
         to_stderr: where to.
         width: columns of the terminal; by default those it has.
@@ -166,7 +166,7 @@ def print_table(
     is_terminal = (sys.stderr if to_stderr else sys.stdout).isatty()
     console = Console(stderr=to_stderr, width=width or (None if is_terminal else 160))
     if title:
-        console.print(Text(printable(title), style="italic"))
+        console.print(Text("\n".join(map(printable, title.split("\n"))), style="italic"))
     console.print(table)
 
 

@@ -30,6 +30,11 @@ def test_control_codes_do_not_reach_the_terminal(code: str, capsys: pytest.Captu
     assert out.count(rf"Heat\x{ord(code[0]):02x}") == 2
 
 
+def test_a_title_may_have_several_lines(capsys: pytest.CaptureFixture[str]) -> None:
+    print_table("What ratings are\nRMSE", [{"model": "als"}])
+    assert capsys.readouterr().out.splitlines()[:2] == ["What ratings are", "RMSE"]
+
+
 def test_ids_are_printed_as_they_are(capsys: pytest.CaptureFixture[str]) -> None:
     frame = pd.DataFrame({"item_id": [1018, 7], "title": ["Heat", None], "known_user": [True, False]})
     print_frame("", frame.assign(score=np.array([1234.5, 0.25], np.float32)))
