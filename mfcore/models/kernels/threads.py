@@ -67,14 +67,18 @@ def in_turns(turns: Turns, kernel: Callable[..., int], *arguments: object) -> No
     """Have `kernel(held, turns, *arguments)` take all turns, on `n_threads` threads.
 
     The kernel lets go of Python's lock, and takes turns by `turns.begin` and `turns.go_on`. It returns the one
-    that it can't do yet, which is then `held`, or their number when none is left. It must not fail within a
-    turn: others would wait for it.
+    that it can't do yet, which is then `held`, or their number when none is left. An error, or Ctrl-C, in one
+    thread ends all.
     """
 
     def take() -> None:
         held = -1
-        while (held := kernel(held, turns, *arguments)) < turns.blocks.size:
-            time.sleep(_PAUSE)
+        try:
+            while (held := kernel(held, turns, *arguments)) < turns.blocks.size:
+                time.sleep(_PAUSE)
+        except BaseException:
+            turns.give_up()
+            raise
 
     _on(n_threads() if ARE_SHARED else 1, take)
 

@@ -2,9 +2,6 @@
 
 A chain belongs to one thread. If its blocks share rows with those of other chains, each step waits for the same step
 of the chain before: the threads follow each other through the steps, and none waits for all others.
-
-What kernels call here and in `grid` is inlined: a call counts the references to each array it takes, and threads that
-count the same ones wait for each other.
 """
 
 from typing import NamedTuple
@@ -40,6 +37,11 @@ class Turns(NamedTuple):
     def of(cls, blocks: NDArray[np.int64], *, wait: bool) -> "Turns":
         """None of them begun."""
         return cls(blocks, wait, np.zeros(blocks.size, np.uint8), np.zeros(1, np.int64))
+
+    def give_up(self) -> None:
+        """Begin no more chains, and have nobody wait: a turn will never be done."""
+        self.begun[:] = len(self.blocks)
+        self.done[:] = 1
 
 
 @njit(cache=True)

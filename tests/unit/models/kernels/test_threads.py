@@ -98,3 +98,25 @@ def test_a_turn_that_is_held_is_taken_up_again() -> None:
     with threads(3):
         in_turns(turns, slow, took, *arrays)
     assert (arrays[1] == 1).all() and (arrays[0] == 1).all()
+
+
+@pytest.mark.parametrize("error", [MemoryError, KeyboardInterrupt])
+def test_nobody_waits_for_a_thread_that_failed_within_a_chain(error: type[BaseException]) -> None:
+    turns = Turns.of(np.arange(12).reshape(4, 3), wait=True)
+    both, lock, is_failed = Barrier(2, timeout=20), Lock(), False
+
+    def fail(held: int, turns: Turns, *arrays: np.ndarray) -> int:
+        nonlocal is_failed
+        if held < 0:
+            both.wait()
+        with lock:
+            if not is_failed:
+                is_failed = True
+                begin(held, turns)
+                raise error
+        return int(note_turns(held, turns, *arrays))
+
+    took, arrays = np.full(12, 10), [np.ones(12, np.int64), np.zeros(12, np.int64), np.zeros(12, np.int64)]
+    with threads(2), pytest.raises(error):
+        in_turns(turns, fail, took, *arrays)
+    assert turns.done.all()
