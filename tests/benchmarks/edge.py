@@ -58,14 +58,18 @@ class Watch:
             thread.join()
 
     def _look(self) -> None:
-        while not self._over.wait(0.1):
-            resident = 0
-            for process in (self._own, *self._own.children(recursive=True)):
+        while True:
+            resident = self._own.memory_info().rss
+            for process in self._own.children(recursive=True):
                 try:
-                    resident += process.memory_info().rss
+                    # A child that is not its own program yet has this process's memory, which counts already.
+                    if process.cmdline() != self._own.cmdline():
+                        resident += process.memory_info().rss
                 except psutil.NoSuchProcess:
                     continue
             self.peak = max(self.peak, resident)
+            if self._over.wait(0.1):
+                return
 
 
 def chain(shape: str) -> None:
