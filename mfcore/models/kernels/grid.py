@@ -1,9 +1,9 @@
 """Ratings sorted into a grid of blocks, so that threads never share a row and rows stay in the cache.
 
 Users and items are split into groups with about equally many ratings; a rating belongs to the block of
-its user's and its item's group. An epoch visits the blocks in rounds: those of a round share neither a
-user nor an item, so they may run on any number of threads, in any order, with the same bits as a result.
-The rows of a group lie side by side: a cache line that two threads write to travels between their cores.
+its user's and its item's group. Blocks of other groups on both sides share no row, so that two threads may
+visit them at once (`turns` says in which order). The rows of a group lie side by side: a cache line that
+two threads write to travels between their cores.
 """
 
 import numpy as np
