@@ -154,7 +154,7 @@ for model in (
     mfcore.ALS(n_factors=20, n_epochs=5),
     mfcore.ALS(n_factors=64, n_epochs=5, missing_weight=0.1),
     mfcore.PMF(n_factors=10, n_epochs=5),
-    mfcore.SGD(n_factors=20, n_epochs=5),
+    mfcore.SGD(n_factors=20, n_epochs=20),
 ):
     model.model_copy(update={{"n_epochs": 1}}).train(ratings)
     began = time.process_time()
