@@ -1,7 +1,6 @@
 """Stochastic gradient descent with biases."""
 
 from collections.abc import Callable, Iterator
-from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
@@ -183,20 +182,23 @@ class _Descent(Training):
         """Visit every rating once."""
         from mfcore.models.kernels.sgd import PIECE, sgd_turns
 
-        r, (users, items) = self.recommender, (self.users, self.items)
+        r, users, items = self.recommender, self.users, self.items
         rate = r.learning_rate * r.decay**self.epoch
         # At first the ratings of a block lie in the order in which they came: all of them are shuffled.
         piece = PIECE if self.epoch else max(1, len(self.ratings))
-        seed, loss = int(self.random.integers(2**62)), 0.0
-        with one_blas_thread() if r.missing_weight else nullcontext():  # another number of threads would be other bits
-            for turns in self._rounds() if r.missing_weight else (self._wave(),):
-                loss += self._visit(
-                    sgd_turns, turns, piece, seed, users.factors.reshape(-1), users.bias, items.factors.reshape(-1),
-                    items.bias, users.factors.shape[1], rate, self._regs(), float(r.missing_weight),
-                )  # fmt: skip
-                if r.missing_weight:
-                    self._pull(users.factors, items.factors, rate / min(self.shape))
-                    self._pull(items.factors, users.factors, rate / min(self.shape))
+        arguments = (
+            piece, int(self.random.integers(2**62)), users.factors.reshape(-1), users.bias, items.factors.reshape(-1),
+            items.bias, users.factors.shape[1], rate, self._regs(), float(r.missing_weight),
+        )  # fmt: skip
+        if r.missing_weight:
+            loss, n_rounds = 0.0, min(self.shape)
+            with one_blas_thread():  # another number of threads would be other bits
+                for turns in self._rounds():
+                    loss += self._visit(sgd_turns, turns, *arguments)
+                    self._pull(users.factors, items.factors, rate / n_rounds)
+                    self._pull(items.factors, users.factors, rate / n_rounds)
+        else:
+            loss = self._visit(sgd_turns, self._wave(), *arguments)
         self._count(loss)
 
     def _wave(self) -> "Turns":

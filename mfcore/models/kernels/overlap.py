@@ -36,19 +36,9 @@ def mean_cosines(bits: Bits, lists: NDArray[np.int32]) -> NDArray[np.float64]:
     Items are their rows of `bits`, of which an empty one is like none; −1 in a list is an empty place.
     """
     means = np.empty(len(lists))
-    share(len(lists), _set_means, bits, _sizes(bits), lists, means)
+    sizes = np.bitwise_count(bits).sum(axis=1, dtype=np.float64)
+    share(len(lists), _set_means, bits, sizes, lists, means)
     return means
-
-
-@njit(cache=True)
-def _sizes(bits: Bits) -> NDArray[np.float64]:
-    sizes = np.empty(len(bits))
-    for item in range(len(bits)):
-        size = np.uint64(0)
-        for word in bits[item]:
-            size += _count(word)
-        sizes[item] = size
-    return sizes
 
 
 @njit(cache=True, nogil=True)
