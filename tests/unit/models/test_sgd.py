@@ -6,7 +6,9 @@ from mfcore.data.synthetic import synthesize
 from mfcore.errors import TrainingDiverged
 from mfcore.metrics import rmse
 from mfcore.models import SGD
-from mfcore.models.sgd import _Adam
+from mfcore.models.kernels.threads import threads
+from mfcore.models.sgd import _Adam, _Descent
+from mfcore.testing import same_bits
 from tests.contract.synthetic import make, synthetic_ratings
 
 TOY = np.array([[5, 3, 0, 1], [4, 0, 0, 1], [1, 1, 0, 5], [1, 0, 0, 4], [0, 1, 5, 4]])
@@ -22,6 +24,27 @@ def test_learns_the_five_by_four_matrix(toy: Ratings, seed: int) -> None:
     regs = dict.fromkeys(("reg_user", "reg_item", "reg_user_bias", "reg_item_bias"), 0.01)
     factors = SGD(n_factors=2, learning_rate=0.1, n_epochs=100, seed=seed, **regs).train(toy)
     assert np.abs(factors.predict(toy.users, toy.items) - toy.values).max() < 0.15
+
+
+@pytest.mark.parametrize("missing_weight", [0, 0.3])
+@pytest.mark.parametrize("shape", [(300, 40), (40, 300)])
+def test_more_groups_on_one_side_visit_every_rating_once_and_give_the_same_bits(
+    shape: tuple[int, int], missing_weight: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As on large data: groups are so small that 300 rows take more of them than the 16 that there are at least."""
+    monkeypatch.setattr("mfcore.models.kernels.grid._GROUP_BYTES", 256)
+    ratings, _ = synthetic_ratings(n_users=shape[0], n_items=shape[1])
+    model = SGD(n_factors=3, n_epochs=4, missing_weight=missing_weight)
+    training = model.begin(ratings)
+    assert isinstance(training, _Descent) and len(set(training.shape)) == 2
+    orders = list(training._rounds()) if missing_weight else [training._wave()]
+    visited = np.concatenate([turns.blocks.ravel() for turns in orders])
+    assert sorted(visited) == list(range(training.shape[0] * training.shape[1]))
+    fits = []
+    for n in (1, 2, 5):
+        with threads(n):
+            fits.append(model.train(ratings))
+    assert all(same_bits(fits[0], other) for other in fits[1:])
 
 
 def test_divergence_names_the_epoch_and_a_smaller_rate() -> None:
