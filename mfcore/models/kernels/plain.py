@@ -13,8 +13,8 @@ from numba import njit
 
 __all__ = [
     "LANES",
+    "NARROW",
     "ROWS",
-    "VECTORS",
     "is_raised",
     "make_dots",
     "make_pivots",
@@ -26,7 +26,7 @@ __all__ = [
     "visit",
 ]
 
-LANES, ROWS, VECTORS = 8, 4, 2
+LANES, ROWS, NARROW = 8, 4, 4
 
 
 def make_tile(rows: int, vectors: int, subtract: bool = False, lanes: int = LANES) -> Any:

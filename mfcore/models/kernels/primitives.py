@@ -16,8 +16,8 @@ from mfcore.models.kernels.layout import LINE
 __all__ = [
     "ARE_SHARED",
     "LANES",
+    "NARROW",
     "ROWS",
-    "VECTORS",
     "is_raised",
     "make_dots",
     "make_pivots",
@@ -48,7 +48,7 @@ def _choose() -> ModuleType:
 _chosen = _choose()
 LANES: int = _chosen.LANES
 ROWS: int = _chosen.ROWS
-VECTORS: int = _chosen.VECTORS
+NARROW: int = _chosen.NARROW
 make_tile, make_pivots, make_substitution = _chosen.make_tile, _chosen.make_pivots, _chosen.make_substitution
 make_dots, prefetch, visit = _chosen.make_dots, _chosen.prefetch, _chosen.visit
 take_number, raise_flag, is_raised = _chosen.take_number, _chosen.raise_flag, _chosen.is_raised

@@ -120,36 +120,70 @@ def squared_error(side: Side, other: Block, own: Block, scoring: Scoring, missin
     return float(totals.sum())
 
 
-@njit(cache=True, nogil=True, fastmath={"reassoc", "contract"})
+@njit(cache=True, nogil=True)
 def _add_errors(
     first: int, last: int, side: Side, other: Block, own: Block, scoring: Scoring, missing_weight: float,
     totals: NDArray[np.float64],
 ) -> None:  # fmt: skip
     """Set the totals of the chunks from `first` to `last`."""
-    starts, columns, values, bounds = side
-    other_factors, other_bias, other_variance = other
-    own_factors, own_bias, own_variance = own
-    offset, logistic = scoring
-    uncertain = len(own_variance) > 0 and len(other_variance) > 0
+    is_uncertain = len(own.variance) > 0 and len(other.variance) > 0
     for chunk in range(first, last):
         subtotal = 0.0
-        for row in range(bounds[chunk], bounds[chunk + 1]):
-            x = own_factors[row]
-            for n in range(starts[row], starts[row + 1]):
-                column = columns[n]
-                y = other_factors[column]
-                score = np.float32(0)
-                for c in range(len(x)):
-                    score += x[c] * y[c]
-                score += own_bias[row] + other_bias[column]
-                fit = 1 / (1 + math.exp(-(offset + score))) if logistic else offset + score
-                error = values[n] - fit
-                subtotal += error * error - missing_weight * score * score
-                if uncertain:
-                    slope = fit * (1 - fit) if logistic else 1.0
-                    variance = np.float32(0)
-                    for c in range(len(x)):
-                        x_variance, y_variance = own_variance[row, c], other_variance[column, c]
-                        variance += x[c] * x[c] * y_variance + (y[c] * y[c] + y_variance) * x_variance
-                    subtotal += (slope * slope - missing_weight) * variance
+        for row in range(side.bounds[chunk], side.bounds[chunk + 1]):
+            begin, end = side.starts[row], side.starts[row + 1]
+            x, bias, columns = own.factors[row], own.bias[row], side.columns[begin:end]
+            subtotal += _row_error(x, bias, columns, side.values[begin:end], other, scoring, missing_weight)
+            if is_uncertain:
+                subtotal += _row_variance(x, bias, own.variance[row], columns, other, scoring, missing_weight)
         totals[chunk] = subtotal
+
+
+@njit(cache=True, fastmath={"reassoc", "contract"})
+def _row_error(
+    x: Floats, bias: np.float32, columns: NDArray[np.int32], values: Floats, other: Block, scoring: Scoring,
+    missing_weight: float,
+) -> float:  # fmt: skip
+    """A row's part of `squared_error`: a function of its own, as Numba makes a loop of it that is twice as fast."""
+    total = 0.0
+    for n in range(len(columns)):
+        score = _score(x, bias, other, columns[n])
+        error = values[n] - _fit(score, scoring)
+        total += error * error - missing_weight * score * score
+    return total
+
+
+@njit(cache=True, fastmath={"reassoc", "contract"})
+def _row_variance(
+    x: Floats, bias: np.float32, variances: Floats, columns: NDArray[np.int32], other: Block, scoring: Scoring,
+    missing_weight: float,
+) -> float:  # fmt: skip
+    """What a row's squared errors are more by, where its factors and the other side's are uncertain."""
+    total = 0.0
+    for n in range(len(columns)):
+        slope = 1.0
+        if scoring.logistic:
+            fit = _fit(_score(x, bias, other, columns[n]), scoring)
+            slope = fit * (1 - fit)
+        y, y_variances = other.factors[columns[n]], other.variance[columns[n]]
+        variance = np.float32(0)
+        for c in range(len(x)):
+            variance += x[c] * x[c] * y_variances[c] + (y[c] * y[c] + y_variances[c]) * variances[c]
+        total += float((slope * slope - missing_weight) * variance)
+    return total
+
+
+@njit(cache=True, inline="always")
+def _score(x: Floats, bias: np.float32, other: Block, column: int) -> np.float32:
+    """The score of a row for one of the other side, but for the offset."""
+    y = other.factors[column]
+    score: np.float32 = bias + other.bias[column]
+    for c in range(len(x)):
+        score += x[c] * y[c]
+    return score
+
+
+@njit(cache=True, inline="always")
+def _fit(score: np.float32, scoring: Scoring) -> float:
+    """A score in the unit of values."""
+    value = scoring.offset + float(score)
+    return 1 / (1 + math.exp(-value)) if scoring.logistic else value

@@ -11,7 +11,7 @@ from numba import njit
 from numpy.typing import NDArray
 
 from mfcore.models.kernels.layout import Block, Pull, Scoring, Side
-from mfcore.models.kernels.primitives import LANES, ROWS, VECTORS, make_dots, make_pivots, make_substitution, make_tile
+from mfcore.models.kernels.primitives import LANES, NARROW, ROWS, make_dots, make_pivots, make_substitution, make_tile
 from mfcore.models.kernels.random import STRIDE, normal_pair
 from mfcore.models.kernels.systems import Room
 
@@ -30,7 +30,7 @@ _LEAST_PIVOT = 1e-7
 _LEAST_IN_DOUBLE = 1e-15
 """The same of any pivot in double precision."""
 
-_subtract_3, _subtract_2, _subtract_1 = (make_tile(ROWS, vectors, subtract=True) for vectors in (VECTORS, 2, 1))
+_subtract_3, _subtract_2, _subtract_1 = (make_tile(ROWS, vectors, subtract=True) for vectors in (3, 2, 1))
 _subtract_half = make_tile(ROWS, 1, subtract=True, lanes=LANES // 2)
 _pivots, _substitute, _dots = make_pivots(ROWS), make_substitution(ROWS), make_dots(ROWS)
 
@@ -57,7 +57,7 @@ def _factor(system: Floats, width: int, size: int) -> None:
     """
     upper, reciprocal = np.empty(ROWS * ROWS, np.float32), np.empty(ROWS, np.float32)
     for first in range(0, size, ROWS):
-        column = first
+        column = first // NARROW * NARROW
         if column % LANES:
             at = first * width + column
             _subtract_half(system, at, width, system, first, width, system, column, width, first)
@@ -65,9 +65,9 @@ def _factor(system: Floats, width: int, size: int) -> None:
         while column < width:
             left = (width - column) // LANES
             at = first * width + column
-            if left >= VECTORS and left != 4:
+            if left >= 3 and left != 4:
                 _subtract_3(system, at, width, system, first, width, system, column, width, first)
-                column += VECTORS * LANES
+                column += 3 * LANES
             elif left >= 2:
                 _subtract_2(system, at, width, system, first, width, system, column, width, first)
                 column += 2 * LANES

@@ -1,7 +1,8 @@
 """A row's normal equations, put together in the room of one thread.
 
 The system lies row by row in a flat array of `size` rows, each LANES floats longer than `size`:
-two columns right of the matrix hold the right-hand side, Σ e ỹ, and the bias's column, Σ y.
+two columns right of the matrix hold the right-hand side, Σ e ỹ, and the bias's column, Σ y. Of the
+matrix itself, which is symmetric, only the upper half is set.
 """
 
 import math
@@ -12,7 +13,7 @@ from numba import njit
 from numpy.typing import NDArray
 
 from mfcore.models.kernels.layout import LINE, Block, Pull, Scoring, Side
-from mfcore.models.kernels.primitives import LANES, ROWS, VECTORS, make_tile, prefetch_row
+from mfcore.models.kernels.primitives import LANES, NARROW, ROWS, make_tile, prefetch_row
 
 __all__ = ["Room", "assemble", "drawn_to", "kept", "make_room", "padded"]
 
@@ -25,9 +26,9 @@ _LEAST_KEPT = 1e-6
 _LEAST_SLOPE = 1e-3
 """Of the logistic function: far out on it a step would otherwise be the error divided by next to nothing."""
 
-_add_3, _add_2, _add_1 = (make_tile(ROWS, vectors) for vectors in (VECTORS, 2, 1))
+_add_3, _add_2, _add_1 = (make_tile(ROWS, vectors) for vectors in (3, 2, 1))
 _add_half = make_tile(ROWS, 1, lanes=LANES // 2)
-_add_sums = make_tile(2, 1)
+_add_sums_4, _add_sums_1 = make_tile(2, 4), make_tile(2, 1)
 
 
 class Room(NamedTuple):
@@ -129,8 +130,7 @@ def assemble(
         if len(other.variance):
             _add_variances(room, first, n, side, other)
         _add_gram(room.system, width, room.panel, n, size)
-        for c in range(0, size, LANES):
-            _add_sums(room.sums, c, size, room.pairs, 0, 2, room.panel, c, size, n)
+        _add_sums(room.sums, room.pairs, room.panel, n, size)
     for r in range(size):
         room.system[r * width + size] = room.sums[r]
         room.system[r * width + size + 1] = room.sums[size + r]
@@ -145,7 +145,7 @@ def _set_prior(room: Room, precision: Floats, drawn: Floats, weight: np.float32)
     width = size + LANES
     for r in range(size):
         line, prior = room.system[r * width : r * width + size], precision[r]
-        for c in range(size):
+        for c in range(r // LANES * LANES, size):
             line[c] = weight * prior[c]
         room.sums[r] = weight * drawn[r]
         room.sums[size + r] = weight * precision[r, size]
@@ -158,7 +158,7 @@ def _add_missing(room: Room, gram: Floats, per_keep: np.float32) -> None:
     width = size + LANES
     for r in range(size):
         line, other = room.system[r * width : r * width + size], gram[r]
-        for c in range(size):
+        for c in range(r // LANES * LANES, size):
             line[c] += per_keep * other[c]
 
 
@@ -217,20 +217,33 @@ def _add_variances(room: Room, first: int, n: int, side: Side, other: Block) -> 
             system[c * width + c] += slope * slope * variances[side.columns[first + p], c]
 
 
+@njit(cache=True, inline="always")
+def _add_sums(sums: Floats, pairs: Floats, panel: Floats, n: int, size: int) -> None:
+    """Add pairsᵀ·panel (n rows of 2 and of `size`) to `sums`."""
+    column = 0
+    while column < size:
+        if size - column >= 4 * LANES:
+            _add_sums_4(sums, column, size, pairs, 0, 2, panel, column, size, n)
+            column += 4 * LANES
+        else:
+            _add_sums_1(sums, column, size, pairs, 0, 2, panel, column, size, n)
+            column += LANES
+
+
 @njit(cache=True)
 def _add_gram(system: Floats, width: int, panel: Floats, n: int, size: int) -> None:
     """Add the upper half of panelᵀ·panel (n rows of `size`) to `system` (rows of `width`)."""
     for row in range(0, size, ROWS):
-        column = row
+        column = row // NARROW * NARROW
         if column % LANES:
             _add_half(system, row * width + column, width, panel, row, size, panel, column, size, n)
             column += ROWS
         while column < size:
             left = (size - column) // LANES
             at = row * width + column
-            if left >= VECTORS and left != 4:
+            if left >= 3 and left != 4:
                 _add_3(system, at, width, panel, row, size, panel, column, size, n)
-                column += VECTORS * LANES
+                column += 3 * LANES
             elif left >= 2:
                 _add_2(system, at, width, panel, row, size, panel, column, size, n)
                 column += 2 * LANES

@@ -8,12 +8,13 @@ LLVM does not find a register tiling for this by itself, so the tile is spelled 
 accumulators stay in vector registers while p runs, and each step costs `vectors` loads,
 `rows` broadcasts and `rows · vectors` fused multiply-adds. What is left of a Cholesky factor
 is forward substitution within a block of rows, spelled out as well. Gradient descent visits a
-rating by a dot product of two rows and a step of both: short rows are read once for the two.
+rating by a dot product of two rows and a step of both: rows that fit into registers are read once for the two.
 
 This is the one file that writes LLVM's language, through llvmlite, whose ways may change with any
 minor version of Numba. `plain` holds the same loops without it, and `primitives` takes those by
 itself, with a warning, where these can't be built or compute something else. So after a change
-here, or with another Numba:
+here, or with another Numba, remove what Numba has cached, since it looks only at the file that a
+kernel is in, not at what the kernel is made of. Then:
 
 1. `pytest tests/unit/models/kernels` compares each loop of both files with NumPy.
 2. `pytest -s -m slow tests/unit/models/kernels` trains by both, compares the scores and prints the seconds.
@@ -32,8 +33,8 @@ from numba.extending import intrinsic
 
 __all__ = [
     "LANES",
+    "NARROW",
     "ROWS",
-    "VECTORS",
     "is_raised",
     "make_dots",
     "make_pivots",
@@ -49,12 +50,14 @@ __all__ = [
 _WIDE = bool(binding.get_host_cpu_features().get("avx512f"))
 LANES = 16 if _WIDE else 8
 """Floats in a vector register; row lengths are padded to a multiple of it."""
+_REGISTERS = 32 if _WIDE else 16
+"""Vector registers."""
 ROWS = 8 if _WIDE else 4
-"""Rows of a full tile: half of LANES, so that a half vector ends a triangle."""
-VECTORS = 3 if _WIDE else 2
-"""Vectors across a full tile: ROWS · VECTORS accumulators leave registers for the operands."""
+"""Rows of a tile: half of LANES, and few enough that the sums of 3 vectors leave registers for the operands."""
+NARROW = LANES // 2 if _WIDE else LANES
+"""Floats across the narrowest tile: half vectors ending a triangle save time only where they come in enough rows."""
 _ROW_VECTORS = 8
-"""Vectors of a row up to which `visit` holds two rows in registers: 128 factors where LANES is 16."""
+"""Vectors of a row up to which `visit` is spelled out: 128 factors where LANES is 16."""
 
 
 def make_tile(rows: int, vectors: int, subtract: bool = False, lanes: int = LANES) -> Any:
@@ -293,8 +296,9 @@ def visit(context, x, x_at, y, y_at, n, target, step, lost, keep_x, keep_y):
             for v, (x, y) in enumerate(rows[2:]):
                 sums[v % 2] = pen.fused(x, y, sums[v % 2])
             move = find_move(builder.fadd(*sums) if count > 1 else sums[0])
+            are_held = 2 * count + 3 <= _REGISTERS  # beside the move and the two that are kept; else read again
             for place, row in zip(places, rows, strict=True):
-                write(place, row, move)
+                write(place, row if are_held else read(place), move)
             builder.branch(end)
         builder.position_at_end(long)
         total = cgutils.alloca_once_value(builder, ir.Constant(pen.vector, [0.0] * LANES))
