@@ -20,7 +20,8 @@ from tests.clusters import Cluster, dask_cluster, ray_cluster
 from tests.flows.conftest import SMALL, Mfcore, free_port
 from tests.flows.project import ROOT, Project
 
-DATA = "synthetic:users=2000,items=300,ratings=60000"
+DATA = "synthetic:users=5000,items=400,ratings=300000"
+"""A search on it takes longer than a cluster's workers take to start."""
 KINDS = {"dask": ("prefect_dask", dask_cluster), "ray": ("prefect_ray", ray_cluster)}
 WORKER = "mfcore.tuning.worker"
 Start = Callable[[Path, Mapping[str, str]], AbstractContextManager[Cluster]]
