@@ -1,13 +1,18 @@
 import numpy as np
+import pytest
 import scipy.sparse as sp
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from mfcore.data.ratings import Ratings, Scale
 from mfcore.models.kernels.grid import balanced_groups, n_groups_of, places_of, shuffle, sort_into_blocks
+from mfcore.models.kernels.layout import Block, Scoring
 from mfcore.models.kernels.primitives import LANES
 from mfcore.models.kernels.random import normal_pair
+from mfcore.models.kernels.rows import squared_error
 from mfcore.models.kernels.sparse import compress
 from mfcore.models.kernels.systems import padded
+from mfcore.models.sides import sides
 
 
 @settings(max_examples=30, deadline=None)
@@ -74,3 +79,35 @@ def test_normal_numbers_are_normal() -> None:
 
 def test_rows_are_padded_to_whole_registers() -> None:
     assert [padded(k) for k in (1, LANES, LANES + 1)] == [LANES, LANES, 2 * LANES]
+
+
+@pytest.mark.parametrize("missing_weight", [0.0, 0.3])
+@pytest.mark.parametrize("with_variance", [False, True])
+@pytest.mark.parametrize("logistic", [False, True])
+def test_the_loss_is_what_the_squared_errors_are_expected_to_be(
+    logistic: bool, with_variance: bool, missing_weight: float
+) -> None:
+    random = np.random.default_rng(0)
+    shape, size = (50, 30), 2 * LANES
+    users, items = (code.astype(np.int32) for code in np.divmod(random.choice(1500, 400, replace=False), 30))
+    values = random.uniform(size=400).astype(np.float32)
+    ratings = Ratings(users, items, values, None, np.arange(50), np.arange(30), Scale(0, 1, None))
+    by_user, _ = sides(ratings, values, size)
+    own, other = (Block.zeros(n, size, with_variance) for n in shape)
+    for block in (own, other):
+        block.factors[:], block.bias[:] = (
+            random.normal(0, 0.3, block.factors.shape),
+            random.normal(size=len(block.bias)),
+        )
+        block.variance[:] = random.uniform(0, 0.1, block.variance.shape)
+    x, y = own.factors[users].astype(float), other.factors[items].astype(float)
+    scores = (x * y).sum(axis=1) + own.bias[users] + other.bias[items]
+    fits = 1 / (1 + np.exp(-(0.2 + scores))) if logistic else 0.2 + scores
+    expected = (values - fits) ** 2 - missing_weight * scores**2
+    if with_variance:
+        slopes = fits * (1 - fits) if logistic else np.ones(400)
+        of_x, of_y = own.variance[users].astype(float), other.variance[items].astype(float)
+        spread = (x**2 * of_y + y**2 * of_x + of_x * of_y).sum(axis=1)
+        expected += (slopes**2 - missing_weight) * spread
+    loss = squared_error(by_user, other, own, Scoring(0.2, logistic), missing_weight)
+    assert loss == pytest.approx(expected.sum(), rel=1e-5)
