@@ -31,7 +31,7 @@ _LEAST_IN_DOUBLE = 1e-15
 """The same of any pivot in double precision."""
 
 _subtract_3, _subtract_2, _subtract_1 = (make_tile(ROWS, vectors, subtract=True) for vectors in (3, 2, 1))
-_subtract_half = make_tile(ROWS, 1, subtract=True, lanes=LANES // 2)
+_subtract_narrow = make_tile(ROWS, 1, subtract=True, lanes=NARROW)
 _pivots, _substitute, _dots = make_pivots(ROWS), make_substitution(ROWS), make_dots(ROWS)
 
 
@@ -60,8 +60,8 @@ def _factor(system: Floats, width: int, size: int) -> None:
         column = first // NARROW * NARROW
         if column % LANES:
             at = first * width + column
-            _subtract_half(system, at, width, system, first, width, system, column, width, first)
-            column += ROWS
+            _subtract_narrow(system, at, width, system, first, width, system, column, width, first)
+            column += NARROW
         while column < width:
             left = (width - column) // LANES
             at = first * width + column

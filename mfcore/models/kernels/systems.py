@@ -27,7 +27,7 @@ _LEAST_SLOPE = 1e-3
 """Of the logistic function: far out on it a step would otherwise be the error divided by next to nothing."""
 
 _add_3, _add_2, _add_1 = (make_tile(ROWS, vectors) for vectors in (3, 2, 1))
-_add_half = make_tile(ROWS, 1, lanes=LANES // 2)
+_add_narrow = make_tile(ROWS, 1, lanes=NARROW)
 _add_sums_4, _add_sums_1 = make_tile(2, 4), make_tile(2, 1)
 
 
@@ -220,14 +220,11 @@ def _add_variances(room: Room, first: int, n: int, side: Side, other: Block) -> 
 @njit(cache=True, inline="always")
 def _add_sums(sums: Floats, pairs: Floats, panel: Floats, n: int, size: int) -> None:
     """Add pairsᵀ·panel (n rows of 2 and of `size`) to `sums`."""
-    column = 0
-    while column < size:
-        if size - column >= 4 * LANES:
-            _add_sums_4(sums, column, size, pairs, 0, 2, panel, column, size, n)
-            column += 4 * LANES
-        else:
-            _add_sums_1(sums, column, size, pairs, 0, 2, panel, column, size, n)
-            column += LANES
+    rest = size // (4 * LANES) * 4 * LANES
+    for column in range(0, rest, 4 * LANES):
+        _add_sums_4(sums, column, size, pairs, 0, 2, panel, column, size, n)
+    for column in range(rest, size, LANES):
+        _add_sums_1(sums, column, size, pairs, 0, 2, panel, column, size, n)
 
 
 @njit(cache=True)
@@ -236,8 +233,8 @@ def _add_gram(system: Floats, width: int, panel: Floats, n: int, size: int) -> N
     for row in range(0, size, ROWS):
         column = row // NARROW * NARROW
         if column % LANES:
-            _add_half(system, row * width + column, width, panel, row, size, panel, column, size, n)
-            column += ROWS
+            _add_narrow(system, row * width + column, width, panel, row, size, panel, column, size, n)
+            column += NARROW
         while column < size:
             left = (size - column) // LANES
             at = row * width + column

@@ -8,7 +8,8 @@ LLVM does not find a register tiling for this by itself, so the tile is spelled 
 accumulators stay in vector registers while p runs, and each step costs `vectors` loads,
 `rows` broadcasts and `rows · vectors` fused multiply-adds. What is left of a Cholesky factor
 is forward substitution within a block of rows, spelled out as well. Gradient descent visits a
-rating by a dot product of two rows and a step of both: rows that fit into registers are read once for the two.
+rating by a dot product of two rows and a step of both: rows that fit into registers are read once
+for the two.
 
 This is the one file that writes LLVM's language, through llvmlite, whose ways may change with any
 minor version of Numba. `plain` holds the same loops without it, and `primitives` takes those by

@@ -95,10 +95,8 @@ def test_the_loss_is_what_the_squared_errors_are_expected_to_be(
     by_user, _ = sides(ratings, values, size)
     own, other = (Block.zeros(n, size, with_variance) for n in shape)
     for block in (own, other):
-        block.factors[:], block.bias[:] = (
-            random.normal(0, 0.3, block.factors.shape),
-            random.normal(size=len(block.bias)),
-        )
+        block.factors[:] = random.normal(0, 0.3, block.factors.shape)
+        block.bias[:] = random.normal(size=len(block.bias))
         block.variance[:] = random.uniform(0, 0.1, block.variance.shape)
     x, y = own.factors[users].astype(float), other.factors[items].astype(float)
     scores = (x * y).sum(axis=1) + own.bias[users] + other.bias[items]

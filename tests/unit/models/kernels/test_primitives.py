@@ -39,7 +39,7 @@ numba.extending.intrinsic = intrinsic
 
 
 @pytest.mark.parametrize("subtract", [False, True])
-@pytest.mark.parametrize(("rows", "vectors"), [(1, 1), (2, 4), (4, 2), (4, 3), (8, 3)])
+@pytest.mark.parametrize(("rows", "vectors"), [(1, 1), (2, 1), (2, 4), (4, 2), (4, 3), (8, 3)])
 @pytest.mark.parametrize("loops", [tiles, plain])
 def test_a_tile_is_a_sum_of_outer_products(loops: ModuleType, rows: int, vectors: int, subtract: bool) -> None:
     tile = loops.make_tile(rows, vectors, subtract)
